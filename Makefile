@@ -1,0 +1,110 @@
+# Every command of the project. `make` alone lists them; only Go, make, git and
+# bash have to be there. All tools are built at the versions that the modules under
+# hack/tools require and kept in bin/.
+
+SHELL := bash
+
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+IMAGE     ?= dora-controller:$(VERSION)
+# What to test, and with which further flags: make test-go PKG=./internal/... TESTFLAGS=-run=Story
+PKG       ?= ./...
+TESTFLAGS ?=
+BENCHTIME ?= 1s
+FUZZTIME  ?= 10s
+
+# The tests' control plane; envtest finds it here.
+export KUBEBUILDER_ASSETS := $(CURDIR)/bin/envtest
+
+STEP := hack/step.sh
+
+.DEFAULT_GOAL := help
+.PHONY: help build test check test-go test-race fmt fmt-check vet lint dockerlint generate verify \
+        envtest crds demo bench fuzz drift image tools clean
+
+##@ Everyday
+
+help: ## List these commands
+	@awk 'BEGIN { FS = ":.*## "; print "make <command>" } \
+		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## Build the static binaries into bin/
+	@mkdir -p bin
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$(VERSION)" -o bin/ ./cmd/...
+
+# The checks do not keep the tests from running, so that one run shows all there is.
+test: ## Run everything: checks, then all tests on a real API server
+	@$(MAKE) --no-print-directory --keep-going check test-go
+
+demo: build envtest crds ## Watch it work, on a control plane of its own
+	bin/dora-controller demo --crds bin/crds $(ARGS)
+
+clean: ## Remove all that was built, tools included
+	rm -rf bin
+
+##@ Tests
+
+test-go: envtest crds ## Run the Go tests (PKG, TESTFLAGS)
+	@go build -o bin/testreport ./hack/testreport
+	@echo "==> go test $(PKG)"
+	@set -o pipefail; go test -json -timeout 20m $(TESTFLAGS) $(PKG) | bin/testreport
+
+# Apart from `test`: it needs a C compiler and takes several times as long.
+test-race: ## Run the Go tests with the race detector
+	@$(MAKE) --no-print-directory test-go TESTFLAGS="-race $(TESTFLAGS)"
+
+bench: ## Run the benchmarks (PKG, BENCHTIME)
+	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(PKG)
+
+fuzz: ## Run each fuzz target for a short while (FUZZTIME)
+	@hack/fuzz.sh $(FUZZTIME)
+
+drift: ## Compare our reading of Applications with Argo CD's own types
+	cd test/drift && go test ./...
+
+##@ Checks
+
+check: fmt-check vet lint dockerlint verify ## Run all checks without the tests
+
+fmt: ## Format the code
+	@hack/tool.sh golangci-lint
+	@bin/golangci-lint fmt
+
+fmt-check:
+	@hack/tool.sh golangci-lint
+	@$(STEP) format bin/golangci-lint fmt --diff
+
+vet:
+	@$(STEP) vet go vet ./...
+
+lint: ## Lint the code
+	@hack/tool.sh golangci-lint
+	@bin/golangci-lint config verify
+	@$(STEP) lint bin/golangci-lint run
+
+dockerlint: ## Lint the Dockerfile
+	@hack/tool.sh dockerlint
+	@$(STEP) dockerlint bin/dockerlint Dockerfile
+
+verify: ## Check that what is generated is up to date
+	@$(STEP) verify hack/verify-generated.sh
+
+##@ Generated code and tools
+
+generate: ## Generate deepcopy code, CRDs and RBAC from the markers
+	@hack/tool.sh controller-gen
+	@bin/controller-gen object:headerFile=hack/boilerplate.go.txt crd paths=./api/... output:crd:artifacts:config=config/crd/bases
+	@bin/controller-gen rbac:roleName=dora-controller paths=./controllers/... output:rbac:artifacts:config=config/rbac
+
+envtest: ## Get the tests' control plane: kube-apiserver, etcd, kubectl
+	@hack/envtest.sh
+
+crds:
+	@hack/argo-crds.sh
+
+tools: envtest crds ## Get all tools ahead of time
+	@hack/tool.sh golangci-lint controller-gen dockerlint
+
+image: ## Build the container image, the same one from the same commit
+	docker buildx build --build-arg VERSION=$(VERSION) --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
+		--output type=docker,name=$(IMAGE),rewrite-timestamp=true .

@@ -1,0 +1,208 @@
+package v1alpha1
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// The conditions of a DoraTarget.
+const (
+	// ConditionReady is True while the target is being followed and its figures are kept up to date. It is always there.
+	ConditionReady = "Ready"
+	// ConditionReconciling is there while the target is not ready and will become so by itself once the world changes.
+	ConditionReconciling = "Reconciling"
+	// ConditionStalled is there while the target is not ready and someone has to mend its spec.
+	ConditionStalled = "Stalled"
+	// ConditionPolicyOverridden is there while an older target judges objects that this one selects too, and differs.
+	ConditionPolicyOverridden = "PolicyOverridden"
+	// ConditionIncomplete is there while the figures are known to lack something.
+	ConditionIncomplete = "Incomplete"
+)
+
+// The reasons of conditions. Each has a part of that name in docs/doratarget.md.
+const (
+	// ReasonFollowed: everything is in order.
+	ReasonFollowed = "Followed"
+	// ReasonStarting: the controller has just started and has not looked yet.
+	ReasonStarting = "Starting"
+	// ReasonArgoCRDsMissing: none of the kinds that the target selects is installed.
+	ReasonArgoCRDsMissing = "ArgoCRDsMissing"
+	// ReasonNothingSelected: the selectors match no object.
+	ReasonNothingSelected = "NothingSelected"
+	// ReasonLedgerUnavailable: the ledger cannot be read or written.
+	ReasonLedgerUnavailable = "LedgerUnavailable"
+	// ReasonNamespaceNotAllowed: a selector names a namespace that the target may not see.
+	ReasonNamespaceNotAllowed = "NamespaceNotAllowed"
+	// ReasonInvalidSpec: the spec says something that cannot be read.
+	ReasonInvalidSpec = "InvalidSpec"
+	// ReasonSuspended: spec.suspend is true.
+	ReasonSuspended = "Suspended"
+	// ReasonPolicyOwnedByAnother: an older target judges objects that this one selects too, and differs.
+	ReasonPolicyOwnedByAnother = "PolicyOwnedByAnother"
+	// ReasonHistoryGap: deployments happened while nobody watched, and Argo no longer tells how they ended.
+	ReasonHistoryGap = "HistoryGap"
+)
+
+// Followed is Ready: the target is being followed. Kinds that the target selects and that are not installed are
+// named, since a cluster without Argo Rollouts is in order.
+func Followed(subjects ObservedSubjects, missing ...string) metav1.Condition {
+	message := fmt.Sprintf("Following %s and %s", count(subjects.Applications, "Application"), count(subjects.Rollouts, "Rollout"))
+	if len(missing) > 0 {
+		message += "; " + sorted(missing) + " not installed in this cluster, picked up when that changes"
+	}
+	return ready(metav1.ConditionTrue, ReasonFollowed, message)
+}
+
+// Starting is Ready unknown, before the first look at the cluster and the ledger.
+func Starting() metav1.Condition {
+	return ready(metav1.ConditionUnknown, ReasonStarting,
+		"The controller has not looked at this target yet; if this stays, look at the controller's log")
+}
+
+// ArgoCRDsMissing is not Ready: none of the kinds that the target selects is installed, such as "Rollout".
+func ArgoCRDsMissing(kinds ...string) metav1.Condition {
+	return ready(metav1.ConditionFalse, ReasonArgoCRDsMissing,
+		"Not installed in this cluster: "+sorted(kinds)+" (argoproj.io/v1alpha1); "+
+			"install Argo CD or Argo Rollouts, the target then becomes ready by itself")
+}
+
+// NothingSelected is not Ready: the selectors match no object.
+func NothingSelected() metav1.Condition {
+	return ready(metav1.ConditionFalse, ReasonNothingSelected,
+		"No Application or Rollout has the selected labels in the namespaces that this target may see; "+
+			"label one, or change spec.applications or spec.rollouts")
+}
+
+// LedgerUnavailable is not Ready: the ledger cannot be read or written. The cause belongs into the log, since its text
+// changes from one try to the next.
+func LedgerUnavailable() metav1.Condition {
+	return ready(metav1.ConditionFalse, ReasonLedgerUnavailable,
+		"The ledger cannot be read or written, the figures are of before; look at the controller's log for the cause, such as a full disk")
+}
+
+// NamespaceNotAllowed is not Ready: a selector names namespaces that the target may not see, and nothing of it is
+// followed until that is mended.
+func NamespaceNotAllowed(own string, namespaces ...string) metav1.Condition {
+	return ready(metav1.ConditionFalse, ReasonNamespaceNotAllowed, fmt.Sprintf(
+		"This target may see namespace %s only, not %s; remove them from namespaces, or ask the administrator to trust namespace %s",
+		own, sorted(namespaces), own))
+}
+
+// InvalidSpec is not Ready: the spec says something that cannot be read. The error names the field.
+func InvalidSpec(err error) metav1.Condition {
+	return ready(metav1.ConditionFalse, ReasonInvalidSpec, "Correct the spec: "+err.Error())
+}
+
+// Suspended is not Ready: spec.suspend is true.
+func Suspended() metav1.Condition {
+	return ready(metav1.ConditionFalse, ReasonSuspended,
+		"Suspended, the figures stand still; set spec.suspend to false to go on")
+}
+
+// PolicyOwner is an older target that judges objects which a younger one selects too.
+type PolicyOwner struct {
+	Namespace, Name string
+	// Objects is how many objects both select and it judges differently.
+	Objects int64
+	// Fields are the fields of the spec that differ, by their JSON names.
+	Fields []string
+}
+
+// PolicyOwnedByAnother says that older targets judge some objects, and differ. Their events count here all the same.
+// It names the owner of most objects, and how many more owners there are.
+func PolicyOwnedByAnother(owners ...PolicyOwner) metav1.Condition {
+	owners = slices.SortedFunc(slices.Values(owners), mostObjectsFirst)
+	first, others := owners[0], ""
+	if more := len(owners) - 1; more > 0 {
+		others = fmt.Sprintf(" (and %s)", count(int64(more), "other target"))
+	}
+	return metav1.Condition{
+		Type: ConditionPolicyOverridden, Status: metav1.ConditionTrue, Reason: ReasonPolicyOwnedByAnother,
+		Message: fmt.Sprintf(
+			"%s judged by the older DoraTarget %s/%s%s, which differs in %s; "+
+				"make these fields equal, or narrow a selector so that the targets do not overlap",
+			are(first.Objects, "object"), first.Namespace, first.Name, others, sorted(first.Fields)),
+	}
+}
+
+// HistoryGap says that Argo no longer tells how some deployments ended. It goes when they leave the ledger.
+func HistoryGap(deployments int64) metav1.Condition {
+	return metav1.Condition{
+		Type: ConditionIncomplete, Status: metav1.ConditionTrue, Reason: ReasonHistoryGap,
+		Message: fmt.Sprintf(
+			"%s happened while nobody watched and can no longer be told, so no figure counts them; "+
+				"keep the controller running, and raise revisionHistoryLimit of the Applications to bridge longer gaps",
+			count(deployments, "deployment")),
+	}
+}
+
+// SetConditions makes these the conditions of the status, for this generation of the spec. Reconciling and Stalled
+// follow from ready; the notes are PolicyOwnedByAnother and HistoryGap, where they hold. It reports whether anything
+// changed.
+func (s *DoraTargetStatus) SetConditions(generation int64, ready metav1.Condition, notes ...metav1.Condition) bool {
+	wanted := append([]metav1.Condition{ready}, notes...)
+	if abnormal := abnormalType(ready.Reason); abnormal != "" {
+		ready.Type, ready.Status = abnormal, metav1.ConditionTrue
+		wanted = append(wanted, ready)
+	}
+
+	changed := s.ObservedGeneration != generation
+	s.ObservedGeneration = generation
+	for _, kind := range []string{ConditionReady, ConditionReconciling, ConditionStalled, ConditionPolicyOverridden, ConditionIncomplete} {
+		i := slices.IndexFunc(wanted, func(c metav1.Condition) bool { return c.Type == kind })
+		if i < 0 {
+			changed = meta.RemoveStatusCondition(&s.Conditions, kind) || changed
+			continue
+		}
+		wanted[i].ObservedGeneration = generation
+		changed = meta.SetStatusCondition(&s.Conditions, wanted[i]) || changed
+	}
+	return changed
+}
+
+// abnormalType tells which of kstatus' two abnormal conditions goes with a reason of Ready. A suspended target has
+// neither: it does not move, and nothing is wrong with it.
+func abnormalType(reason string) string {
+	switch reason {
+	case ReasonStarting, ReasonArgoCRDsMissing, ReasonNothingSelected, ReasonLedgerUnavailable:
+		return ConditionReconciling
+	case ReasonNamespaceNotAllowed, ReasonInvalidSpec:
+		return ConditionStalled
+	default:
+		return ""
+	}
+}
+
+func ready(status metav1.ConditionStatus, reason, message string) metav1.Condition {
+	return metav1.Condition{Type: ConditionReady, Status: status, Reason: reason, Message: message}
+}
+
+func mostObjectsFirst(a, b PolicyOwner) int {
+	if a.Objects != b.Objects {
+		return int(b.Objects - a.Objects)
+	}
+	return strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name)
+}
+
+// sorted joins names in an order that does not change from one look to the next.
+func sorted(names []string) string {
+	return strings.Join(slices.Sorted(slices.Values(names)), ", ")
+}
+
+func count(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func are(n int64, noun string) string {
+	if n == 1 {
+		return count(n, noun) + " is"
+	}
+	return count(n, noun) + " are"
+}

@@ -1,0 +1,140 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// DoraTarget says whose deployments are counted, and shows the five DORA metrics of them.
+//
+// It may select one service or a whole fleet, and several targets may select the same object: each counts its
+// events, and the oldest of them decides how it is judged.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:path=doratargets,singular=doratarget,scope=Namespaced,shortName=dt,categories=dora
+// +kubebuilder:printcolumn:name="Svcs",type=string,JSONPath=`.status.display.services`,description="Number of services that the target follows."
+// +kubebuilder:printcolumn:name="Env",type=string,JSONPath=`.status.display.environment`,description="Environment of the services; * when they are of several."
+// +kubebuilder:printcolumn:name="Deploys",type=string,JSONPath=`.status.display.deployments`,description="Deployments in the window."
+// +kubebuilder:printcolumn:name="/Week",type=string,JSONPath=`.status.display.perWeek`,description="Deployments per week, of all services together."
+// +kubebuilder:printcolumn:name="Lead",type=string,JSONPath=`.status.display.leadTimeP50`,description="Median lead time for changes: first commit to production."
+// +kubebuilder:printcolumn:name="Lead P90",type=string,priority=1,JSONPath=`.status.display.leadTimeP90`,description="Lead time for changes that nine of ten deployments keep."
+// +kubebuilder:printcolumn:name="CFR",type=string,JSONPath=`.status.display.changeFailureRate`,description="Change failure rate."
+// +kubebuilder:printcolumn:name="Recovery",type=string,JSONPath=`.status.display.recoveryP50`,description="Median time to recover from a failed deployment."
+// +kubebuilder:printcolumn:name="Recovery P90",type=string,priority=1,JSONPath=`.status.display.recoveryP90`,description="Recovery time that nine of ten failed deployments keep."
+// +kubebuilder:printcolumn:name="Rework",type=string,priority=1,JSONPath=`.status.display.rework`,description="Rework rate: share of deployments that were unplanned."
+// +kubebuilder:printcolumn:name="Band",type=string,JSONPath=`.status.display.band`,description="Band of the service; of several, the most common band and how many are in it."
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`,description="Whether the target is being followed."
+// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,description="Why the target is, or is not, ready."
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`,description="Time since the target was created."
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,description="What is followed, or what to do next."
+type DoraTarget struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard object metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec says whose deployments are counted, and how.
+	// +required
+	Spec DoraTargetSpec `json:"spec"`
+
+	// status shows what was counted. It is written by the controller alone.
+	// +optional
+	Status DoraTargetStatus `json:"status,omitzero"`
+}
+
+// DoraTargetList is a list of DoraTargets.
+//
+// +kubebuilder:object:root=true
+type DoraTargetList struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard list metadata.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	// items are the targets.
+	// +required
+	Items []DoraTarget `json:"items"`
+}
+
+// DoraTargetSpec says whose deployments are counted, and how.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.applications) || has(self.rollouts)",message="select something: set applications, rollouts, or both ({} selects all of them)"
+type DoraTargetSpec struct {
+	// applications selects the Argo CD Applications whose deployments are counted. An empty selector ({}) selects all of
+	// them in the allowed namespaces; without this field none is selected.
+	// +optional
+	Applications *SubjectSelector `json:"applications,omitempty"`
+
+	// rollouts selects the Argo Rollouts whose deployments are counted. A Rollout that a followed Application manages
+	// counts as part of that Application and never twice, so both selectors may name the same labels. An empty selector
+	// ({}) selects all of them in the allowed namespaces; without this field none is selected.
+	// +optional
+	Rollouts *SubjectSelector `json:"rollouts,omitempty"`
+
+	// service names the service that a deployment is of. Without it, or on an object without the label it names, it is
+	// the label "service", else the label "app.kubernetes.io/part-of", else the object's name.
+	// +optional
+	Service NameSource `json:"service,omitzero"`
+
+	// team names the team that owns the service. Without it, or on an object without the label it names, it is the label
+	// "team", else there is none.
+	// +optional
+	Team NameSource `json:"team,omitzero"`
+
+	// environment names the environment that is deployed to. Without it, or on an object without the label it names, it is
+	// the label "environment", else the label "env", else "production".
+	// +optional
+	Environment NameSource `json:"environment,omitzero"`
+
+	// images says which container images make up a version. Without it all of them do.
+	// +optional
+	Images ImageFilter `json:"images,omitzero"`
+
+	// changes lists what counts as a deployment: Image, a container image that the running version does not have, and
+	// Config, a change of the manifests that leaves the images alone. Image is always among them.
+	// +kubebuilder:default={Image}
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=2
+	// +kubebuilder:validation:XValidation:rule="'Image' in self",message="changes must include Image: a new image is always a deployment"
+	// +listType=set
+	// +optional
+	Changes []ChangeKind `json:"changes,omitempty"`
+
+	// degradedFor is how long production must stay Degraded before it counts as a failure, between 0s and 30m, such as 60s
+	// or 5m. Autoscalers and replaced pods make shorter blips. It is measured on Argo's own clock, so a restart of the
+	// controller does not reset it.
+	// +kubebuilder:default="60s"
+	// +kubebuilder:validation:XValidation:rule="self.size() > 1 && self.matches('^([0-9]{1,5}d)?([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$') && [(self.contains('d') ? int(self.substring(0, self.indexOf('d'))) * 86400 : 0) + (self.endsWith('d') ? 0 : duration(self.substring(self.indexOf('d') + 1)).getSeconds())].all(s, s <= 1800)",message="degradedFor must be a duration between 0s and 30m, such as 60s or 1m30s"
+	// +optional
+	DegradedFor Duration `json:"degradedFor,omitempty"`
+
+	// failureWindow is how long after a deployment became Healthy a failure is still held against it, between 1m and 30d,
+	// such as 1h. A later failure is an incident and no change failure.
+	// +kubebuilder:default="1h"
+	// +kubebuilder:validation:XValidation:rule="self.size() > 1 && self.matches('^([0-9]{1,5}d)?([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$') && [(self.contains('d') ? int(self.substring(0, self.indexOf('d'))) * 86400 : 0) + (self.endsWith('d') ? 0 : duration(self.substring(self.indexOf('d') + 1)).getSeconds())].all(s, s >= 60 && s <= 2592000)",message="failureWindow must be a duration between 1m and 30d, such as 1h or 1d12h"
+	// +optional
+	FailureWindow Duration `json:"failureWindow,omitempty"`
+
+	// verdictTimeout is how long a deployment may stay without a verdict before its outcome is unknown, between 1h and 30d,
+	// such as 24h. It runs only while Argo CD's operation is finished and nothing is suspended or paused.
+	// +kubebuilder:default="24h"
+	// +kubebuilder:validation:XValidation:rule="self.size() > 1 && self.matches('^([0-9]{1,5}d)?([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$') && [(self.contains('d') ? int(self.substring(0, self.indexOf('d'))) * 86400 : 0) + (self.endsWith('d') ? 0 : duration(self.substring(self.indexOf('d') + 1)).getSeconds())].all(s, s >= 3600 && s <= 2592000)",message="verdictTimeout must be a duration between 1h and 30d, such as 24h or 2d"
+	// +optional
+	VerdictTimeout Duration `json:"verdictTimeout,omitempty"`
+
+	// window is the time over which the metrics are computed, ending now, between 1d and 366d, such as 30d.
+	// +kubebuilder:default="30d"
+	// +kubebuilder:validation:XValidation:rule="self.size() > 1 && self.matches('^([0-9]{1,5}d)?([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$') && [(self.contains('d') ? int(self.substring(0, self.indexOf('d'))) * 86400 : 0) + (self.endsWith('d') ? 0 : duration(self.substring(self.indexOf('d') + 1)).getSeconds())].all(s, s >= 86400 && s <= 31622400)",message="window must be a duration between 1d and 366d, such as 30d or 90d"
+	// +optional
+	Window Duration `json:"window,omitempty"`
+
+	// bands says where Elite, High, Medium and Low begin.
+	// +kubebuilder:default={preset: Port}
+	// +optional
+	Bands Bands `json:"bands,omitzero"`
+
+	// suspend stops the target: while true, nothing new is counted for it and its figures stand still. Objects that
+	// another target selects too go on being counted there.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+}

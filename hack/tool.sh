@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Builds pinned tools from Go modules, each once per version:
+#
+#   hack/tool.sh golangci-lint controller-gen
+#
+# Every tool's version is the one its module under hack/tools requires. The
+# binaries go to bin/ (the control plane's to bin/envtest/); a tool whose module
+# and Go toolchain are unchanged since it was built is left alone.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source hack/lib.sh
+
+# place TOOL sets: module (folder under hack/tools), package, owner (the Go
+# module that carries the tool's version), output and ldflags.
+place() {
+  ldflags='' output=bin/$1
+  case $1 in
+    kube-apiserver | kubectl)
+      module=kubernetes owner=k8s.io/kubernetes package=$owner/cmd/$1 output=bin/envtest/$1
+      # Otherwise the server calls itself v0.0.0 and clients distrust it.
+      ldflags="-X k8s.io/component-base/version.gitVersion=$(version_of)"
+      ;;
+    etcd) module=etcd owner=go.etcd.io/etcd/server/v3 package=$owner output=bin/envtest/$1 ;;
+    setup-envtest) module=$1 owner=sigs.k8s.io/controller-runtime/tools/setup-envtest package=$owner ;;
+    controller-gen) module=$1 owner=sigs.k8s.io/controller-tools package=$owner/cmd/controller-gen ;;
+    golangci-lint) module=$1 owner=github.com/golangci/golangci-lint/v2 package=$owner/cmd/golangci-lint ;;
+    dockerlint) module=$1 owner=github.com/moby/buildkit package=. ;;
+    *) say "hack/tool.sh knows no tool $1" >&2 && exit 2 ;;
+  esac
+}
+
+version_of() { awk -v m="$owner" '{ sub(/^require /, "") } $1 == m { print $2 }' "hack/tools/$module/go.mod"; }
+
+# fingerprint changes when the tool has to be built again.
+fingerprint() { { go version && cat "hack/tools/$module"/*; } | git hash-object --stdin; }
+
+for tool in "$@"; do
+  place "$tool"
+  stamp=bin/.stamps/$tool want=$(fingerprint)
+  if [[ -x $output && -f $stamp && $(<"$stamp") == "$want" ]]; then
+    continue
+  fi
+  say "building $tool $(version_of) from its Go module (once; it takes a while on a cold cache)"
+  root=$PWD
+  (cd "hack/tools/$module" && compile "$root/$output" "$package" "$ldflags")
+  mkdir -p bin/.stamps
+  echo "$want" >"$stamp"
+done

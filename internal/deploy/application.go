@@ -1,0 +1,272 @@
+package deploy
+
+import (
+	"slices"
+	"time"
+
+	"github.com/dora-controller/dora-controller/internal/dora"
+)
+
+// judgePending decides about the part of an Application that no visible Rollout tells of.
+func (d *decider) judgePending() {
+	if d.app == nil {
+		return
+	}
+	version, added, bringer := d.version()
+	d.turnOver(added, bringer)
+	d.begin(version, added, bringer)
+	if d.s.Pending != nil {
+		d.judgeAttempt(version, added)
+	}
+	if d.s.Pending == nil {
+		d.closeIdle()
+		d.settleCurrent()
+	}
+	d.closeOlder()
+}
+
+// turnOver ends an attempt because a newer operation brought another version.
+func (d *decider) turnOver(added []string, bringer time.Time) {
+	p := d.s.Pending
+	if p == nil || !bringer.After(p.Start) || len(minus(added, p.Added)) == 0 {
+		return
+	}
+	if d.judgeBefore(bringer) {
+		return
+	}
+	d.s.Pending = nil
+	v := d.pendingVerdict(p)
+	if !p.DegradedSince.IsZero() {
+		d.fail(v, p.DegradedSince)
+		d.openFailure(p.DegradedSince, d.lastEvent(), "")
+		return
+	}
+	d.decide(ReasonSuperseded, v.id, "a newer version replaced it before any verdict")
+}
+
+// judgeBefore gives the success that production still showed when the next operation started.
+func (d *decider) judgeBefore(next time.Time) bool {
+	p := d.s.Pending
+	if d.app.Health != Healthy || !d.since().Before(next) || d.since().Before(p.Start) {
+		return false
+	}
+	o := d.op(p.Start)
+	if o == nil || !o.ended() || o.Failed {
+		return false
+	}
+	d.succeedPending(p, o)
+	return true
+}
+
+// begin starts an attempt once a version that was not running before is seen, and reads its version anew after that.
+func (d *decider) begin(version, added []string, bringer time.Time) {
+	p := d.s.Pending
+	switch {
+	case p != nil && len(added) > 0 && p.Change == dora.ChangeImage:
+		p.Images, p.Added = version, added
+	case p != nil:
+	case len(added) > 0 && !bringer.IsZero() && !d.judged(attemptAt(bringer)):
+		d.s.Pending = &Attempt{Start: bringer, Change: dora.ChangeImage, Images: version, Added: added, FirstSeen: d.now}
+		d.s.Silent = minus(d.s.Silent, added)
+		if d.s.Inherited && !slices.ContainsFunc(added, func(ref string) bool { return hasRepository(d.s.Settled, repository(ref)) }) {
+			d.s.Inherited, d.s.New, d.s.Settled, d.s.Current = false, true, nil, nil
+		}
+	case d.policy.CountConfig && len(added) == 0:
+		d.beginConfig(version)
+	}
+}
+
+// beginConfig is rule 5: the same images, and the comparison before the operation found a difference.
+func (d *decider) beginConfig(version []string) {
+	o := d.openOp()
+	if o == nil || !o.OutOfSync || o.SelfHeal || !o.ended() || !o.Applied || d.ownsRevision(o) || d.judged(attemptOf(o)) || len(d.s.Settled) == 0 {
+		return
+	}
+	d.s.Pending = &Attempt{Start: o.Start, Change: dora.ChangeConfig, Images: union(d.s.Settled, version), FirstSeen: d.now}
+}
+
+func (d *decider) pendingVerdict(p *Attempt) verdict {
+	v := verdict{id: attemptAt(p.Start), start: p.Start, images: d.whole(p.Images), change: p.Change, basis: dora.BasisLive}
+	if o := d.op(p.Start); o != nil && o.Partial && !o.Listed {
+		v.basis = dora.BasisPartialSync
+	}
+	return v
+}
+
+// whole completes a version with what the visible Rollouts run.
+func (d *decider) whole(images []string) []string {
+	sets := [][]string{images}
+	for _, r := range d.s.Rollouts {
+		stable := r.Stable
+		if c := r.current(); c != nil && !c.PromotedAt.IsZero() {
+			stable = c.Images
+		}
+		sets = append(sets, stable)
+	}
+	return union(sets...)
+}
+
+// judgeAttempt looks for a verdict on the pending attempt.
+func (d *decider) judgeAttempt(version, added []string) {
+	p := d.s.Pending
+	last := d.lastTouching()
+	d.noteInFlight(p, last)
+	switch {
+	case d.cancelled(p), d.failedOperation(p), d.failedDegraded(p, last), d.revertedPending(p, added, last):
+	case p.Change == dora.ChangeImage && len(added) == 0:
+		// its images are gone for now
+	case d.fresh(p, version, added):
+		d.succeedPending(p, last)
+	default:
+		d.waitForPending(p, last)
+	}
+}
+
+// lastTouching is the newest operation that may have touched a workload: one that failed before it applied any did not.
+func (d *decider) lastTouching() *Op {
+	for i := len(d.s.Ops) - 1; i >= 0; i-- {
+		if o := &d.s.Ops[i]; !o.DryRun && !(o.ended() && o.Failed && !o.Applied) {
+			return o
+		}
+	}
+	return nil
+}
+
+// noteInFlight keeps the proof that a newer operation found the attempt still going out (rule 6).
+func (d *decider) noteInFlight(p *Attempt, last *Op) {
+	if last == nil || !last.Start.After(p.Start) || !d.since().Before(last.Start) {
+		return
+	}
+	switch d.app.Health {
+	case Progressing, Suspended, Missing:
+		p.ProvenInFlight = true
+	case Healthy, Degraded, HealthUnknown:
+	}
+}
+
+// cancelled: the operation ended without applying a workload, so what appeared was a hook's or joined by itself.
+func (d *decider) cancelled(p *Attempt) bool {
+	o := d.op(p.Start)
+	if o == nil || !o.ended() || !o.RowsSeen || o.Applied {
+		return false
+	}
+	d.s.Pending = nil
+	for _, ref := range p.Added {
+		if _, live := d.s.Pods[ref]; live {
+			d.s.Pods[ref] = time.Time{}
+			d.joinSilently(ref)
+		}
+	}
+	return true
+}
+
+// failedOperation: the operation failed after it applied a workload (a failing PostSync hook, a later wave). A version
+// that is Healthy is settled all the same.
+func (d *decider) failedOperation(p *Attempt) bool {
+	o := d.newest()
+	if own := d.op(p.Start); own != nil && own.ended() && own.Failed {
+		o = own
+	}
+	if o == nil || !o.ended() || !o.Failed || !o.Applied || o.SelfHeal && !o.Start.Equal(p.Start) || o.Start.Before(p.Start) {
+		return false
+	}
+	at, since := o.End, d.since()
+	degraded := d.app.Health == Degraded && !since.Before(p.Start)
+	if degraded && since.Before(at) {
+		at = since
+	}
+	d.s.Pending = nil
+	d.closeOps(o.Start)
+	d.fail(d.pendingVerdict(p), at)
+	if degraded {
+		d.openFailure(since, d.lastEvent(), "")
+	} else if d.app.Health == Healthy && onlyThese(p.Images, d.live) {
+		d.settle(d.whole(p.Images), later(since, p.Start))
+	}
+	return true
+}
+
+// failedDegraded is rule 7: a Degraded whose transition lies in the attempt, and that lasts.
+func (d *decider) failedDegraded(p *Attempt, last *Op) bool {
+	since, bound := d.since(), d.boundOf(p)
+	mine := !since.Before(p.Start) && (bound.IsZero() || !since.After(bound))
+	switch {
+	case !mine:
+	case d.app.Health == Degraded:
+		if p.DegradedSince.IsZero() {
+			p.DegradedSince = since
+		}
+	case d.app.Health == HealthUnknown:
+	case !p.DegradedSince.IsZero():
+		d.decide(ReasonBlip, attemptAt(p.Start), "Degraded for less than degradedFor (%s)", d.policy.DegradedFor)
+		p.DegradedSince = time.Time{}
+	}
+	if p.DegradedSince.IsZero() || d.app.Health != Degraded || !mine || d.rolloutMoving() && !d.otherDegraded() {
+		return false
+	}
+	if lasted := d.now.Sub(p.DegradedSince); lasted < d.policy.DegradedFor {
+		d.recheckAt(p.DegradedSince.Add(d.policy.DegradedFor))
+		return false
+	}
+	d.s.Pending = nil
+	d.closeOps(last.Start)
+	d.fail(d.pendingVerdict(p), p.DegradedSince)
+	d.openFailure(p.DegradedSince, d.lastEvent(), "")
+	return true
+}
+
+// boundOf is the start of the first later operation that is not known to bring the same images; zero if there is none.
+func (d *decider) boundOf(p *Attempt) time.Time {
+	for i := range d.s.Ops {
+		o := &d.s.Ops[i]
+		if !o.Start.After(p.Start) || o.DryRun || o.SelfHeal || o.Idle {
+			continue
+		}
+		same := o.ended() && (!o.Applied && o.RowsSeen || o.RowsSeen && !o.Touched || d.now.Sub(o.End) > settleFor ||
+			len(o.Images) > 0 && len(minus(o.Images, p.Images)) == 0)
+		if !same {
+			return o.Start
+		}
+	}
+	return time.Time{}
+}
+
+// revertedPending: a newer operation brought the version before back, and this attempt had no verdict (rule 6).
+func (d *decider) revertedPending(p *Attempt, added []string, last *Op) bool {
+	if p.Change != dora.ChangeImage || len(added) > 0 || last == nil || !last.Start.After(p.Start) || !last.ended() {
+		return false
+	}
+	if slices.ContainsFunc(p.Added, func(ref string) bool { return slices.Contains(d.live, ref) }) || !d.healthyAfter(last, last.Start, true) {
+		return false
+	}
+	d.s.Pending = nil
+	d.closeOps(last.Start)
+	v := d.pendingVerdict(p)
+	if p.ProvenInFlight {
+		d.rollBackInFlight(v, d.healthyAt(last), true)
+		return true
+	}
+	d.unknown(v, d.deployedAt(v.start), dora.BasisHistory, "its verdict was missed before the earlier version came back")
+	d.s.Current = d.s.Settled
+	return true
+}
+
+func (d *decider) waitForPending(p *Attempt, last *Op) {
+	running := last != nil && last.ended() && d.app.Health != Suspended
+	end := d.wait(&p.Waited, &p.WaitMark, running)
+	if end.IsZero() {
+		return
+	}
+	d.s.Pending = nil
+	d.closeOps(last.Start)
+	d.unknown(d.pendingVerdict(p), end, dora.BasisLive, "no verdict within the timeout")
+}
+
+// closeOps closes every operation up to that start.
+func (d *decider) closeOps(upTo time.Time) {
+	for i := range d.s.Ops {
+		if o := &d.s.Ops[i]; !o.Start.After(upTo) {
+			o.Closed = true
+		}
+	}
+}

@@ -1,0 +1,177 @@
+package deploy
+
+import (
+	"slices"
+	"time"
+
+	"github.com/dora-controller/dora-controller/internal/dora"
+)
+
+// settleFor is how long Healthy must hold after an operation of an Application that never becomes
+// Synced, and how long images may lag behind the comparison that closed an operation.
+const settleFor = 60 * time.Second
+
+// Decide says what follows from one observation of a subject. It is pure: the same arguments give the same
+// result, and nothing is modified. Deciding twice on one observation changes nothing the second time.
+func Decide(state State, service Service, obs *Observation, policy *Policy, now time.Time) Result {
+	print := fingerprint(&state, obs, policy)
+	if state.seen == print && (state.RecheckAt.IsZero() || now.Before(state.RecheckAt)) {
+		return Result{State: state, Service: service, RecheckAt: state.RecheckAt}
+	}
+	d := &decider{s: state.clone(), svc: service.clone(), obs: obs, app: obs.App, policy: policy, now: now}
+	d.run()
+	d.s.RecheckAt = d.recheck
+	d.s.seen = fingerprint(&d.s, obs, policy)
+	changed := len(d.events) > 0 || len(d.decisions) > 0 || !d.s.same(&state) || !d.svc.same(&service)
+	return Result{State: d.s, Service: d.svc, Changed: changed, Events: d.events, Decisions: d.decisions, RecheckAt: d.recheck}
+}
+
+// decider carries one decision.
+type decider struct {
+	s      State
+	svc    Service
+	obs    *Observation
+	app    *App
+	policy *Policy
+	now    time.Time
+
+	live      []string // counted images of pods that belong to no visible Rollout
+	appended  []time.Time
+	events    []dora.Event
+	decisions []Decision
+	recheck   time.Time
+}
+
+func (d *decider) run() {
+	if d.obs.Deleting {
+		d.svc.leaveHome(d.obs.Subject.UID)
+		return
+	}
+	if d.app != nil && d.app.Stale {
+		return
+	}
+	d.identify()
+	if d.app != nil && d.app.Health == "" && d.app.Operation == nil && len(d.app.History) == 0 {
+		return // Argo CD has not looked at it yet
+	}
+	d.noteHealth()
+	d.readOperations()
+	d.readRollouts()
+	d.readImages()
+	if !d.s.Based {
+		d.takeBaseline()
+	}
+	d.judgeRevisions()
+	d.judgePending()
+	d.judgeFailures()
+	d.forget()
+}
+
+// identify follows rules 1 and 11: who the subject is, and what it inherits.
+func (d *decider) identify() {
+	p, s := d.policy, &d.s
+	if !s.Known {
+		s.Known, s.FollowedSince, s.PreviousKnown = true, p.FollowedSince, true
+		s.New = !d.obs.CreatedAt.Before(p.FollowedSince)
+		if images := d.svc.inherit(d.obs.Subject, d.obs.Destination); s.New && images != nil {
+			s.New, s.Inherited = false, true
+			s.Settled, s.Current = images, images
+		}
+	} else if s.Service != p.Service || s.Environment != p.Environment {
+		d.decide(ReasonRebased, "", "the service or environment changed from %s/%s to %s/%s", s.Service, s.Environment, p.Service, p.Environment)
+		d.svc.settle(rankKey(s.Settled, s.Silent), d.now)
+	}
+	s.Subject, s.Service, s.Team, s.Environment = d.obs.Subject, p.Service, p.Team, p.Environment
+	s.Destination = d.obs.Destination
+}
+
+// noteHealth keeps a transition time where Argo CD tells none.
+func (d *decider) noteHealth() {
+	if d.app == nil || d.app.Health == d.s.HealthCode {
+		return
+	}
+	d.s.HealthCode = d.app.Health
+	d.s.HealthSeen = time.Time{}
+	if d.app.HealthSince.IsZero() {
+		d.s.HealthSeen = d.now
+	}
+}
+
+// since is when the Application's health took its present code.
+func (d *decider) since() time.Time {
+	if d.app.HealthSince.IsZero() {
+		return d.s.HealthSeen
+	}
+	return d.app.HealthSince
+}
+
+// takeBaseline is rule 1: what runs at first sight is not a deployment. Of a subject that is newer than the following
+// everything it ever did is still to be judged.
+func (d *decider) takeBaseline() {
+	s := &d.s
+	s.Based = true
+	if s.New || s.Inherited {
+		return
+	}
+	s.Settled = d.runningNow()
+	s.Current = s.Settled
+	d.svc.settle(rankKey(s.Settled, nil), d.now)
+	d.svc.settleHome(s.Subject, s.Destination, s.Settled)
+	for i := range s.Ops {
+		if o := &s.Ops[i]; o.ended() && (i < len(s.Ops)-1 || d.app.Health == Healthy) {
+			o.Closed = true
+		}
+	}
+	for _, r := range s.Rollouts {
+		for i := range r.Revisions {
+			d.baseRevision(r, &r.Revisions[i])
+		}
+	}
+	d.decide(ReasonBaseline, "", "first sight: what runs now is not a deployment")
+}
+
+func (d *decider) baseRevision(r *RolloutState, rev *Revision) {
+	inFlight := r.StableHash != rev.Hash && len(rev.Aborts) == 0 && rev.DegradedSince.IsZero()
+	if !inFlight {
+		rev.Closed = true
+	}
+	for i := range rev.Aborts {
+		rev.Aborts[i].Judged = true
+	}
+	rev.Moving = true
+}
+
+// runningNow is what serves production: live images and the stable version of each Rollout.
+func (d *decider) runningNow() []string {
+	sets := [][]string{d.live}
+	for _, r := range d.s.Rollouts {
+		sets = append(sets, r.Stable)
+	}
+	return union(sets...)
+}
+
+// recheckAt asks to be run again by then.
+func (d *decider) recheckAt(t time.Time) {
+	if !t.After(d.now) {
+		return
+	}
+	if d.recheck.IsZero() || t.Before(d.recheck) {
+		d.recheck = t
+	}
+}
+
+// forget bounds the state.
+func (d *decider) forget() {
+	s := &d.s
+	if n := len(s.Ops) - keptOps; n > 0 {
+		s.Ops = slices.Delete(s.Ops, 0, n)
+	}
+	for _, r := range s.Rollouts {
+		if n := len(r.Revisions) - keptRevisions; n > 0 {
+			r.Revisions = slices.Delete(r.Revisions, 0, n)
+		}
+	}
+	if n := len(s.Judged) - keptJudged; n > 0 {
+		s.Judged = slices.Delete(s.Judged, 0, n)
+	}
+}

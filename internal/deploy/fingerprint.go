@@ -1,0 +1,140 @@
+package deploy
+
+import (
+	"bytes"
+	"encoding/json"
+	"hash/maphash"
+	"time"
+)
+
+// seed makes fingerprints comparable within one process; they are never stored.
+var seed = maphash.MakeSeed()
+
+// fingerprint hashes what a decision depends on. Argo CD rewrites reconciledAt every few minutes; it counts only
+// while something waits for a fresh comparison, so that an idle subject costs nothing.
+func fingerprint(s *State, obs *Observation, p *Policy) uint64 {
+	h := hasher{}
+	h.h.SetSeed(seed)
+	h.policy(p)
+	h.text(obs.Subject.UID, obs.Subject.Namespace, obs.Subject.Name, obs.Destination)
+	h.flag(obs.Deleting)
+	if obs.App != nil {
+		h.app(obs.App)
+		if s.busy() {
+			h.time(obs.App.ReconciledAt)
+		}
+	}
+	for i := range obs.Rollouts {
+		h.rollout(&obs.Rollouts[i])
+	}
+	return h.h.Sum64()
+}
+
+// busy says that something waits for the next comparison.
+func (s *State) busy() bool {
+	if !s.Based || s.Pending != nil || (len(s.Ops) > 0 && !s.Ops[len(s.Ops)-1].Closed) {
+		return true
+	}
+	for _, r := range s.Rollouts {
+		if c := r.current(); c != nil && !c.Closed {
+			return true
+		}
+	}
+	return false
+}
+
+type hasher struct{ h maphash.Hash }
+
+func (h *hasher) text(texts ...string) {
+	for _, t := range texts {
+		_, _ = h.h.WriteString(t)
+		_ = h.h.WriteByte(0)
+	}
+}
+
+func (h *hasher) list(texts []string) {
+	h.text(texts...)
+	_ = h.h.WriteByte(1)
+}
+
+func (h *hasher) num(n int64) {
+	for range 8 {
+		_ = h.h.WriteByte(byte(n))
+		n >>= 8
+	}
+}
+
+func (h *hasher) time(t time.Time) { h.num(t.Unix()) }
+
+func (h *hasher) flag(bits ...bool) {
+	for _, b := range bits {
+		if b {
+			_ = h.h.WriteByte(3)
+		} else {
+			_ = h.h.WriteByte(2)
+		}
+	}
+}
+
+func (h *hasher) policy(p *Policy) {
+	h.text(p.Service, p.Team, p.Environment)
+	h.list(p.Include)
+	h.list(p.Exclude)
+	h.flag(p.CountConfig)
+	h.num(int64(p.DegradedFor))
+	h.num(int64(p.FailureWindow))
+	h.num(int64(p.VerdictTimeout))
+}
+
+func (h *hasher) app(a *App) {
+	h.text(string(a.Health))
+	h.time(a.HealthSince)
+	h.flag(a.Synced, a.OutOfSync, a.Stale, a.Operation != nil, a.Requested != nil)
+	h.list(a.Images)
+	if o := a.Operation; o != nil {
+		h.text(string(o.Phase))
+		h.time(o.StartedAt)
+		h.time(o.FinishedAt)
+		h.num(int64(len(o.Rows)))
+		h.flag(o.Partial, o.DryRun, o.SelfHeal)
+	}
+	if r := a.Requested; r != nil {
+		h.flag(r.Partial, r.DryRun, r.SelfHeal)
+	}
+	h.num(int64(len(a.History)))
+	for i := range a.History {
+		h.time(a.History[i].StartedAt)
+	}
+	for i := range a.Resources {
+		h.text(a.Resources[i].Kind, a.Resources[i].Name, string(a.Resources[i].Health))
+	}
+}
+
+func (h *hasher) rollout(r *Rollout) {
+	h.text(r.UID, string(r.Phase), r.CurrentHash, r.StableHash, r.ActiveHash)
+	h.num(int64(r.Revision))
+	h.flag(r.Observed, r.Aborted, r.TimedOut)
+	h.time(r.AbortedAt)
+	h.num(int64(r.Weight))
+	h.num(int64(r.Desired))
+	for _, c := range [...]*Condition{&r.Progressing, &r.CompletedCond, &r.HealthyCond, &r.Available, &r.PausedCond} {
+		h.text(string(c.Status))
+		h.time(c.Since)
+	}
+	for i := range r.ReplicaSets {
+		rs := &r.ReplicaSets[i]
+		h.text(rs.Hash)
+		h.num(int64(rs.Revision)<<40 | int64(rs.Replicas)<<20 | int64(rs.Available))
+	}
+}
+
+// same compares what would be stored.
+func (s *State) same(other *State) bool { return sameJSON(s, other) }
+
+func (s *Service) same(other *Service) bool { return sameJSON(s, other) }
+
+func sameJSON(a, b any) bool {
+	ja, errA := json.Marshal(a)
+	jb, errB := json.Marshal(b)
+	return errA == nil && errB == nil && bytes.Equal(ja, jb)
+}

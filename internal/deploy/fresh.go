@@ -1,0 +1,234 @@
+package deploy
+
+import (
+	"slices"
+	"time"
+
+	"github.com/dora-controller/dora-controller/internal/dora"
+)
+
+// fresh is rule 3 for the pending attempt: whether the Healthy that Argo shows is that of its version.
+func (d *decider) fresh(p *Attempt, version, added []string) bool {
+	last := d.lastTouching()
+	if last == nil || d.app.Health != Healthy {
+		return false
+	}
+	if !last.ended() {
+		return d.freshBefore(p, last)
+	}
+	if !d.healthyAfter(last, p.Start, p.Change == dora.ChangeConfig) {
+		return false
+	}
+	// A repair of drift: until the drifted image is gone, nothing tells which of the two it brought.
+	if own := d.op(p.Start); own != nil && own.SelfHeal && len(own.Images) == 0 && !onlyThese(version, d.live) {
+		return false
+	}
+	return len(added) > 0 || p.Change == dora.ChangeConfig
+}
+
+// freshBefore: a newer operation runs, but the Healthy is older than it.
+func (d *decider) freshBefore(p *Attempt, running *Op) bool {
+	var last *Op
+	for i := range d.s.Ops {
+		if o := &d.s.Ops[i]; o.Start.Before(running.Start) && !o.DryRun {
+			last = o
+		}
+	}
+	since := d.since()
+	if last == nil || last.Start.Before(p.Start) || !last.ended() || !since.Before(running.Start) {
+		return false
+	}
+	if !since.Before(p.Start) && onlyThese(p.Images, d.live) && p.Change == dora.ChangeImage {
+		return true
+	}
+	return d.app.Synced && d.app.ReconciledAt.After(last.End) && !d.app.ReconciledAt.After(running.Start)
+}
+
+// healthyAfter says that Healthy is fresh after an operation: by (a) a comparison made after it that found everything
+// Synced, (b) a transition since the attempt started with the replaced images gone, or (c) having held for a while.
+// Where no image changes, nothing is replaced, so (b) asks for Synced as well.
+func (d *decider) healthyAfter(o *Op, start time.Time, sameImages bool) bool {
+	if d.app.Health != Healthy || !o.ended() {
+		return false
+	}
+	if d.app.Synced && d.app.ReconciledAt.After(o.End) {
+		return true
+	}
+	version, _, _ := d.version()
+	gone := onlyThese(version, d.live)
+	if !d.since().Before(start) && gone && (!sameImages || d.app.Synced) {
+		return true
+	}
+	if held := o.End.Add(settleFor); d.now.Before(held) {
+		d.recheckAt(held)
+		return false
+	}
+	return gone
+}
+
+// healthyAt is when production became Healthy under an operation: the transition, or deployedAt if health never moved.
+func (d *decider) healthyAt(o *Op) time.Time {
+	if since := d.since(); !since.Before(o.Start) {
+		return since
+	}
+	return d.deployedAt(o.Start)
+}
+
+func (d *decider) deployedAt(start time.Time) time.Time {
+	o := d.op(start)
+	switch {
+	case o == nil:
+		return start
+	case !o.Deployed.IsZero():
+		return o.Deployed
+	default:
+		return later(o.End, start)
+	}
+}
+
+// succeedPending gives the attempt its success. After a gap in observation a transition later than the end of the operation
+// proves nothing about when.
+func (d *decider) succeedPending(p *Attempt, last *Op) {
+	d.s.Pending = nil
+	v := d.pendingVerdict(p)
+	own := d.op(p.Start)
+	at := d.since()
+	switch {
+	case at.Before(p.Start):
+		at = d.deployedAt(p.Start)
+		if own != nil && !own.Moving {
+			v.basis = dora.BasisHistory
+		}
+	case own != nil && !own.Moving && at.After(own.End):
+		at, v.basis = d.deployedAt(p.Start), dora.BasisHistory
+	}
+	at = later(at, d.closeMembers(v.id))
+	if last != nil {
+		d.closeOps(last.Start)
+	}
+	if d.s.New && p.Change == dora.ChangeImage && d.svc.sharedHome(d.s.Subject.UID, d.s.Destination, v.images) {
+		d.decide(ReasonRecreated, v.id, "another subject of the service runs these images in the same place")
+		d.settle(v.images, at)
+		return
+	}
+	d.succeed(v, at)
+}
+
+// closeMembers closes the Rollouts' part of an attempt, and says when the last of them was promoted.
+func (d *decider) closeMembers(owner string) time.Time {
+	var at time.Time
+	for _, m := range d.revisionsOf(func(r *Revision) bool { return r.Owner == owner && !r.Closed && !r.PromotedAt.IsZero() }) {
+		m.rev.Closed = true
+		at = later(at, m.rev.PromotedAt)
+	}
+	return at
+}
+
+func (d *decider) ownsRevision(o *Op) bool {
+	attempt := attemptOf(o)
+	for _, r := range d.s.Rollouts {
+		for i := range r.Revisions {
+			if rev := &r.Revisions[i]; rev.Owner == attempt || rev.Owner == "" && !rev.Closed {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// closeIdle closes the newest operation once it is known to have changed no version.
+func (d *decider) closeIdle() {
+	o := d.newest()
+	if o == nil || o.Closed || !o.ended() {
+		return
+	}
+	if o.Failed && !o.Applied && !d.ownsRevision(o) {
+		o.Closed, o.Idle = true, true
+		d.decide(ReasonNothing, attemptOf(o), "the operation failed before a workload was applied: %s", o.Message)
+		return
+	}
+	if d.openRevisions() || !d.healthyAfter(o, o.Start, true) {
+		return
+	}
+	o.Closed = true
+	if d.ownsRevision(o) || d.judged(attemptOf(o)) {
+		return
+	}
+	o.Idle = true
+	d.explainIdle(o)
+	if !d.s.New {
+		d.s.PreviousKnown = true
+	}
+}
+
+func (d *decider) openRevisions() bool {
+	for _, r := range d.s.Rollouts {
+		if slices.ContainsFunc(r.Revisions, func(rev Revision) bool { return !rev.Closed }) {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *decider) explainIdle(o *Op) {
+	attempt := attemptOf(o)
+	switch {
+	case d.s.Inherited:
+		d.s.Inherited = false
+		d.settle(d.s.Settled, d.now)
+		d.decide(ReasonRecreated, attempt, "the recreated subject runs what its predecessor ran")
+	case o.SelfHeal:
+		d.decide(ReasonSelfHeal, attempt, "Argo CD repaired drift; the images did not change")
+	case o.OutOfSync:
+		d.decide(ReasonConfigOnly, attempt, "configuration changed, the images did not")
+	default:
+		d.decide(ReasonSameImages, attempt, "the images did not change")
+	}
+}
+
+// settleCurrent settles a version that got no success verdict but runs Healthy after all.
+func (d *decider) settleCurrent() {
+	o := d.newest()
+	if len(d.obs.Rollouts) > 0 || slices.Equal(d.s.Current, d.s.Settled) || o == nil || !d.healthyAfter(o, o.Start, true) {
+		return
+	}
+	if version, added, _ := d.version(); len(added) == 0 && allLive(d.live, version) {
+		d.settleLate(d.s.Current, d.since(), attemptOf(o))
+	}
+}
+
+// closeOlder closes operations that a newer one followed and that nothing waits for.
+func (d *decider) closeOlder() {
+	newest := d.newest()
+	for i := range d.s.Ops {
+		o := &d.s.Ops[i]
+		waits := d.s.Pending != nil && o.Start.Equal(d.s.Pending.Start)
+		if o != newest && o.ended() && !waits && newest.ended() {
+			o.Closed = true
+		}
+	}
+}
+
+// missed is rule 10: a history entry that came and went while nobody looked.
+func (d *decider) missed(o *Op) {
+	o.Closed = true
+	version := overlay(d.s.Current, o.Images)
+	if len(o.Images) == 0 {
+		d.s.Gaps++
+		d.s.PreviousKnown = false
+		d.decide(ReasonGap, attemptOf(o), "a deployment came and went while nobody looked, and nothing tells its images")
+		return
+	}
+	if len(minus(version, d.s.Current)) == 0 {
+		o.Idle = true
+		d.decide(ReasonSameImages, attemptOf(o), "the images did not change")
+		return
+	}
+	v := verdict{id: attemptOf(o), start: o.Start, images: version, change: dora.ChangeImage, basis: dora.BasisHistory}
+	if d.app.Health == Healthy && d.since().Before(o.Start) {
+		d.succeed(v, d.deployedAt(o.Start))
+		return
+	}
+	d.unknown(v, d.deployedAt(o.Start), dora.BasisHistory, "it ended while nobody looked")
+	d.s.PreviousKnown = false
+}

@@ -1,0 +1,101 @@
+package deploy
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/dora-controller/dora-controller/internal/dora"
+)
+
+// Counted returns the references that the globs let through, sorted, without duplicates.
+func (p *Policy) Counted(refs []string) []string {
+	kept := make([]string, 0, len(refs))
+	for _, ref := range refs {
+		if ref != "" && p.counts(ref) {
+			kept = append(kept, ref)
+		}
+	}
+	slices.Sort(kept)
+	return slices.Compact(kept)
+}
+
+func (p *Policy) counts(ref string) bool {
+	match := func(glob string) bool { return Glob(glob, ref) || Glob(glob, repository(ref)) }
+	if len(p.Include) > 0 && !slices.ContainsFunc(p.Include, match) {
+		return false
+	}
+	return !slices.ContainsFunc(p.Exclude, match)
+}
+
+// Glob says whether a pattern matches all of a text. `*` stands for any run of characters, `/` included,
+// and `?` for any one; nothing else is special.
+func Glob(pattern, text string) bool {
+	star, mark := -1, 0
+	p, t := 0, 0
+	for t < len(text) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, mark = p, t
+			p++
+		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == text[t]):
+			p++
+			t++
+		case star >= 0:
+			mark++
+			p, t = star+1, mark
+		default:
+			return false
+		}
+	}
+	return strings.Trim(pattern[p:], "*") == ""
+}
+
+func repository(ref string) string {
+	repo, _, _ := dora.SplitImage(ref)
+	return repo
+}
+
+// union, minus and sameRepositories treat their arguments as sets; results are sorted.
+
+func union(sets ...[]string) []string {
+	all := slices.Concat(sets...)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func minus(a, b []string) []string {
+	var rest []string
+	for _, ref := range a {
+		if !slices.Contains(b, ref) {
+			rest = append(rest, ref)
+		}
+	}
+	return rest
+}
+
+// overlay replaces, in base, each repository that over names.
+func overlay(base, over []string) []string {
+	kept := slices.Clone(over)
+	for _, ref := range base {
+		if !hasRepository(over, repository(ref)) {
+			kept = append(kept, ref)
+		}
+	}
+	return union(kept)
+}
+
+func hasRepository(refs []string, repo string) bool {
+	return slices.ContainsFunc(refs, func(ref string) bool { return repository(ref) == repo })
+}
+
+// onlyThese says that of the repositories in version, no other image is live.
+func onlyThese(version, live []string) bool {
+	return !slices.ContainsFunc(live, func(ref string) bool {
+		return hasRepository(version, repository(ref)) && !slices.Contains(version, ref)
+	})
+}
+
+// allLive says that each of these images is live.
+func allLive(images, live []string) bool {
+	return !slices.ContainsFunc(images, func(ref string) bool { return !slices.Contains(live, ref) })
+}

@@ -1,0 +1,184 @@
+package deploy
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// readImages follows the live images: under which operation each of them appeared. summary.images is a union over pods, so it holds old
+// and new versions during a rollout, and hooks, CronJobs and terminating pods besides.
+func (d *decider) readImages() {
+	if d.app == nil {
+		return
+	}
+	d.live = minus(d.policy.Counted(d.app.Images), d.rolloutImages())
+	bringer := d.bringerOfNew()
+	pods := make(map[string]time.Time, len(d.live))
+	for _, ref := range d.live {
+		start, known := d.s.Pods[ref]
+		if !known {
+			start = bringer
+			if bringer.IsZero() {
+				d.joinSilently(ref)
+			}
+		}
+		pods[ref] = start
+	}
+	for ref := range d.s.Pods {
+		if _, still := pods[ref]; !still {
+			d.leaveSilently(ref)
+		}
+	}
+	if !maps.EqualFunc(pods, d.s.Pods, time.Time.Equal) {
+		d.s.Pods = pods
+	}
+}
+
+// rolloutImages are those of every visible Rollout's ReplicaSets; their own facts tell more than a union over pods.
+func (d *decider) rolloutImages() []string {
+	var sets [][]string
+	for i := range d.obs.Rollouts {
+		ro := &d.obs.Rollouts[i]
+		sets = append(sets, d.policy.Counted(ro.TemplateImages))
+		for j := range ro.ReplicaSets {
+			sets = append(sets, d.policy.Counted(ro.ReplicaSets[j].Images))
+		}
+	}
+	return union(sets...)
+}
+
+// plain is the part of a version that belongs to no visible Rollout.
+func (d *decider) plain(images []string) []string {
+	if len(d.obs.Rollouts) == 0 {
+		return images
+	}
+	return minus(images, d.rolloutImages())
+}
+
+// bringerOfNew is the start of the operation that an image appearing now came with; zero if none can have brought it.
+func (d *decider) bringerOfNew() time.Time {
+	o := d.newest()
+	if o == nil || !d.s.Based && !d.s.New && !d.s.Inherited {
+		return time.Time{}
+	}
+	if !o.ended() {
+		if before := d.justMissed(o); before != nil {
+			return before.Start
+		}
+		return o.Start
+	}
+	if o.Closed && (!o.Idle || d.now.Sub(o.End) > settleFor) || !d.mayBring(o) {
+		return time.Time{}
+	}
+	if o.Closed {
+		o.Closed, o.Idle = false, false // the image came late
+	}
+	return o.Start
+}
+
+// justMissed is the operation before a running one, if it was first seen together with it and its Healthy is older than the running one.
+func (d *decider) justMissed(running *Op) *Op {
+	i := slices.IndexFunc(d.s.Ops, func(o Op) bool { return o.Start.Equal(running.Start) })
+	if i < 1 {
+		return nil
+	}
+	before := &d.s.Ops[i-1]
+	missed := before.ended() && !before.Moving && !before.Closed && slices.Contains(d.appended, before.Start)
+	if !missed || d.app.Health != Healthy || !d.since().Before(running.Start) {
+		return nil
+	}
+	return before
+}
+
+// mayBring says that an operation applied a workload other than the visible Rollouts.
+func (d *decider) mayBring(o *Op) bool {
+	if o.RowsSeen {
+		return o.Applied
+	}
+	return len(d.obs.Rollouts) == 0 || slices.ContainsFunc(d.app.Resources, func(r Resource) bool {
+		return slices.Contains(podKinds[:], r.Kind)
+	})
+}
+
+// podKinds run pods and are no Rollouts.
+var podKinds = [...]string{"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Pod", "CronJob", "Job"}
+
+// joinSilently is rule 4: an image that no operation brought joins the settled version.
+func (d *decider) joinSilently(ref string) {
+	s := &d.s
+	if !s.Based || slices.Contains(s.Current, ref) || slices.Contains(s.Settled, ref) {
+		return
+	}
+	s.Settled, s.Current = union(s.Settled, []string{ref}), union(s.Current, []string{ref})
+	s.Silent = union(s.Silent, []string{ref})
+	d.decide(ReasonSilentImage, "", "%s appeared without an operation that applied a workload", ref)
+}
+
+// leaveSilently undoes that for drift: the image is gone and its repository still runs another.
+func (d *decider) leaveSilently(ref string) {
+	s := &d.s
+	others := minus(s.Settled, []string{ref})
+	if !slices.Contains(s.Silent, ref) || !hasRepository(others, repository(ref)) {
+		return
+	}
+	s.Settled, s.Current, s.Silent = others, minus(s.Current, []string{ref}), minus(s.Silent, []string{ref})
+}
+
+// version reads the attempt's version from what Argo tells: the images that an operation's rows say it applied come
+// first; else the live ones without those that ran before once a newer one of the repository is live. A repository whose
+// pods are gone keeps its last image. added are those that were not running before, bringer the start of the operation they came with.
+func (d *decider) version() (version, added []string, bringer time.Time) {
+	open := d.openOp()
+	version = d.newestOfEach()
+	if open != nil && len(open.Images) > 0 {
+		version = overlay(version, d.plain(open.Images))
+	}
+	version = overlay(d.plain(d.s.Current), version)
+	for _, ref := range minus(version, d.s.Current) {
+		if slices.Contains(d.s.Silent, ref) {
+			continue
+		}
+		added = append(added, ref)
+		start := d.s.Pods[ref]
+		if o := d.op(start); o == nil || o.Closed {
+			start = time.Time{}
+			if open != nil {
+				start = open.Start
+			}
+		}
+		bringer = later(bringer, start)
+	}
+	return version, added, bringer
+}
+
+// openOp is the newest operation, if it may still bring a version.
+func (d *decider) openOp() *Op {
+	if o := d.newest(); o != nil && !o.Closed && d.mayBring(o) {
+		return o
+	}
+	return nil
+}
+
+// newestOfEach keeps, of each repository's live images, those that appeared under the newest operation; without
+// any newer one, those that are part of the current version.
+func (d *decider) newestOfEach() []string {
+	var kept []string
+	for _, ref := range d.live {
+		start, current := d.s.Pods[ref], slices.Contains(d.s.Current, ref)
+		keep := true
+		for _, other := range d.live {
+			if other == ref || repository(other) != repository(ref) {
+				continue
+			}
+			newer := d.s.Pods[other].Compare(start)
+			if newer > 0 || newer == 0 && !current && slices.Contains(d.s.Current, other) {
+				keep = false
+			}
+		}
+		if keep {
+			kept = append(kept, ref)
+		}
+	}
+	return kept
+}

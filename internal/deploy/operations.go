@@ -1,0 +1,212 @@
+package deploy
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// readOperations merges what history and operationState tell into the operations already known. Operations
+// that share their start are one. History proves a full sync that succeeded, but lists it before operationState
+// says so.
+func (d *decider) readOperations() {
+	if d.app == nil {
+		return
+	}
+	horizon := d.oldestKept()
+	for i := range d.app.History {
+		if h := &d.app.History[i]; !h.StartedAt.IsZero() && h.StartedAt.After(horizon) {
+			d.readEntry(h)
+		}
+	}
+	if o := d.app.Operation; o != nil && !o.StartedAt.IsZero() && o.StartedAt.After(horizon) {
+		d.readCurrent(o)
+	}
+	slices.SortStableFunc(d.s.Ops, func(a, b Op) int { return a.Start.Compare(b.Start) })
+	d.endReplaced()
+	d.noteMoving()
+	d.noteMissed()
+}
+
+// oldestKept is the start of the newest operation that may have been forgotten: history can still list it.
+func (d *decider) oldestKept() time.Time {
+	if len(d.s.Ops) < keptOps {
+		return time.Time{}
+	}
+	return d.s.Ops[0].Start.Add(-time.Nanosecond)
+}
+
+func (d *decider) op(start time.Time) *Op {
+	for i := range d.s.Ops {
+		if d.s.Ops[i].Start.Equal(start) {
+			return &d.s.Ops[i]
+		}
+	}
+	return nil
+}
+
+func (d *decider) addOp(start time.Time) *Op {
+	if o := d.op(start); o != nil {
+		return o
+	}
+	d.appended = append(d.appended, start)
+	d.s.Ops = append(d.s.Ops, Op{Start: start})
+	return &d.s.Ops[len(d.s.Ops)-1]
+}
+
+func (d *decider) readEntry(h *HistoryEntry) {
+	o := d.addOp(h.StartedAt)
+	o.Listed, o.Partial, o.DryRun, o.SelfHeal = true, false, false, false
+	o.Deployed, o.Revisions = h.DeployedAt, h.Revisions
+	if len(o.Images) == 0 {
+		o.Images = d.policy.Counted(h.Images)
+	}
+	current := d.app.Operation
+	if o.End.IsZero() && (current == nil || !current.StartedAt.Equal(h.StartedAt)) {
+		o.End = h.DeployedAt
+	}
+}
+
+// readCurrent reads operationState. While it runs, its result and its own copy of the request may be the
+// previous operation's, so the request is read from the top-level operation, and the result not at all.
+func (d *decider) readCurrent(c *Operation) {
+	o := d.addOp(c.StartedAt)
+	over := c.Phase == Completed || c.Phase == PhaseFailed || c.Phase == PhaseError
+	d.readRequest(o, c, over)
+	if !over {
+		o.Moving, o.End = true, time.Time{}
+		d.noteComparison(o)
+		return
+	}
+	if o.End = c.FinishedAt; o.End.IsZero() {
+		o.End = cmp.Or(o.Deployed, c.StartedAt) // known corruption: Succeeded without finishedAt
+	}
+	o.Failed, o.Message = c.Phase != Completed, c.Message
+	if len(c.Revisions) > 0 {
+		o.Revisions = c.Revisions
+	}
+	d.noteComparison(o)
+	d.readRows(o, c.Rows)
+}
+
+// readRequest: the top-level operation is the request itself. Argo CD writes its copy in operationState by merge patch, so that the
+// previous request's fields can linger there; it is trusted only where neither the request nor history was seen.
+func (d *decider) readRequest(o *Op, c *Operation, over bool) {
+	var r Request
+	switch asked := d.app.Requested; {
+	case o.Listed, over && o.Asked:
+		return
+	case !over && asked != nil:
+		r, o.Asked = *asked, true
+	default:
+		r = c.Request
+	}
+	o.Partial, o.DryRun, o.SelfHeal = r.Partial, r.DryRun, r.SelfHeal
+}
+
+// noteComparison remembers whether the comparison before the operation found a difference.
+func (d *decider) noteComparison(o *Op) {
+	if d.app.OutOfSync && !d.app.ReconciledAt.After(o.Start) {
+		o.OutOfSync = true
+	}
+}
+
+func (d *decider) readRows(o *Op, rows []Row) {
+	if len(rows) == 0 {
+		return
+	}
+	o.RowsSeen = true
+	var images []string
+	for i := range rows {
+		r := &rows[i]
+		if !r.Applied {
+			continue
+		}
+		o.Touched = o.Touched || !r.Unchanged
+		if r.Workload {
+			o.Applied = true
+			if !d.visibleRollout(r) {
+				images = append(images, r.Images...)
+			}
+		}
+	}
+	if len(images) > 0 {
+		o.Images = d.policy.Counted(images)
+	}
+}
+
+func (d *decider) visibleRollout(r *Row) bool {
+	return r.Kind == "Rollout" && slices.ContainsFunc(d.obs.Rollouts, func(ro Rollout) bool {
+		return ro.Name == r.Name && (r.Namespace == "" || ro.Namespace == r.Namespace)
+	})
+}
+
+// endReplaced ends operations whose end nobody saw: the next one had started by then.
+func (d *decider) endReplaced() {
+	for i := 0; i+1 < len(d.s.Ops); i++ {
+		if o := &d.s.Ops[i]; !o.ended() {
+			o.End = d.s.Ops[i+1].Start
+		}
+	}
+}
+
+// noteMoving marks the newest operation as seen before it was over.
+func (d *decider) noteMoving() {
+	if o := d.newest(); o != nil && (!o.ended() || d.app.Health != Healthy) {
+		o.Moving = true
+	}
+	for i := range d.s.Ops {
+		if o := &d.s.Ops[i]; o.DryRun && o.ended() && !o.Closed {
+			o.Closed, o.Idle = true, true
+			d.decide(ReasonDryRun, attemptOf(o), "a dry run changes nothing")
+		}
+	}
+}
+
+// noteMissed counts the history entries that came and went while nobody looked, and whose images nothing tells (rule 10).
+// The newest is judged like any other; so is the one before it if the newest is still running.
+func (d *decider) noteMissed() {
+	last := len(d.s.Ops) - 1
+	if last >= 0 && !d.s.Ops[last].ended() {
+		last--
+	}
+	for i := range max(last, 0) {
+		o := &d.s.Ops[i]
+		if o.Closed || o.Moving || !slices.Contains(d.appended, o.Start) {
+			continue
+		}
+		if !d.s.Based && !d.s.New && !d.s.Inherited {
+			o.Closed = true
+			continue
+		}
+		d.missed(o)
+	}
+	if h := d.app.History; d.s.New && !d.s.Based && len(h) > 0 && h[0].ID > 0 {
+		d.s.PreviousKnown = false // older entries were dropped, so the first one here was not the first
+	}
+}
+
+// newest is the newest operation that is no dry run.
+func (d *decider) newest() *Op {
+	for i := len(d.s.Ops) - 1; i >= 0; i-- {
+		if !d.s.Ops[i].DryRun {
+			return &d.s.Ops[i]
+		}
+	}
+	return nil
+}
+
+// next is the operation after o that is no dry run; nil if o is the newest.
+func (d *decider) next(o *Op) *Op {
+	for i := range d.s.Ops {
+		if n := &d.s.Ops[i]; n.Start.After(o.Start) && !n.DryRun {
+			return n
+		}
+	}
+	return nil
+}
+
+// attemptOf is the identity of an operation's attempt within its subject.
+func attemptOf(o *Op) string { return attemptAt(o.Start) }
+
+func attemptAt(start time.Time) string { return start.UTC().Format(time.RFC3339) }

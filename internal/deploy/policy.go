@@ -1,0 +1,55 @@
+package deploy
+
+import (
+	"time"
+
+	"github.com/dora-controller/dora-controller/internal/dora"
+)
+
+// The defaults of a Policy.
+const (
+	DefaultDegradedFor    = 60 * time.Second
+	DefaultFailureWindow  = time.Hour
+	DefaultVerdictTimeout = 24 * time.Hour
+)
+
+// Policy is what the deciding target says about a subject.
+type Policy struct {
+	Service, Team, Environment string
+	// Include and Exclude are globs over image references; `*` matches any run of characters. No Include means all.
+	Include, Exclude []string
+	// CountConfig counts changes that leave the images alone.
+	CountConfig bool
+	// DegradedFor is how long a Degraded must last before it counts.
+	DegradedFor time.Duration
+	// FailureWindow is how long after a deployment a failure is still caused by it.
+	FailureWindow time.Duration
+	// VerdictTimeout is how long a finished operation may go without a verdict.
+	VerdictTimeout time.Duration
+	// FollowedSince is the later of the ledger's first record and the creation of the first target that selects the subject.
+	FollowedSince time.Time
+}
+
+// Decision names why something was, or was not, counted.
+type Decision struct {
+	Reason  Reason
+	Attempt string
+	Message string
+	// EventID is set if an event came of it.
+	EventID string
+}
+
+// Reason is the name of a decision. Docs explain each.
+type Reason string
+
+// Result is what follows from one observation.
+type Result struct {
+	State   State
+	Service Service
+	// Changed is false if nothing needs to be written: no event, no decision, and the same State and Service.
+	Changed   bool
+	Events    []dora.Event
+	Decisions []Decision
+	// RecheckAt is when the same observation may mean something else; zero if never.
+	RecheckAt time.Time
+}

@@ -1,0 +1,407 @@
+package deploy
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/dora-controller/dora-controller/internal/dora"
+)
+
+// judgeRevisions decides, from the facts, what came of each Rollout's revisions. Revisions that one operation brought
+// are one attempt.
+func (d *decider) judgeRevisions() {
+	d.findOwners()
+	for _, owner := range d.openOwners() {
+		d.judgeGroup(owner)
+	}
+	d.closeRest()
+}
+
+// member is one revision of an attempt.
+type member struct {
+	uid string
+	r   *RolloutState
+	rev *Revision
+}
+
+// revisionsOf lists the revisions in the order in which the Rollouts changed to them.
+func (d *decider) revisionsOf(keep func(*Revision) bool) []member {
+	var all []member
+	for _, uid := range slices.Sorted(maps.Keys(d.s.Rollouts)) {
+		r := d.s.Rollouts[uid]
+		for i := range r.Revisions {
+			if rev := &r.Revisions[i]; keep(rev) {
+				all = append(all, member{uid, r, rev})
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b member) int { return a.rev.At.Compare(b.rev.At) })
+	return all
+}
+
+func (d *decider) openOwners() []string {
+	var owners []string
+	for _, m := range d.revisionsOf(func(r *Revision) bool { return !r.Closed && r.Owner != "" }) {
+		if !slices.Contains(owners, m.rev.Owner) {
+			owners = append(owners, m.rev.Owner)
+		}
+	}
+	return owners
+}
+
+// findOwners tells which attempt each revision belongs to: for a standalone Rollout its own; for a managed one that of the
+// newest operation that can have brought it, once the Application has been seen past the change.
+func (d *decider) findOwners() {
+	for _, m := range d.revisionsOf(func(r *Revision) bool { return r.Owner == "" && !r.Closed }) {
+		own := m.uid + "/" + strconv.Itoa(m.rev.N)
+		if d.app == nil {
+			m.rev.Owner = own
+			continue
+		}
+		if !d.seenPast(m.rev.At) {
+			continue
+		}
+		if o := d.bringer(m); o != nil {
+			m.rev.Owner = attemptOf(o)
+		} else {
+			m.rev.Owner, m.rev.Drift = own, true
+		}
+	}
+}
+
+// seenPast: the informers are not ordered, so the operation that explains a change may be seen after it.
+func (d *decider) seenPast(t time.Time) bool {
+	if d.app.ReconciledAt.After(t) {
+		return true
+	}
+	return slices.ContainsFunc(d.s.Ops, func(o Op) bool {
+		return o.Start.After(t) || o.ended() && !o.End.Before(t)
+	})
+}
+
+// bringer is the operation that a managed revision belongs to; nil if none brought it.
+func (d *decider) bringer(m member) *Op {
+	for i := len(d.s.Ops) - 1; i >= 0; i-- {
+		o := &d.s.Ops[i]
+		if o.Start.After(m.rev.At) || o.DryRun || o.SelfHeal && !d.healBrought(o, m) {
+			continue
+		}
+		if d.mayOwn(o, m) {
+			return o
+		}
+		return nil
+	}
+	return nil
+}
+
+// healBrought: a self-heal repairs drift, unless its own rows say that it applied this image.
+func (d *decider) healBrought(o *Op, m member) bool {
+	if len(o.Images) > 0 {
+		return allLive(minus(m.rev.Images, m.rev.Base), o.Images)
+	}
+	// Without rows that name images: a new ReplicaSet, made while the repair ran, that is still wanted by the
+	// comparison that followed.
+	return !m.rev.Return && o.ended() && !m.rev.At.After(o.End) && m.rev.LeftAt.IsZero() && d.app.Synced && d.app.ReconciledAt.After(o.End)
+}
+
+// mayOwn: an operation owns one revision of each Rollout, the last by its end, else the first.
+func (d *decider) mayOwn(o *Op, m member) bool {
+	if o.Closed && o.Idle {
+		return false
+	}
+	attempt := attemptOf(o)
+	for i := range m.r.Revisions {
+		other := &m.r.Revisions[i]
+		if other == m.rev || other.Owner != attempt {
+			continue
+		}
+		if o.ended() && m.rev.At.After(o.End) || other.Closed {
+			return false
+		}
+		other.Owner, other.Drift = m.uid+"/"+strconv.Itoa(other.N), true
+	}
+	return true
+}
+
+// changes says what a revision changes: an image, only configuration, or nothing that counts.
+func (d *decider) changes(m member) dora.ChangeKind {
+	if len(minus(m.rev.Images, m.rev.Base)) > 0 {
+		return dora.ChangeImage
+	}
+	if o := d.ownerOp(m.rev.Owner); d.policy.CountConfig && o != nil && o.OutOfSync && !o.SelfHeal && !m.rev.Return {
+		return dora.ChangeConfig
+	}
+	return ""
+}
+
+func (d *decider) ownerOp(owner string) *Op {
+	for i := range d.s.Ops {
+		if attemptOf(&d.s.Ops[i]) == owner {
+			return &d.s.Ops[i]
+		}
+	}
+	return nil
+}
+
+// judgeGroup judges the revisions of one attempt together: the worst of them is its outcome.
+func (d *decider) judgeGroup(owner string) {
+	group := d.revisionsOf(func(r *Revision) bool { return r.Owner == owner && !r.Closed })
+	group = slices.DeleteFunc(group, func(m member) bool { return d.changes(m) == "" && !d.bringsBack(m) })
+	for _, judge := range []func(string, []member) bool{d.judgeAborts, d.judgeDegraded, d.judgeReturned, d.judgeSuperseded, d.judgePromoted} {
+		if len(group) == 0 || judge(owner, group) {
+			return
+		}
+	}
+	d.waitForRevisions(owner, group)
+}
+
+// bringsBack: a return to the stable template after a failed verdict ends with that version Healthy again.
+func (d *decider) bringsBack(m member) bool {
+	if !m.rev.Return {
+		return false
+	}
+	i := slices.IndexFunc(m.r.Revisions, func(r Revision) bool { return r.N == m.rev.N })
+	return i > 0 && m.r.Revisions[i-1].Failed && len(m.r.Revisions[i-1].Aborts) == 0
+}
+
+func (d *decider) judgeAborts(owner string, group []member) bool {
+	for _, m := range group {
+		for i := range m.rev.Aborts {
+			a := &m.rev.Aborts[i]
+			if a.Judged {
+				continue
+			}
+			a.Judged = true
+			d.rollBackInFlight(d.attempt(owner, group, i), a.At, a.Exposed)
+			if a.Exposed {
+				d.openFailure(a.At, d.lastEvent(), m.uid)
+			}
+		}
+	}
+	aborted := slices.ContainsFunc(group, func(m member) bool {
+		n := len(m.rev.Aborts)
+		return n > 0 && !m.rev.Aborts[n-1].Retried
+	})
+	if !aborted {
+		return false
+	}
+	for _, m := range group {
+		if !m.rev.LeftAt.IsZero() {
+			m.rev.Closed = true
+		}
+	}
+	return true
+}
+
+// judgeDegraded: the progress deadline passed. Standing when the next version starts it counts at once.
+func (d *decider) judgeDegraded(owner string, group []member) bool {
+	for _, m := range group {
+		since := m.rev.DegradedSince
+		if since.IsZero() {
+			continue
+		}
+		if m.rev.LeftAt.IsZero() && d.now.Sub(since) < d.policy.DegradedFor {
+			d.recheckAt(since.Add(d.policy.DegradedFor))
+			continue
+		}
+		d.fail(d.attempt(owner, group, aborts(group)), since)
+		d.openFailure(since, d.lastEvent(), "")
+		closeGroup(group, true)
+		return true
+	}
+	return false
+}
+
+// judgeReturned: the stable template came back before a verdict (rule 6).
+func (d *decider) judgeReturned(owner string, group []member) bool {
+	for _, m := range group {
+		if !m.rev.Returned {
+			continue
+		}
+		if m.rev.ReturnedAt.IsZero() {
+			return true // the return is not Healthy yet
+		}
+		a := d.attempt(owner, group, aborts(group))
+		switch {
+		case m.rev.Drift:
+			d.decide(ReasonDrift, a.id, "a change that no operation brought was undone before a verdict")
+		case m.rev.Proven:
+			d.rollBackInFlight(a, m.rev.ReturnedAt, m.rev.Exposed)
+		default:
+			d.unknown(a, m.rev.LeftAt, dora.BasisHistory, "its verdict was missed before the stable version came back")
+			d.s.Current = d.s.Settled
+		}
+		closeGroup(group, false)
+		return true
+	}
+	return false
+}
+
+// judgeSuperseded: a newer version replaced it before any verdict.
+func (d *decider) judgeSuperseded(owner string, group []member) bool {
+	superseded := slices.ContainsFunc(group, func(m member) bool {
+		return !m.rev.LeftAt.IsZero() && m.rev.PromotedAt.IsZero() && !m.rev.Returned
+	})
+	if !superseded {
+		return false
+	}
+	for _, m := range group {
+		if m.r.StableHash == m.rev.Hash && !m.rev.First && !m.rev.LeftAt.IsZero() {
+			d.unknown(d.attempt(owner, group, aborts(group)), m.rev.LeftAt, dora.BasisHistory, "it was promoted while nobody looked")
+			d.s.Settled, d.s.Current = d.composed(group), d.composed(group)
+			closeGroup(group, false)
+			return true
+		}
+	}
+	d.decide(ReasonSuperseded, owner, "a newer version replaced it before any verdict")
+	closeGroup(group, false)
+	return true
+}
+
+// judgePromoted: every changed Rollout runs the version, and the operation has ended.
+func (d *decider) judgePromoted(owner string, group []member) bool {
+	at := time.Time{}
+	moving := false
+	for _, m := range group {
+		done := m.rev.PromotedAt
+		if m.rev.Return {
+			done = m.rev.ReturnedAt
+		}
+		if done.IsZero() {
+			return d.judgeOperation(owner, group, time.Time{})
+		}
+		moving = moving || m.rev.Moving
+		if done.After(at) {
+			at = done
+		}
+	}
+	o := d.ownerOp(owner)
+	if o != nil && !o.ended() || d.app != nil && o == nil && !group[0].rev.Drift {
+		return true
+	}
+	if d.judgeOperation(owner, group, at) {
+		return true
+	}
+	if d.s.Pending != nil && o != nil && d.s.Pending.Start.Equal(o.Start) {
+		return true // its other workloads are still on their way
+	}
+	d.succeedRevisions(owner, group, at, moving)
+	return true
+}
+
+// judgeOperation: the operation failed after it applied a workload. A version that is Healthy is settled all the same.
+func (d *decider) judgeOperation(owner string, group []member, healthyAt time.Time) bool {
+	o := d.ownerOp(owner)
+	if o == nil || !o.ended() || !o.Failed || aborts(group) > 0 {
+		return false
+	}
+	d.fail(d.attempt(owner, group, 0), o.End)
+	closeGroup(group, true)
+	if !healthyAt.IsZero() {
+		d.settle(d.composed(group), healthyAt)
+	}
+	return true
+}
+
+func (d *decider) succeedRevisions(owner string, group []member, at time.Time, moving bool) {
+	a := d.attempt(owner, group, aborts(group))
+	a.basis = dora.BasisLive
+	o := d.ownerOp(owner)
+	if !moving {
+		a.basis = dora.BasisHistory
+		if o != nil && at.After(o.End) {
+			at = o.End
+			if !o.Deployed.IsZero() {
+				at = o.Deployed
+			}
+		}
+	} else if o != nil && o.Partial && !o.Listed {
+		a.basis = dora.BasisPartialSync
+	}
+	d.succeed(a, at)
+	closeGroup(group, false)
+}
+
+// waitForRevisions is the verdict timeout: it runs while the operation is finished and nothing is paused.
+func (d *decider) waitForRevisions(owner string, group []member) {
+	o := d.ownerOp(owner)
+	running := d.app == nil || o == nil || o.ended()
+	paused := slices.ContainsFunc(d.obs.Rollouts, func(ro Rollout) bool { return ro.Phase == RolloutPaused })
+	paused = paused || d.app != nil && d.app.Health == Suspended
+	rev := group[0].rev
+	end := d.wait(&rev.Waited, &rev.WaitMark, running && !paused)
+	if end.IsZero() {
+		return
+	}
+	d.unknown(d.attempt(owner, group, aborts(group)), end, dora.BasisLive, "no verdict within the timeout")
+	closeGroup(group, false)
+}
+
+// closeRest closes what changed nothing that counts, and settles versions that failed and became Healthy after all.
+func (d *decider) closeRest() {
+	for _, m := range d.revisionsOf(func(r *Revision) bool { return !r.Closed && r.Owner != "" }) {
+		if d.changes(m) != "" || d.bringsBack(m) {
+			continue
+		}
+		over := !m.rev.PromotedAt.IsZero() || !m.rev.LeftAt.IsZero() || !m.rev.ReturnedAt.IsZero()
+		if !over {
+			continue
+		}
+		m.rev.Closed = true
+		if m.rev.Return {
+			d.decide(ReasonReturned, m.rev.Owner, "the stable template came back; what runs did not change")
+		} else {
+			d.decide(ReasonSameImages, m.rev.Owner, "the images did not change")
+		}
+	}
+	for _, m := range d.revisionsOf(func(r *Revision) bool { return r.Closed && r.Failed && !r.PromotedAt.IsZero() }) {
+		m.rev.Failed = false
+		d.settleLate(d.composed([]member{m}), m.rev.PromotedAt, m.rev.Owner)
+	}
+}
+
+func aborts(group []member) int {
+	n := 0
+	for _, m := range group {
+		n = max(n, len(m.rev.Aborts))
+	}
+	return n
+}
+
+func closeGroup(group []member, failed bool) {
+	for _, m := range group {
+		m.rev.Closed, m.rev.Failed = true, failed
+	}
+}
+
+// composed is the version that runs once these revisions do: theirs, the stable one of every other Rollout, and the
+// images of what is no Rollout.
+func (d *decider) composed(group []member) []string {
+	sets := [][]string{d.plain(d.s.Settled)}
+	for uid, r := range d.s.Rollouts {
+		images := r.Stable
+		for _, m := range group {
+			if m.uid == uid {
+				images = m.rev.Images
+			}
+		}
+		sets = append(sets, images)
+	}
+	return union(sets...)
+}
+
+// missedRevision: the first revision was Healthy once and nobody saw when (rule 1).
+func (d *decider) missedRevision(rev *Revision, ro *Rollout) {
+	if !d.s.New {
+		return
+	}
+	owner := ro.UID + "/" + strconv.Itoa(rev.N)
+	start := rev.At
+	if d.app != nil && len(d.s.Ops) > 0 {
+		owner, start = attemptOf(&d.s.Ops[0]), d.s.Ops[0].Start
+	}
+	d.unknown(verdict{id: owner, start: start, images: rev.Images, change: dora.ChangeImage}, rev.At, dora.BasisHistory, "its verdict was missed")
+	d.s.Settled, d.s.Current, d.s.PreviousKnown = rev.Images, rev.Images, true
+}

@@ -1,0 +1,226 @@
+package deploy
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/dora-controller/dora-controller/internal/dora"
+)
+
+// State is what the ledger keeps of one subject between two observations. The zero value is a subject
+// that was never seen.
+type State struct {
+	Known       bool         `json:"known,omitempty"`
+	Subject     dora.Subject `json:"subject,omitzero"`
+	Service     string       `json:"service,omitempty"`
+	Team        string       `json:"team,omitempty"`
+	Environment string       `json:"environment,omitempty"`
+	Destination string       `json:"destination,omitempty"`
+	// FollowedSince is when following began; what ran before is not a deployment.
+	FollowedSince time.Time `json:"followed_since,omitzero"`
+	// Based says that the baseline was taken.
+	Based bool `json:"based,omitempty"`
+	// New: the subject was created after following began, and its first attempt is not judged yet.
+	New bool `json:"new,omitempty"`
+	// Inherited: Settled came from an earlier subject of the same service, environment and destination.
+	Inherited bool `json:"inherited,omitempty"`
+
+	// PreviousKnown is false while an attempt that was never judged may lie before the next one.
+	PreviousKnown bool `json:"previous_known,omitempty"`
+	// Settled is the version that last ran Healthy; Current the one the last verdict left running.
+	Settled []string `json:"settled,omitempty"`
+	Current []string `json:"current,omitempty"`
+	// Silent are images that joined without an attempt (CronJobs, injected sidecars); they take no part in a version's rank.
+	Silent []string `json:"silent,omitempty"`
+
+	// Ops are the newest operations, oldest first.
+	Ops []Op `json:"ops,omitempty"`
+	// Pods maps each live image to the start of the operation under which it appeared; zero is before all of them.
+	Pods map[string]time.Time `json:"pods,omitempty"`
+	// Pending is the attempt whose version can only be told from live images or applied rows.
+	Pending *Attempt `json:"pending,omitempty"`
+	// Rollouts hold what is known of each visible Rollout, by uid.
+	Rollouts map[string]*RolloutState `json:"rollouts,omitempty"`
+	// Judged are the newest attempts that got their event.
+	Judged []string `json:"judged,omitempty"`
+
+	// HealthCode and HealthSeen stand in for health.lastTransitionTime where Argo CD has none.
+	HealthCode Health    `json:"health_code,omitempty"`
+	HealthSeen time.Time `json:"health_seen,omitzero"`
+	// DegradedSince is when the settled version turned Degraded, while that does not count yet.
+	DegradedSince time.Time `json:"degraded_since,omitzero"`
+	Failure       *Failure  `json:"failure,omitempty"`
+	// Failures numbers them.
+	Failures int         `json:"failures,omitempty"`
+	Deploy   *LastDeploy `json:"deploy,omitempty"`
+	// Gaps counts history entries that could not be told.
+	Gaps int `json:"gaps,omitempty"`
+
+	// RecheckAt is when time alone may change the decision.
+	RecheckAt time.Time `json:"-"`
+	// seen is the fingerprint of the observation and policy that led to this state.
+	seen uint64
+}
+
+// Op is one operation as far as it is known.
+type Op struct {
+	Start time.Time `json:"start"`
+	// End is zero while it runs.
+	End time.Time `json:"end,omitzero"`
+	// Deployed is history's deployedAt.
+	Deployed time.Time `json:"deployed,omitzero"`
+	Failed   bool      `json:"failed,omitempty"`
+	Partial  bool      `json:"partial,omitempty"`
+	DryRun   bool      `json:"dry_run,omitempty"`
+	SelfHeal bool      `json:"self_heal,omitempty"`
+	// Asked: its request was read from the top-level operation.
+	Asked bool `json:"asked,omitempty"`
+	// Listed: history has it, so it was a full sync that succeeded.
+	Listed bool `json:"listed,omitempty"`
+	// RowsSeen: its own result was read. Applied: a workload of it was applied. Touched: it changed some resource.
+	RowsSeen bool `json:"rows_seen,omitempty"`
+	Applied  bool `json:"applied,omitempty"`
+	Touched  bool `json:"touched,omitempty"`
+	// Images that its rows, or the source that history lists, say it applied.
+	Images []string `json:"images,omitempty"`
+	// OutOfSync: the comparison before it found a difference.
+	OutOfSync bool `json:"out_of_sync,omitempty"`
+	// Moving: it was seen before it was over (running, or its health not Healthy yet).
+	Moving    bool     `json:"moving,omitempty"`
+	Revisions []string `json:"revisions,omitempty"`
+	Message   string   `json:"message,omitempty"`
+	// Closed: nothing more is expected of it. Idle: it changed no version.
+	Closed bool `json:"closed,omitempty"`
+	Idle   bool `json:"idle,omitempty"`
+}
+
+func (o *Op) ended() bool { return !o.End.IsZero() }
+
+// Attempt is one try to bring a version to production that live images tell of.
+type Attempt struct {
+	Start  time.Time       `json:"start"`
+	Change dora.ChangeKind `json:"change"`
+	// Images is the version as last read; the verdict fixes it. Added are those of it that were not running before.
+	Images []string `json:"images"`
+	Added  []string `json:"added"`
+	// FirstSeen is when the version was first seen live.
+	FirstSeen time.Time `json:"first_seen"`
+	// DegradedSince is when production turned Degraded under it.
+	DegradedSince time.Time `json:"degraded_since,omitzero"`
+	// Waited is how long its finished operation has gone without a verdict up to WaitMark, which is zero while the clock stands.
+	Waited   time.Duration `json:"waited,omitempty"`
+	WaitMark time.Time     `json:"wait_mark,omitzero"`
+	// ProvenInFlight: a newer operation found it still going out.
+	ProvenInFlight bool `json:"proven_in_flight,omitempty"`
+}
+
+// RolloutState is what is known of one Rollout.
+type RolloutState struct {
+	// Stable are the images of the promoted ReplicaSet.
+	Stable     []string   `json:"stable,omitempty"`
+	StableHash string     `json:"stable_hash,omitempty"`
+	Revisions  []Revision `json:"revisions,omitempty"`
+}
+
+func (r *RolloutState) current() *Revision {
+	if len(r.Revisions) == 0 {
+		return nil
+	}
+	return &r.Revisions[len(r.Revisions)-1]
+}
+
+// Revision collects the facts about one revision of a Rollout, as they are seen. Which attempt it belongs
+// to, and what came of it, is decided from these facts.
+type Revision struct {
+	N    int    `json:"n"`
+	Hash string `json:"hash"`
+	// At is when the Rollout changed to it.
+	At     time.Time `json:"at"`
+	Images []string  `json:"images,omitempty"`
+	// Base is the promoted version it set out to replace.
+	Base     []string `json:"base,omitempty"`
+	BaseHash string   `json:"base_hash,omitempty"`
+	// First: no version was promoted before it. Return: it is the template of BaseHash again.
+	First  bool `json:"first,omitempty"`
+	Return bool `json:"return,omitempty"`
+	Moving bool `json:"moving,omitempty"`
+	// Exposed: it took production traffic.
+	Exposed bool    `json:"exposed,omitempty"`
+	Aborts  []Abort `json:"aborts,omitempty"`
+	// DegradedSince is when it exceeded its deadline; PromotedAt when it became the stable version and healthy.
+	DegradedSince time.Time `json:"degraded_since,omitzero"`
+	PromotedAt    time.Time `json:"promoted_at,omitzero"`
+	// LeftAt is when the Rollout turned to another revision; Returned says to the one before, Proven that no verdict was missed.
+	LeftAt     time.Time `json:"left_at,omitzero"`
+	Returned   bool      `json:"returned,omitempty"`
+	Proven     bool      `json:"proven,omitempty"`
+	ReturnedAt time.Time `json:"returned_at,omitzero"`
+	// Owner is the attempt it belongs to; empty until that can be told. Drift: no operation brought it.
+	Owner string `json:"owner,omitempty"`
+	Drift bool   `json:"drift,omitempty"`
+	// Failed: its attempt got a failed verdict. Closed: nothing more is expected of it.
+	Failed bool `json:"failed,omitempty"`
+	Closed bool `json:"closed,omitempty"`
+	// Waited and WaitMark as in Attempt.
+	Waited   time.Duration `json:"waited,omitempty"`
+	WaitMark time.Time     `json:"wait_mark,omitzero"`
+}
+
+// Abort is one abort of a revision.
+type Abort struct {
+	At      time.Time `json:"at"`
+	Exposed bool      `json:"exposed,omitempty"`
+	Judged  bool      `json:"judged,omitempty"`
+	Retried bool      `json:"retried,omitempty"`
+}
+
+// Failure is a span in which production was degraded.
+type Failure struct {
+	Ordinal  int       `json:"ordinal"`
+	At       time.Time `json:"at"`
+	CausedBy string    `json:"caused_by,omitempty"`
+	// Rollout is the uid of the Rollout whose abort opened it; its stable version closes it.
+	Rollout string `json:"rollout,omitempty"`
+}
+
+// LastDeploy is the newest deployment that reached production.
+type LastDeploy struct {
+	EventID string `json:"event_id"`
+	Start   time.Time
+	// HealthyAt is when it reached Healthy; zero if it did not.
+	HealthyAt time.Time
+}
+
+const (
+	keptOps       = 12
+	keptRevisions = 8
+	keptJudged    = 40
+)
+
+func (s State) clone() State {
+	s.Settled, s.Current, s.Silent = slices.Clone(s.Settled), slices.Clone(s.Current), slices.Clone(s.Silent)
+	s.Ops, s.Judged, s.Pods = slices.Clone(s.Ops), slices.Clone(s.Judged), maps.Clone(s.Pods)
+	s.Pending, s.Failure, s.Deploy = copied(s.Pending), copied(s.Failure), copied(s.Deploy)
+	if s.Rollouts != nil {
+		rollouts := make(map[string]*RolloutState, len(s.Rollouts))
+		for uid, r := range s.Rollouts {
+			c := *r
+			c.Revisions = slices.Clone(r.Revisions)
+			for i := range c.Revisions {
+				c.Revisions[i].Aborts = slices.Clone(c.Revisions[i].Aborts)
+			}
+			rollouts[uid] = &c
+		}
+		s.Rollouts = rollouts
+	}
+	return s
+}
+
+func copied[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	c := *p
+	return &c
+}

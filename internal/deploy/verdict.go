@@ -1,0 +1,231 @@
+package deploy
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/dora-controller/dora-controller/internal/dora"
+)
+
+// verdict is an attempt about to get its event.
+type verdict struct {
+	id     string
+	start  time.Time
+	images []string
+	change dora.ChangeKind
+	basis  dora.Basis
+}
+
+// attempt describes the attempt of a group of revisions; retry counts the aborts before it.
+func (d *decider) attempt(owner string, group []member, retry int) verdict {
+	v := verdict{id: owner, images: d.composed(group), start: group[0].rev.At, change: d.changes(group[0]), basis: dora.BasisLive}
+	if v.change == "" {
+		v.change = dora.ChangeImage
+	}
+	if o := d.ownerOp(owner); o != nil {
+		v.start = o.Start
+	}
+	if retry > 0 {
+		v.id += "#" + strconv.Itoa(retry)
+	}
+	return v
+}
+
+// deployEvent fills what every deploy event has. It is nil if the attempt has its event already.
+func (d *decider) deployEvent(v verdict, at time.Time, outcome dora.Outcome) *dora.Event {
+	if d.judged(v.id) {
+		return nil
+	}
+	d.s.Judged = append(d.s.Judged, v.id)
+	e := d.event(dora.TypeDeploy, at)
+	e.ID = dora.ID(d.obs.Cluster, d.s.Subject.UID, v.id, string(dora.TypeDeploy))
+	e.Outcome, e.Attempt, e.StartedAt, e.Change, e.Basis = outcome, v.id, v.start, v.change, v.basis
+	if e.Basis == "" {
+		e.Basis = dora.BasisLive
+	}
+	return e
+}
+
+func (d *decider) event(t dora.Type, at time.Time) *dora.Event {
+	d.events = append(d.events, dora.Event{
+		Schema: dora.Schema, Type: t, Service: d.s.Service, Team: d.s.Team, Environment: d.s.Environment,
+		Cluster: d.obs.Cluster, Subject: d.s.Subject, OccurredAt: at.UTC(), ObservedAt: d.now.UTC(),
+	})
+	return &d.events[len(d.events)-1]
+}
+
+// lastEvent is the id of the newest event of this decision.
+func (d *decider) lastEvent() string {
+	if len(d.events) == 0 {
+		return ""
+	}
+	return d.events[len(d.events)-1].ID
+}
+
+// describe fills version and previous. Which image changed is told against the version before.
+func (d *decider) describe(e *dora.Event, v verdict, previous []string, known bool) {
+	version := &dora.Version{Images: v.images}
+	changed := minus(v.images, previous)
+	if v.change == dora.ChangeConfig || !known {
+		changed = nil
+	}
+	version.Label(changed)
+	if !known && len(v.images) > 1 {
+		version.Tag = "" // which of several images changed is not known
+	}
+	if o := d.ownerOp(v.id); o != nil {
+		version.ConfigRevisions = o.Revisions
+	}
+	if v.change == dora.ChangeConfig && len(version.ConfigRevisions) > 0 {
+		version.Commit = version.ConfigRevisions[0]
+	}
+	e.Version = version
+	e.Previous = d.predecessor(previous, version.Tag, changed, known)
+}
+
+// predecessor names the version before; its tag is that of the same image.
+func (d *decider) predecessor(images []string, tag string, changed []string, known bool) dora.Predecessor {
+	p := dora.Predecessor{Known: known}
+	if !known || len(images) == 0 {
+		return p
+	}
+	p.Version = &dora.Version{Images: images}
+	var same []string
+	for _, ref := range changed {
+		if dora.ImageTag(ref) == tag {
+			same = slices.DeleteFunc(slices.Clone(images), func(old string) bool { return repository(old) != repository(ref) })
+			break
+		}
+	}
+	if len(same) == 0 && len(changed) > 0 && len(images) > 1 {
+		return p // a new image: it has no tag before
+	}
+	p.Version.Label(same)
+	return p
+}
+
+// succeed is a version that reached Healthy: a deployment, or, if it was settled before the version it replaces, a rollback.
+func (d *decider) succeed(v verdict, at time.Time) {
+	s := &d.s
+	from := s.Current
+	back := d.svc.earlier(rankKey(v.images, s.Silent), rankKey(from, s.Silent)) && v.change == dora.ChangeImage
+	outcome := dora.Succeeded
+	if back {
+		outcome = dora.RolledBack
+	}
+	e := d.deployEvent(v, at, outcome)
+	if e == nil {
+		d.settle(v.images, at)
+		return
+	}
+	e.Success, e.IsRollback = new(true), new(back)
+	e.Running = nil
+	if back {
+		d.describe(e, v, from, true)
+		d.svc.Rework = true
+	} else {
+		d.describe(e, v, s.Settled, s.PreviousKnown)
+		e.Unplanned = new(d.unplanned(v.start))
+		d.svc.Rework = false
+	}
+	e.Running = &dora.Version{Images: v.images, Tag: e.Version.Tag, Commit: e.Version.Commit}
+	s.Deploy = &LastDeploy{EventID: e.ID, Start: v.start, HealthyAt: at}
+	d.settle(v.images, at)
+}
+
+// fail is an attempt under which production degraded, or whose operation failed after it applied a workload.
+func (d *decider) fail(v verdict, at time.Time) {
+	e := d.deployEvent(v, at, dora.Failed)
+	if e == nil {
+		return
+	}
+	e.Success, e.IsRollback = new(false), new(false)
+	e.Unplanned = new(d.unplanned(v.start))
+	d.describe(e, v, d.s.Settled, d.s.PreviousKnown)
+	e.Running = &dora.Version{Images: v.images, Tag: e.Version.Tag, Commit: e.Version.Commit}
+	d.s.Current, d.s.New = v.images, false
+	d.s.Deploy = &LastDeploy{EventID: e.ID, Start: v.start}
+	d.svc.Rework = true
+}
+
+// rollBackInFlight is an attempt that was aborted or reverted before a verdict: production stays on, or goes back to, the settled version.
+func (d *decider) rollBackInFlight(v verdict, at time.Time, exposed bool) {
+	s := &d.s
+	unplanned := d.unplanned(v.start)
+	e := d.deployEvent(v, at, dora.RolledBack)
+	if e == nil {
+		return
+	}
+	e.Success, e.IsRollback, e.Exposed, e.Unplanned = new(false), new(true), new(exposed), new(unplanned)
+	d.describe(e, v, s.Settled, s.PreviousKnown)
+	if len(s.Settled) > 0 {
+		running := dora.Version{Images: s.Settled}
+		if p := e.Previous.Version; p != nil {
+			running.Tag, running.Commit = p.Tag, p.Commit
+		}
+		e.Running = &running
+	}
+	s.Current, s.New = s.Settled, false
+	d.svc.Rework = true
+}
+
+// unknown is an attempt whose verdict Argo no longer tells.
+func (d *decider) unknown(v verdict, at time.Time, basis dora.Basis, why string) {
+	v.basis = basis
+	e := d.deployEvent(v, at, dora.Unknown)
+	if e == nil {
+		return
+	}
+	e.IsRollback, e.Message = new(false), why
+	d.describe(e, v, d.s.Settled, d.s.PreviousKnown)
+	d.svc.settle(rankKey(v.images, d.s.Silent), d.now)
+	d.s.Current, d.s.New = v.images, false
+}
+
+// settle makes a version the one that last ran Healthy.
+func (d *decider) settle(images []string, at time.Time) {
+	s := &d.s
+	s.Settled, s.Current = images, images
+	s.PreviousKnown, s.New, s.Inherited = true, false, false
+	s.Silent = slices.DeleteFunc(s.Silent, func(ref string) bool { return !slices.Contains(images, ref) })
+	d.svc.settle(rankKey(images, s.Silent), at)
+	d.svc.settleHome(s.Subject, s.Destination, images)
+}
+
+// settleLate settles a version that got no success verdict but runs Healthy after all.
+func (d *decider) settleLate(images []string, at time.Time, attempt string) {
+	if slices.Equal(d.s.Settled, images) {
+		return
+	}
+	d.settle(images, at)
+	if d.s.Deploy != nil && d.s.Deploy.HealthyAt.IsZero() {
+		d.s.Deploy.HealthyAt = at
+	}
+	d.decide(ReasonSettledLate, attempt, "the version runs Healthy; its attempt keeps its verdict")
+}
+
+// unplanned is rule 9.
+func (d *decider) unplanned(start time.Time) bool {
+	return d.svc.Rework || d.svc.failing(start)
+}
+
+// wait runs a clock that stands while a pause lasts. It returns when it ran out; zero before.
+func (d *decider) wait(waited *time.Duration, mark *time.Time, running bool) time.Time {
+	if !running {
+		if !mark.IsZero() {
+			*waited += d.now.Sub(*mark)
+			*mark = time.Time{}
+		}
+		return time.Time{}
+	}
+	if mark.IsZero() {
+		*mark = d.now
+	}
+	end := mark.Add(d.policy.VerdictTimeout - *waited)
+	if d.now.Before(end) {
+		d.recheckAt(end)
+		return time.Time{}
+	}
+	return end
+}

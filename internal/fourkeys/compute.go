@@ -1,0 +1,190 @@
+package fourkeys
+
+import (
+	"time"
+
+	"github.com/dora-controller/dora-controller/internal/dora"
+)
+
+// Compute works out the figures of one service in one environment from its events, in any order and with any repetition.
+// Kinds are the kinds of change that count; none given means image changes.
+//
+// Every event must carry its id, and a version's images must be sorted, as dora.Version says.
+func Compute(events []dora.Event, w Window, kinds ...dora.ChangeKind) Summary {
+	all := make([]*dora.Event, len(events))
+	for i := range events {
+		all[i] = &events[i]
+	}
+	t := tallyOf(all, w, kinds)
+	return t.summary()
+}
+
+// tally is what is added up over the events of a service, and then over services.
+type tally struct {
+	services int
+	counts   Counts
+
+	deployments     int
+	firstDeployment time.Time
+	secondsFollowed float64
+	throughout      bool // at least one service was followed during the whole window
+	leadTimes       samples
+
+	failedAttempts int
+	unplanned      int
+
+	failures, automaticAborts, open int
+	recoveries                      samples
+}
+
+func tallyOf(events []*dora.Event, w Window, kinds []dora.ChangeKind) tally {
+	if len(kinds) == 0 {
+		kinds = []dora.ChangeKind{dora.ChangeImage}
+	}
+	h := newHistory(events, kinds)
+	t := tally{services: 1, throughout: w.throughout()}
+	for _, a := range h.attempts {
+		t.attempt(a, w)
+	}
+	for _, f := range h.failures {
+		t.failure(f, w)
+	}
+	t.secondsFollowed = w.secondsFollowed(t.firstDeployment)
+	return t
+}
+
+func (t *tally) attempt(a *attempt, w Window) {
+	if deployedAt, ok := a.deployedAt(); ok && w.holds(deployedAt) {
+		t.deployment(a, deployedAt)
+	}
+	if !w.holds(a.OccurredAt) {
+		return
+	}
+	t.count(a.class)
+	if a.hasFailed() {
+		t.failedAttempts++
+	}
+	if a.class == succeeded && is(a.Unplanned, true) {
+		t.unplanned++
+	}
+}
+
+func (t *tally) count(what class) {
+	switch what {
+	case succeeded:
+		t.counts.Succeeded++
+	case failed:
+		t.counts.Failed++
+	case aborted:
+		t.counts.Aborted++
+	case unexposed:
+		t.counts.Unexposed++
+	case returned:
+		t.counts.Returned++
+	case unknown:
+		t.counts.Unknown++
+	}
+}
+
+func (t *tally) deployment(a *attempt, at time.Time) {
+	t.deployments++
+	if t.firstDeployment.IsZero() || at.Before(t.firstDeployment) {
+		t.firstDeployment = at
+	}
+	if seconds, known := a.leadTime(at); known {
+		t.leadTimes.add(seconds)
+	}
+}
+
+func (t *tally) failure(f failure, w Window) {
+	began := f.began.OccurredAt
+	if f.ended == nil && began.Before(w.To) {
+		t.counts.OpenFailures++
+	}
+	if f.incident && w.holds(began) {
+		t.counts.Incidents++
+	}
+	if f.cause == nil || f.cause.class == unknown || !w.holds(f.cause.OccurredAt) {
+		return
+	}
+	t.failures++
+	if f.cause.class == aborted {
+		t.automaticAborts++
+	}
+	if f.ended == nil {
+		t.open++
+		return
+	}
+	t.recoveries.add(f.ended.OccurredAt.Sub(began).Seconds())
+}
+
+// deployedAt is when the attempt's version reached Healthy, if it did.
+func (a *attempt) deployedAt() (time.Time, bool) {
+	switch {
+	case a.class == succeeded:
+		return a.OccurredAt, true
+	case a.healed != nil:
+		return a.healed.OccurredAt, true
+	}
+	return time.Time{}, false
+}
+
+// leadTime is the time from the first commit of the attempt's version until it was deployed, in seconds.
+func (a *attempt) leadTime(deployedAt time.Time) (seconds float64, known bool) {
+	switch {
+	case a.FirstCommitAt != nil:
+		return deployedAt.Sub(*a.FirstCommitAt).Seconds(), true
+	case a.LeadTimeSeconds != nil:
+		return *a.LeadTimeSeconds + deployedAt.Sub(a.OccurredAt).Seconds(), true
+	}
+	return 0, false
+}
+
+// hasFailed tells whether the attempt counts as a failed change. It is asked once per attempt, however many reasons it has.
+func (a *attempt) hasFailed() bool {
+	return a.class == failed || a.class == aborted || a.class == succeeded && a.blamed
+}
+
+func (t *tally) plus(other tally) {
+	t.services += other.services
+	t.counts = t.counts.plus(other.counts)
+	t.deployments += other.deployments
+	t.secondsFollowed += other.secondsFollowed
+	t.throughout = t.throughout || other.throughout
+	t.leadTimes.plus(other.leadTimes)
+	t.failedAttempts += other.failedAttempts
+	t.unplanned += other.unplanned
+	t.failures += other.failures
+	t.automaticAborts += other.automaticAborts
+	t.open += other.open
+	t.recoveries.plus(other.recoveries)
+}
+
+func (t *tally) summary() Summary {
+	attempts := t.counts.Succeeded + t.counts.Failed + t.counts.Aborted
+	return Summary{
+		Services:          t.services,
+		Counts:            t.counts,
+		Frequency:         t.frequency(),
+		LeadTime:          t.leadTimes.durations(),
+		ChangeFailureRate: ratio(t.failedAttempts, attempts),
+		Recovery: Recovery{
+			Durations:       t.recoveries.durations(),
+			Failures:        t.failures,
+			AutomaticAborts: t.automaticAborts,
+			Open:            t.open,
+		},
+		Rework: ratio(t.unplanned, t.counts.Succeeded),
+	}
+}
+
+// frequency multiplies before it divides, so that 30 deployments in 30 days are exactly 7 a week.
+func (t *tally) frequency() Frequency {
+	f := Frequency{Deployments: t.deployments, FollowedSeconds: t.secondsFollowed}
+	if t.secondsFollowed <= 0 || t.deployments == 0 && !t.throughout {
+		return f
+	}
+	f.PerWeek = new(float64(t.deployments) * secondsPerWeek / t.secondsFollowed)
+	f.PerDay = new(float64(t.deployments) * secondsPerDay / t.secondsFollowed)
+	return f
+}

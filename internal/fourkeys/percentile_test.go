@@ -1,0 +1,46 @@
+package fourkeys
+
+import (
+	"math"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The wanted values are what PostgreSQL's percentile_cont answers for these rows.
+func TestPercentileCont(t *testing.T) {
+	tests := map[string]struct {
+		fraction float64
+		sorted   []float64
+		want     *float64
+	}{
+		"No rows is null":                             {fraction: 0.5},
+		"One row is every percentile":                 {fraction: 0.9, sorted: []float64{5}, want: new(5.0)},
+		"The median of two rows is in the middle":     {fraction: 0.5, sorted: []float64{1, 2}, want: new(1.5)},
+		"The median of three rows is the second":      {fraction: 0.5, sorted: []float64{1, 10, 100}, want: new(10.0)},
+		"The 90th of two rows is a tenth below":       {fraction: 0.9, sorted: []float64{0, 10}, want: new(9.0)},
+		"The 90th of three rows is past the second":   {fraction: 0.9, sorted: []float64{2, 20, 30}, want: new(28.0)},
+		"The 90th of eleven rows is the tenth":        {fraction: 0.9, sorted: []float64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, want: new(9.0)},
+		"The 90th of ten rows is just past the ninth": {fraction: 0.9, sorted: []float64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, want: new(8.1)},
+		"The lowest is the first row":                 {fraction: 0, sorted: []float64{3, 4}, want: new(3.0)},
+		"The highest is the last row":                 {fraction: 1, sorted: []float64{3, 4}, want: new(4.0)},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			if d := cmp.Diff(tc.want, percentileCont(tc.fraction, tc.sorted)); d != "" {
+				t.Errorf("(-want +got)\n%s", d)
+			}
+		})
+	}
+}
+
+func TestWhatIsNoDurationIsRejected(t *testing.T) {
+	var s samples
+	for _, seconds := range []float64{1, -1, math.NaN(), math.Inf(1), math.Inf(-1), 3, 0} {
+		s.add(seconds)
+	}
+	want := Durations{P50: new(1.0), P90: new(2.6), Samples: 3, Rejected: 4}
+	if d := cmp.Diff(want, s.durations()); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+}

@@ -1,0 +1,227 @@
+// Package ledger is the contract of the durable store: what was decided, why, and who has been told.
+//
+// Everything that follows from one observation is one Change and is committed in one transaction, or not
+// at all: the new state of the subject, its events, its decisions and one outbox row for every sink.
+// A state is written only over the version it was read at, so two writers can never both advance it: the
+// second gets ErrConflict, reads again and decides again. Events are unique by id: writing one again is no error
+// and changes nothing, which is what makes a repeated observation harmless.
+//
+// An outbox row is pending until it is delivered (counted and gone) or parked (kept with its reason, owed no more):
+//
+//	Commit ──▶ pending ──Delivered──▶ counted and gone
+//	           ▲ │  ▲ │
+//	      Retry└─┘  │ └─Park─────────▶ parked
+//	                └─────Requeue────────┘
+//
+// Times are kept in UTC to the microsecond; what comes finer is cut off, in queries too. Every method may be called
+// from many goroutines at once. An error other than those below may leave the outcome of a write unknown, as a lost
+// connection does: read the state again before deciding again.
+//
+// Drivers (package sqlite) implement Store and pass the conformance suite in package ledgertest.
+package ledger
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/dora-controller/dora-controller/internal/dora"
+)
+
+// The errors that callers tell apart.
+var (
+	// ErrConflict: a state was written by someone else since it was read. Nothing of the change was kept.
+	ErrConflict = errors.New("the state was changed by another writer")
+	// ErrNotFound: no row of that key or id.
+	ErrNotFound = errors.New("not found in the ledger")
+	// ErrCorrupt: the store is damaged. It was left untouched.
+	ErrCorrupt = errors.New("the ledger is corrupt")
+	// ErrNewerSchema: the store was written by a newer release. It was left untouched.
+	ErrNewerSchema = errors.New("the ledger was written by a newer release")
+	// ErrInUse: another process writes this store.
+	ErrInUse = errors.New("the ledger is in use by another process")
+	// ErrClosed: the store was closed.
+	ErrClosed = errors.New("the ledger is closed")
+)
+
+// State is an opaque, versioned value. Version 0 means that it was never written.
+type State struct {
+	Key     string
+	Version int64
+	Data    []byte
+}
+
+// Subject is what the ledger remembers of a followed object, so that a target still counts what a deleted one deployed.
+type Subject struct {
+	dora.Subject
+	Cluster     string            `json:"cluster"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	Service     string            `json:"service"`
+	Team        string            `json:"team,omitempty"`
+	Environment string            `json:"environment,omitempty"`
+	// FollowedSince is when the following of this subject began.
+	FollowedSince time.Time `json:"followed_since"`
+	// DeletedAt is zero while the object exists.
+	DeletedAt time.Time `json:"deleted_at,omitzero"`
+	// Gaps counts the history entries that could not be told after downtime.
+	Gaps int `json:"gaps,omitempty"`
+}
+
+// Decision says why something was, or was not, counted.
+type Decision struct {
+	Seq     int64     `json:"seq"`
+	Cluster string    `json:"cluster"`
+	UID     string    `json:"uid"`
+	Service string    `json:"service"`
+	At      time.Time `json:"at"`
+	Attempt string    `json:"attempt,omitempty"`
+	Reason  string    `json:"reason"`
+	Message string    `json:"message"`
+	EventID string    `json:"event_id,omitempty"`
+}
+
+// Change is everything that follows from one observation.
+type Change struct {
+	// States are written if every one still has the version it was read at; each is stored with its version plus one.
+	// Their keys are distinct.
+	States []State
+	// Subject, if set, replaces what is remembered of that subject.
+	Subject *Subject
+	Events  []dora.Event
+	// Sinks get one outbox row for each of Events that is new, due at once.
+	Sinks []string
+	// Decisions are numbered by the ledger: their Seq is ignored.
+	Decisions []Decision
+}
+
+// EventQuery selects events. Zero fields select everything; a list that is empty but not nil selects nothing,
+// so that a target without subjects does not count everybody's.
+type EventQuery struct {
+	IDs     []string
+	UIDs    []string // of subjects
+	Cluster string
+	Service string
+	Types   []dora.Type
+	// Since (inclusive) and Until (exclusive) bound OccurredAt.
+	Since, Until time.Time
+	// AfterSeq selects rows that were written later than that row.
+	AfterSeq int64
+	// Newest returns the newest rows first (by OccurredAt, then sequence); else the order of writing.
+	Newest bool
+	// Limit bounds the number of rows; zero and less do not.
+	Limit int
+}
+
+// Row is an event with its place in the ledger: a later row has a greater sequence, and none is used twice.
+type Row struct {
+	Seq   int64
+	Event dora.Event
+}
+
+// SubjectQuery selects remembered subjects. Zero fields select everything.
+type SubjectQuery struct {
+	Cluster   string
+	Namespace string
+	Kind      dora.Kind
+	UID       string
+}
+
+// Delivery is one outbox row: an event that a sink is owed.
+type Delivery struct {
+	Seq   int64 // of the event
+	Sink  string
+	Event dora.Event
+	// Attempts counts those that failed.
+	Attempts int
+	// NextAt is when the row is due; at first, when it was recorded.
+	NextAt time.Time
+	// LastError is the redacted answer of the last attempt.
+	LastError string
+}
+
+// SinkState counts the outbox rows of one sink.
+type SinkState struct {
+	Sink      string
+	Cursor    int64 // every row up to this sequence is delivered or parked
+	Delivered int64 // ever; pruning does not lower it
+	Pending   int64
+	Parked    int64
+	// OldestPending is when the oldest pending event was recorded. Zero if none is.
+	OldestPending time.Time
+	LastDelivery  time.Time
+	// LastError is the newest among the rows that are parked or being retried. Empty once none is.
+	LastError string
+}
+
+// Retention bounds what is kept.
+type Retention struct {
+	// EventsBefore, unless zero, drops events that occurred earlier and are pending for no sink; their parked rows go with them.
+	// A dropped event's id is forgotten: that it is not recorded again is up to its subject's state.
+	EventsBefore time.Time
+	// DecisionsPerSubject keeps the newest n of each subject; zero means DefaultDecisions.
+	DecisionsPerSubject int
+}
+
+// DefaultDecisions is how many decisions are kept of each subject.
+const DefaultDecisions = 200
+
+// Writer records what was decided.
+type Writer interface {
+	// ReadState returns the state of that key, with Version 0 and no data if there is none.
+	ReadState(ctx context.Context, key string) (State, error)
+	// Commit keeps all of a change, durably, or nothing of it. A change whose context ended before it was taken is
+	// not written; one that was taken is finished, and the answer tells what became of it. An empty change writes nothing.
+	Commit(ctx context.Context, change Change) error
+}
+
+// Reader reads back what was recorded.
+type Reader interface {
+	// Events streams the selected events from one snapshot: what is committed meanwhile is not among them.
+	// The sequence ends with the first error.
+	Events(ctx context.Context, q EventQuery) iter.Seq2[Row, error]
+	// Subjects lists what is remembered of followed objects, by cluster, namespace, name and uid.
+	Subjects(ctx context.Context, q SubjectQuery) ([]Subject, error)
+	// Decisions lists the newest decisions about a subject (by uid) first, up to limit, or all if that is zero.
+	Decisions(ctx context.Context, uid string, limit int) ([]Decision, error)
+	// Revision grows with each committed change and each prune that dropped events, but not with deliveries:
+	// while it is unchanged, Events, Subjects and ReadState answer the same.
+	Revision(ctx context.Context) (int64, error)
+	// Since is when the ledger wrote its first record; zero if it has none.
+	Since(ctx context.Context) (time.Time, error)
+}
+
+// Outbox is what the delivery worker needs.
+type Outbox interface {
+	// Due returns up to limit rows of a sink whose time has come, oldest first, and of each service only
+	// those with no pending row before them that is not itself among the rows returned. Parked rows hold nobody up.
+	Due(ctx context.Context, sink string, now time.Time, limit int) ([]Delivery, error)
+	// NextDue is the earliest time at which Due has a row of that sink; zero if nothing is pending. A row that waits
+	// behind a retried one of its service does not count, or the worker would spin.
+	NextDue(ctx context.Context, sink string) (time.Time, error)
+	// Delivered marks rows as sent, all in one transaction. Rows that are not pending are passed over.
+	Delivered(ctx context.Context, sink string, at time.Time, seqs ...int64) error
+	// Retry puts a row off until next, with the redacted reason. ErrNotFound if it is not pending.
+	Retry(ctx context.Context, sink string, seq int64, next time.Time, reason string) error
+	// Park sets a row aside that no retry will mend, with the redacted reason. ErrNotFound if it is not pending.
+	Park(ctx context.Context, sink string, seq int64, reason string) error
+	// Sinks counts the rows of each sink that ever had one and was not forgotten, by name.
+	Sinks(ctx context.Context) ([]SinkState, error)
+}
+
+// Store is what a driver implements.
+type Store interface {
+	Writer
+	Reader
+	Outbox
+	// Requeue makes the parked rows of a sink pending again, due at once and without failed attempts, and counts them.
+	Requeue(ctx context.Context, sink string) (int64, error)
+	// Forget drops all rows and figures of a sink that is gone, so that what it was owed no longer keeps events.
+	Forget(ctx context.Context, sink string) error
+	// Prune drops what the retention no longer keeps and says how many events went. It works in small transactions
+	// between which changes are committed; stopped half way, what it dropped is dropped.
+	Prune(ctx context.Context, r Retention) (events int64, err error)
+	// Ping fails when the store cannot be written.
+	Ping(ctx context.Context) error
+	Close() error
+}

@@ -1,0 +1,177 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/ledger"
+)
+
+// record is a change made ready for the writer, so that encoding happens in the caller's goroutine.
+type record struct {
+	ledger.Change
+
+	payloads []string
+	labels   any // of the subject: JSON, or nil
+}
+
+// Commit implements ledger.Writer.
+func (s *Store) Commit(ctx context.Context, change ledger.Change) error {
+	if len(change.States)+len(change.Events)+len(change.Decisions) == 0 && change.Subject == nil {
+		return nil
+	}
+	rec, err := encode(change)
+	if err != nil {
+		return err
+	}
+	return s.writer.do(ctx, "cannot commit a change", func(tx *session) error { return tx.keep(rec) })
+}
+
+func encode(change ledger.Change) (record, error) {
+	rec := record{Change: change, payloads: make([]string, 0, len(change.Events))}
+	for _, event := range change.Events {
+		payload, err := json.Marshal(event)
+		if err != nil {
+			return record{}, fmt.Errorf("cannot encode event %s: %w", event.ID, err)
+		}
+		rec.payloads = append(rec.payloads, string(payload))
+	}
+	if change.Subject != nil && len(change.Subject.Labels) > 0 {
+		labels, err := json.Marshal(change.Subject.Labels)
+		if err != nil {
+			return record{}, fmt.Errorf("cannot encode the labels of %s: %w", change.Subject.Name, err)
+		}
+		rec.labels = string(labels)
+	}
+	return rec, nil
+}
+
+// keep writes a change. The states come first, since a conflict there makes the rest void.
+func (s *session) keep(rec record) error {
+	for _, state := range rec.States {
+		if err := s.keepState(state); err != nil {
+			return err
+		}
+	}
+	if rec.Subject != nil {
+		if err := s.keepSubject(*rec.Subject, rec.labels); err != nil {
+			return err
+		}
+	}
+	for i, event := range rec.Events {
+		if err := s.keepEvent(event, rec.payloads[i], rec.Sinks); err != nil {
+			return err
+		}
+	}
+	for _, decision := range rec.Decisions {
+		if err := s.keepDecision(decision); err != nil {
+			return err
+		}
+	}
+	s.grown++
+	return nil
+}
+
+func (s *session) keepState(state ledger.State) error {
+	query, args := `UPDATE states SET version = version + 1, data = ? WHERE key = ? AND version = ?`,
+		[]any{blob(state.Data), state.Key, state.Version}
+	if state.Version == 0 {
+		query, args = `INSERT INTO states (data, key, version) VALUES (?, ?, 1) ON CONFLICT (key) DO NOTHING`, args[:2]
+	}
+	n, err := s.affected(query, args...)
+	switch {
+	case err != nil:
+		return fmt.Errorf("cannot write state %s: %w", state.Key, err)
+	case n == 0:
+		return fmt.Errorf("%w: state %s has no longer version %d", ledger.ErrConflict, state.Key, state.Version)
+	}
+	return nil
+}
+
+func (s *session) keepSubject(subject ledger.Subject, labels any) error {
+	_, err := s.exec(`INSERT OR REPLACE INTO subjects
+		(cluster, uid, kind, namespace, name, labels, service, team, environment, followed_since, deleted_at, gaps)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		subject.Cluster, subject.UID, string(subject.Kind), subject.Namespace, subject.Name, labels,
+		subject.Service, subject.Team, subject.Environment, micros(subject.FollowedSince), micros(subject.DeletedAt), subject.Gaps)
+	if err != nil {
+		return fmt.Errorf("cannot write subject %s: %w", subject.Name, err)
+	}
+	return nil
+}
+
+// keepEvent writes an event and what sinks are owed of it, unless the ledger has its id.
+func (s *session) keepEvent(event dora.Event, payload string, sinks []string) error {
+	result, err := s.exec(`INSERT INTO events
+		(id, cluster, uid, service, environment, type, outcome, occurred_at, payload)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
+		event.ID, event.Cluster, event.Subject.UID, event.Service, event.Environment,
+		string(event.Type), optional(string(event.Outcome)), event.OccurredAt.UnixMicro(), payload)
+	if err != nil {
+		return fmt.Errorf("cannot write event %s: %w", event.ID, err)
+	}
+	if fresh, err := result.RowsAffected(); err != nil || fresh == 0 {
+		return err
+	}
+	seq, err := result.LastInsertId()
+	if err != nil {
+		return fmt.Errorf("cannot number event %s: %w", event.ID, err)
+	}
+	for _, sink := range sinks {
+		if err := s.owe(sink, seq, event.Service); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *session) owe(sink string, seq int64, service string) error {
+	if !s.sinks[sink] {
+		if _, err := s.exec(`INSERT INTO sinks (name) VALUES (?) ON CONFLICT (name) DO NOTHING`, sink); err != nil {
+			return fmt.Errorf("cannot write sink %s: %w", sink, err)
+		}
+		s.sinks[sink] = true
+	}
+	now := s.now().UnixMicro()
+	_, err := s.exec(`INSERT INTO outbox (seq, sink, service, recorded_at, next_at) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (seq, sink) DO NOTHING`, seq, sink, service, now, now)
+	if err != nil {
+		return fmt.Errorf("cannot write what sink %s is owed: %w", sink, err)
+	}
+	return nil
+}
+
+func (s *session) keepDecision(d ledger.Decision) error {
+	_, err := s.exec(`INSERT INTO decisions (cluster, uid, service, at, attempt, reason, message, event_id)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, d.Cluster, d.UID, d.Service, d.At.UnixMicro(), d.Attempt, d.Reason, d.Message, d.EventID)
+	if err != nil {
+		return fmt.Errorf("cannot write decision %s: %w", d.Reason, err)
+	}
+	return nil
+}
+
+// blob keeps an empty value apart from NULL.
+func blob(data []byte) []byte {
+	if data == nil {
+		return []byte{}
+	}
+	return data
+}
+
+func optional(text string) any {
+	if text == "" {
+		return nil
+	}
+	return text
+}
+
+// micros is the stored form of a time that may be absent.
+func micros(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixMicro()
+}

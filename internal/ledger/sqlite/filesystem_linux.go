@@ -1,0 +1,26 @@
+package sqlite
+
+import (
+	"fmt"
+	"syscall"
+)
+
+// The magic numbers of statfs(2) of file systems that several machines can mount without sharing mapped memory.
+var networkMagic = map[uint32]string{
+	0x00006969: "NFS",
+	0x0000517b: "SMB",
+	0xff534d42: "CIFS",
+	0xfe534d42: "SMB2",
+	0x5346414f: "AFS",
+	0x73757245: "Coda",
+	0x0000564c: "NCP",
+}
+
+// networkFilesystem names the network file system that a folder is on; empty if it is on none that we know.
+func networkFilesystem(folder string) (string, error) {
+	var stat syscall.Statfs_t
+	if err := syscall.Statfs(folder, &stat); err != nil {
+		return "", fmt.Errorf("cannot stat the file system of %s: %w", folder, err)
+	}
+	return networkMagic[uint32(stat.Type)], nil //nolint:gosec // the type's width differs by architecture, the numbers have 32 bits
+}

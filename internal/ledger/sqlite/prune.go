@@ -1,0 +1,96 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/dora-controller/dora-controller/internal/ledger"
+)
+
+// How much one transaction prunes. Changes that wait meanwhile are committed between two of them.
+const (
+	prunedEvents   = 200
+	prunedSubjects = 50
+)
+
+// Prune implements ledger.Store. What to drop is found by a reader, which holds nobody up.
+func (s *Store) Prune(ctx context.Context, r ledger.Retention) (int64, error) {
+	events, err := s.pruneEvents(ctx, r.EventsBefore)
+	if err != nil {
+		return events, err
+	}
+	return events, s.pruneDecisions(ctx, cmp.Or(r.DecisionsPerSubject, ledger.DefaultDecisions))
+}
+
+func (s *Store) pruneEvents(ctx context.Context, before time.Time) (pruned int64, err error) {
+	if before.IsZero() {
+		return 0, nil
+	}
+	seqs, err := collect(ctx, s.db, scanOne[int64], `SELECT seq FROM events WHERE occurred_at < ?
+		AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.seq = events.seq AND parked = 0)`, before.UnixMicro())
+	if err != nil {
+		return 0, s.failed("cannot find events to prune", err)
+	}
+	for chunk := range slices.Chunk(seqs, prunedEvents) {
+		var n int64
+		err := s.writer.do(ctx, "cannot prune events", func(tx *session) (err error) {
+			n, err = tx.dropEvents(chunk)
+			return err
+		})
+		if err != nil {
+			return pruned, err
+		}
+		pruned += n
+	}
+	return pruned, nil
+}
+
+// dropEvents looks again whether anybody is owed them: parked rows may have been requeued since they were found.
+func (s *session) dropEvents(seqs []int64) (int64, error) {
+	list, err := json.Marshal(seqs)
+	if err != nil {
+		return 0, err
+	}
+	_, err = s.exec(`DELETE FROM outbox WHERE parked = 1 AND seq IN (SELECT value FROM json_each(?)) AND NOT EXISTS
+		(SELECT 1 FROM outbox other WHERE other.seq = outbox.seq AND other.parked = 0)`, string(list))
+	if err != nil {
+		return 0, err
+	}
+	n, err := s.affected(`DELETE FROM events WHERE seq IN (SELECT value FROM json_each(?)) AND NOT EXISTS
+		(SELECT 1 FROM outbox WHERE outbox.seq = events.seq)`, string(list))
+	if n > 0 {
+		s.grown++
+	}
+	return n, err
+}
+
+func (s *Store) pruneDecisions(ctx context.Context, keep int) error {
+	uids, err := collect(ctx, s.db, scanOne[string], `SELECT uid FROM decisions GROUP BY uid HAVING COUNT(*) > ?`, keep)
+	if err != nil {
+		return s.failed("cannot find decisions to prune", err)
+	}
+	for chunk := range slices.Chunk(uids, prunedSubjects) {
+		err := s.writer.do(ctx, "cannot prune decisions", func(tx *session) error {
+			for _, uid := range chunk {
+				if _, err := tx.exec(`DELETE FROM decisions WHERE uid = ? AND seq <=
+					(SELECT seq FROM decisions WHERE uid = ? ORDER BY seq DESC LIMIT 1 OFFSET ?)`, uid, uid, keep); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func scanOne[T any](rows *sql.Rows) (value T, err error) {
+	err = rows.Scan(&value)
+	return value, err
+}

@@ -1,0 +1,222 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/dora-controller/dora-controller/internal/ledger"
+)
+
+// reader answers from connections that cannot write. Each query sees one snapshot of what is committed.
+type reader struct {
+	db     *sql.DB
+	closed *atomic.Bool
+}
+
+// failed says what could not be done; after Close, that this is why.
+func (r reader) failed(doing string, err error) error {
+	if r.closed.Load() {
+		err = ledger.ErrClosed
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// ReadState implements ledger.Writer.
+func (r reader) ReadState(ctx context.Context, key string) (ledger.State, error) {
+	state := ledger.State{Key: key}
+	err := r.db.QueryRowContext(ctx, `SELECT version, data FROM states WHERE key = ?`, key).Scan(&state.Version, &state.Data)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return ledger.State{}, r.failed("cannot read state "+key, err)
+	}
+	return state, nil
+}
+
+// Revision implements ledger.Reader.
+func (r reader) Revision(ctx context.Context) (int64, error) {
+	var revision int64
+	if err := r.db.QueryRowContext(ctx, `SELECT revision FROM ledger`).Scan(&revision); err != nil {
+		return 0, r.failed("cannot read the revision", err)
+	}
+	return revision, nil
+}
+
+// Since implements ledger.Reader.
+func (r reader) Since(ctx context.Context) (time.Time, error) {
+	var since sql.NullInt64
+	if err := r.db.QueryRowContext(ctx, `SELECT since FROM ledger`).Scan(&since); err != nil {
+		return time.Time{}, r.failed("cannot read when the ledger began", err)
+	}
+	return fromMicros(since), nil
+}
+
+// Events implements ledger.Reader. The query is one cursor, so what is committed while it is read is not in it.
+func (r reader) Events(ctx context.Context, q ledger.EventQuery) iter.Seq2[ledger.Row, error] {
+	return func(yield func(ledger.Row, error) bool) {
+		query, args := eventQuery(q)
+		rows, err := r.db.QueryContext(ctx, query, args...)
+		if err != nil {
+			yield(ledger.Row{}, r.failed("cannot read events", err))
+			return
+		}
+		defer rows.Close()
+		for rows.Next() {
+			row, err := scanEvent(rows)
+			if !yield(row, err) || err != nil {
+				return
+			}
+		}
+		if err := rows.Err(); err != nil {
+			yield(ledger.Row{}, r.failed("cannot read events", err))
+		}
+	}
+}
+
+func scanEvent(rows *sql.Rows) (ledger.Row, error) {
+	var row ledger.Row
+	var payload sql.RawBytes
+	if err := rows.Scan(&row.Seq, &payload); err != nil {
+		return ledger.Row{}, fmt.Errorf("cannot read an event: %w", err)
+	}
+	if err := json.Unmarshal(payload, &row.Event); err != nil {
+		return ledger.Row{}, fmt.Errorf("cannot decode event %d: %w", row.Seq, err)
+	}
+	return row, nil
+}
+
+// eventQuery selects events. Lists travel as one JSON argument, since the number of SQLite's parameters is limited.
+func eventQuery(q ledger.EventQuery) (query string, args []any) {
+	var where conditions
+	where.in("id", q.IDs)
+	where.in("uid", q.UIDs)
+	where.in("type", q.Types)
+	where.equal("cluster", q.Cluster)
+	where.equal("service", q.Service)
+	if !q.Since.IsZero() {
+		where.add("occurred_at >= ?", q.Since.UnixMicro())
+	}
+	if !q.Until.IsZero() {
+		where.add("occurred_at < ?", q.Until.UnixMicro())
+	}
+	if q.AfterSeq != 0 {
+		where.add("seq > ?", q.AfterSeq)
+	}
+	order := " ORDER BY seq"
+	if q.Newest {
+		order = " ORDER BY occurred_at DESC, seq DESC"
+	}
+	if q.Limit <= 0 {
+		q.Limit = -1 // none
+	}
+	return "SELECT seq, payload FROM events" + where.String() + order + " LIMIT ?", append(where.args, q.Limit)
+}
+
+// conditions are joined by AND. Their texts are constants of this package; values are arguments.
+type conditions struct {
+	texts []string
+	args  []any
+}
+
+func (c *conditions) add(text string, arg any) {
+	c.texts, c.args = append(c.texts, text), append(c.args, arg)
+}
+
+func (c *conditions) equal(column, value string) {
+	if value != "" {
+		c.add(column+" = ?", value)
+	}
+}
+
+func (c *conditions) in(column string, values any) {
+	if list, err := json.Marshal(values); err == nil && string(list) != "null" {
+		c.add(column+" IN (SELECT value FROM json_each(?))", string(list))
+	}
+}
+
+func (c *conditions) String() string {
+	if len(c.texts) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(c.texts, " AND ")
+}
+
+// Subjects implements ledger.Reader.
+func (r reader) Subjects(ctx context.Context, q ledger.SubjectQuery) ([]ledger.Subject, error) {
+	var where conditions
+	where.equal("cluster", q.Cluster)
+	where.equal("namespace", q.Namespace)
+	where.equal("kind", string(q.Kind))
+	where.equal("uid", q.UID)
+	subjects, err := collect(ctx, r.db, scanSubject, `SELECT cluster, uid, kind, namespace, name, labels, service, team,
+		environment, followed_since, deleted_at, gaps FROM subjects`+where.String()+` ORDER BY cluster, namespace, name, uid`,
+		where.args...)
+	if err != nil {
+		return nil, r.failed("cannot read subjects", err)
+	}
+	return subjects, nil
+}
+
+func scanSubject(rows *sql.Rows) (ledger.Subject, error) {
+	var s ledger.Subject
+	var labels sql.NullString
+	var followed, deleted sql.NullInt64
+	err := rows.Scan(&s.Cluster, &s.UID, &s.Kind, &s.Namespace, &s.Name, &labels, &s.Service, &s.Team,
+		&s.Environment, &followed, &deleted, &s.Gaps)
+	if err == nil && labels.Valid {
+		err = json.Unmarshal([]byte(labels.String), &s.Labels)
+	}
+	s.FollowedSince, s.DeletedAt = fromMicros(followed), fromMicros(deleted)
+	return s, err
+}
+
+// Decisions implements ledger.Reader.
+func (r reader) Decisions(ctx context.Context, uid string, limit int) ([]ledger.Decision, error) {
+	if limit <= 0 {
+		limit = -1 // none
+	}
+	decisions, err := collect(ctx, r.db, scanDecision, `SELECT seq, cluster, uid, service, at, attempt, reason, message, event_id
+		FROM decisions WHERE uid = ? ORDER BY seq DESC LIMIT ?`, uid, limit)
+	if err != nil {
+		return nil, r.failed("cannot read decisions", err)
+	}
+	return decisions, nil
+}
+
+func scanDecision(rows *sql.Rows) (ledger.Decision, error) {
+	var d ledger.Decision
+	var at int64
+	err := rows.Scan(&d.Seq, &d.Cluster, &d.UID, &d.Service, &at, &d.Attempt, &d.Reason, &d.Message, &d.EventID)
+	d.At = time.UnixMicro(at).UTC()
+	return d, err
+}
+
+// collect reads all rows of a query.
+func collect[T any](ctx context.Context, db *sql.DB, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []T
+	for rows.Next() {
+		one, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, rows.Err()
+}
+
+func fromMicros(n sql.NullInt64) time.Time {
+	if !n.Valid {
+		return time.Time{}
+	}
+	return time.UnixMicro(n.Int64).UTC()
+}

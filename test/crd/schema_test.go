@@ -1,0 +1,181 @@
+package crd_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+)
+
+var _ = Describe("Schema", func() {
+	It("fills in every default", func() {
+		given := target(`{applications: {}}`)
+		Expect(try(given)).To(Succeed())
+		spec, err := yaml.Marshal(given.Object["spec"])
+		Expect(err).NotTo(HaveOccurred())
+		Expect(string(spec)).To(MatchYAML(`
+applications: {}
+changes: [Image]
+degradedFor: 60s
+failureWindow: 1h
+verdictTimeout: 24h
+window: 30d
+bands: {preset: Port}
+`))
+	})
+
+	It("fills in the preset when only thresholds are given", func() {
+		given := target(`{applications: {}, bands: {overrides: {leadTime: {elite: 1h}}}}`)
+		Expect(try(given)).To(Succeed())
+		Expect(given.Object["spec"]).To(HaveKeyWithValue("bands", HaveKeyWithValue("preset", "Port")))
+	})
+
+	It("means the same to Go without a server as with one", func() {
+		var bare dorav1alpha1.DoraTargetSpec
+		admitted := &dorav1alpha1.DoraTarget{Spec: dorav1alpha1.DoraTargetSpec{Applications: &dorav1alpha1.SubjectSelector{}}}
+		admitted.Namespace, admitted.GenerateName = "default", "try-"
+		Expect(try(admitted)).To(Succeed())
+
+		Expect(bare.Timings()).To(Equal(must(admitted.Spec.Timings())))
+		Expect(bare.Bands.PresetOrDefault()).To(Equal(admitted.Spec.Bands.Preset))
+		Expect(bare.Counts(dorav1alpha1.ChangeConfig)).To(Equal(admitted.Spec.Counts(dorav1alpha1.ChangeConfig)))
+		Expect(admitted.Spec.PolicyDiffers(&bare, "any", nil)).To(BeEmpty())
+	})
+
+	It("keeps status apart from spec", func() {
+		kept := &dorav1alpha1.DoraTarget{Spec: dorav1alpha1.DoraTargetSpec{Rollouts: &dorav1alpha1.SubjectSelector{}}}
+		kept.Namespace, kept.GenerateName = "default", "kept-"
+		kept.Status.ServiceCount = 3
+		Expect(api.Create(context.Background(), kept)).To(Succeed())
+		DeferCleanup(func() { Expect(api.Delete(context.Background(), kept)).To(Succeed()) })
+		Expect(kept.Status.ServiceCount).To(BeZero())
+
+		before := kept.Generation
+		kept.Status.SetConditions(kept.Generation, dorav1alpha1.NothingSelected())
+		Expect(api.Status().Update(context.Background(), kept)).To(Succeed())
+		Expect(kept.Generation).To(Equal(before))
+		Expect(api.Get(context.Background(), client.ObjectKeyFromObject(kept), kept)).To(Succeed())
+		Expect(kept.Status.Conditions).To(HaveLen(2))
+	})
+
+	It("describes every field, beginning with its name", func() {
+		fields := fieldsOf(readSchema(), "")
+		Expect(len(fields)).To(BeNumerically(">", 100), "the walk lost its way")
+		for path, field := range fields {
+			if path == "apiVersion" || path == "kind" || path == "metadata" {
+				continue // Kubernetes describes them
+			}
+			name := path[strings.LastIndex(path, ".")+1:]
+			Expect(strings.ToLower(field.Description)).To(HavePrefix(strings.ToLower(name)+" "), path)
+			Expect(field.Description).To(HaveSuffix("."), path)
+		}
+	})
+
+	It("bounds every text, list and map", func() {
+		for path, field := range fieldsOf(readSchema(), "") {
+			if path == "apiVersion" || path == "kind" || path == "metadata" {
+				continue
+			}
+			expectBounded(path, field)
+		}
+	})
+
+	It("is small enough for kubectl apply to remember", func() {
+		file, err := os.ReadFile(crdFile)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(len(file)).To(BeNumerically("<", 256<<10))
+	})
+
+	It("is explained by kubectl", func() {
+		Expect(unwrapped(kubectl("explain", "doratargets.spec.degradedFor"))).To(
+			ContainSubstring("degradedFor is how long production must stay Degraded before it counts as a failure"))
+		Expect(unwrapped(kubectl("explain", "dt.status.summary.changeFailureRate"))).To(
+			ContainSubstring("changeFailureRate is the share of deployment attempts that failed."))
+	})
+
+	It("answers to its short name and its category", func() {
+		resources := kubectl("api-resources", "--categories=dora", "--no-headers")
+		Expect(strings.Fields(resources)).To(Equal([]string{"doratargets", "dt", "dora-controller.io/v1alpha1", "true", "DoraTarget"}))
+	})
+})
+
+// unwrapped undoes the line breaks that kubectl makes.
+func unwrapped(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+func must[T any](value T, err error) T {
+	GinkgoHelper()
+	Expect(err).NotTo(HaveOccurred())
+	return value
+}
+
+// readSchema reads the schema that is installed.
+func readSchema() *apiextensionsv1.JSONSchemaProps {
+	GinkgoHelper()
+	file, err := os.ReadFile(crdFile)
+	Expect(err).NotTo(HaveOccurred())
+	var definition apiextensionsv1.CustomResourceDefinition
+	Expect(yaml.UnmarshalStrict(file, &definition)).To(Succeed())
+	return definition.Spec.Versions[0].Schema.OpenAPIV3Schema
+}
+
+// fieldsOf lists every property below a schema by its path; [] is an item of a list, {} a value of a map.
+func fieldsOf(schema *apiextensionsv1.JSONSchemaProps, path string) map[string]apiextensionsv1.JSONSchemaProps {
+	fields := map[string]apiextensionsv1.JSONSchemaProps{}
+	for name, property := range schema.Properties {
+		fields[strings.TrimPrefix(path+"."+name, ".")] = property
+		maps.Copy(fields, fieldsOf(&property, strings.TrimPrefix(path+"."+name, ".")))
+	}
+	if schema.Items != nil {
+		maps.Copy(fields, fieldsOf(schema.Items.Schema, path+"[]"))
+	}
+	return fields
+}
+
+// rulesOf lists every CEL rule below a schema as its path and message.
+func rulesOf(schema *apiextensionsv1.JSONSchemaProps, path string) []string {
+	var rules []string
+	for _, rule := range schema.XValidations {
+		rules = append(rules, path+": "+rule.Message)
+	}
+	for _, name := range slices.Sorted(maps.Keys(schema.Properties)) {
+		property := schema.Properties[name]
+		rules = append(rules, rulesOf(&property, strings.TrimPrefix(path+"."+name, "."))...)
+	}
+	if schema.Items != nil {
+		rules = append(rules, rulesOf(schema.Items.Schema, path+"[]")...)
+	}
+	if schema.AdditionalProperties != nil {
+		rules = append(rules, rulesOf(schema.AdditionalProperties.Schema, path+"{}")...)
+	}
+	return rules
+}
+
+func expectBounded(path string, schema apiextensionsv1.JSONSchemaProps) {
+	GinkgoHelper()
+	switch schema.Type {
+	case "string":
+		bounded := schema.MaxLength != nil || len(schema.Enum) > 0 || schema.Format == "date-time"
+		Expect(bounded).To(BeTrue(), "%s has no maxLength", path)
+	case "array":
+		Expect(schema.MaxItems).NotTo(BeNil(), "%s has no maxItems", path)
+		expectBounded(path+"[]", *schema.Items.Schema)
+	case "object":
+		if schema.AdditionalProperties != nil {
+			Expect(schema.MaxProperties).NotTo(BeNil(), "%s has no maxProperties", path)
+			expectBounded(path+"{}", *schema.AdditionalProperties.Schema)
+		}
+	case "integer", "boolean":
+	default:
+		Fail(fmt.Sprintf("%s has type %q", path, schema.Type))
+	}
+}
