@@ -194,7 +194,7 @@ type Display struct {
 	// +required
 	Deployments string `json:"deployments"`
 
-	// perWeek is the number of deployments per week, of all services together.
+	// perWeek is the number of deployments per week and service.
 	// +kubebuilder:validation:MaxLength=16
 	// +required
 	PerWeek string `json:"perWeek"`

@@ -15,7 +15,7 @@ import (
 // +kubebuilder:printcolumn:name="Svcs",type=string,JSONPath=`.status.display.services`,description="Number of services that the target follows."
 // +kubebuilder:printcolumn:name="Env",type=string,JSONPath=`.status.display.environment`,description="Environment of the services; * when they are of several."
 // +kubebuilder:printcolumn:name="Deploys",type=string,JSONPath=`.status.display.deployments`,description="Deployments in the window."
-// +kubebuilder:printcolumn:name="/Week",type=string,JSONPath=`.status.display.perWeek`,description="Deployments per week, of all services together."
+// +kubebuilder:printcolumn:name="/Week",type=string,JSONPath=`.status.display.perWeek`,description="Deployments per week and service."
 // +kubebuilder:printcolumn:name="Lead",type=string,JSONPath=`.status.display.leadTimeP50`,description="Median lead time for changes: first commit to production."
 // +kubebuilder:printcolumn:name="Lead P90",type=string,priority=1,JSONPath=`.status.display.leadTimeP90`,description="Lead time for changes that nine of ten deployments keep."
 // +kubebuilder:printcolumn:name="CFR",type=string,JSONPath=`.status.display.changeFailureRate`,description="Change failure rate."

@@ -34,19 +34,14 @@ type Figures struct {
 
 // FrequencyFigure is the deployment frequency.
 type FrequencyFigure struct {
-	// perWeek is the number of deployments per week, of all services together, over the shorter of the window and the time
-	// followed.
+	// perWeek is the number of deployments per week and service, over the shorter of the window and the time followed. It is
+	// absent when nothing was deployed and nobody watched all the time.
 	// +optional
 	PerWeek Decimal `json:"perWeek,omitempty"`
 
-	// perDay is the number of deployments per day, of all services together.
+	// perDay is the number of deployments per day and service.
 	// +optional
 	PerDay Decimal `json:"perDay,omitempty"`
-
-	// perServicePerWeek is the number of deployments per week and service. It is what the band of several services is of,
-	// and absent for a single one.
-	// +optional
-	PerServicePerWeek Decimal `json:"perServicePerWeek,omitempty"`
 
 	// samples is the number of deployments: those that succeeded, and those that failed and later reached Healthy by
 	// themselves.

@@ -3,7 +3,7 @@
 // It is a pure function of its arguments: no clock, no store, no log. The same events give the same figures in
 // whatever order they come and however often each is repeated, so a figure can always be worked out again, and by hand.
 //
-// What one deploy event means to the figures (section "the metrics" of docs/metrics.md has the reasons):
+// What one deploy event means to the figures (docs/metrics.md has the reasons):
 //
 //	outcome      success  exposed       class      change failure rate        frequency and lead time
 //	succeeded    true                   succeeded  attempt; failed if blamed  counted

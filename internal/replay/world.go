@@ -6,6 +6,9 @@
 package replay
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -66,15 +69,34 @@ func (w *World) Apply(e Event) []Step {
 	return steps
 }
 
-// Relist evaluates every subject again, as a restarted controller does after its first list.
-func (w *World) Relist() []Step {
+// Restart is what a restarted controller does: it knows what was stored, and evaluates every subject of its first list.
+func (w *World) Restart() ([]Step, error) {
+	if err := errors.Join(stored(w.states), stored(w.services)); err != nil {
+		return nil, err
+	}
 	var steps []Step
 	for _, uid := range w.subjects() {
 		if step, ok := w.decide(uid); ok {
 			steps = append(steps, step)
 		}
 	}
-	return steps
+	return steps, nil
+}
+
+// stored replaces each value by what is left of it after it was stored and read back.
+func stored[T any](values map[string]T) error {
+	for key, value := range values {
+		data, err := json.Marshal(value)
+		if err != nil {
+			return fmt.Errorf("store %s: %w", key, err)
+		}
+		var back T
+		if err := json.Unmarshal(data, &back); err != nil {
+			return fmt.Errorf("read %s back: %w", key, err)
+		}
+		values[key] = back
+	}
+	return nil
 }
 
 // Finish takes the decisions that are due by then.

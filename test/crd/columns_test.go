@@ -146,7 +146,7 @@ func fleet(t *dorav1alpha1.DoraTarget) {
 	s.Summary = &dorav1alpha1.Figures{
 		Band: dorav1alpha1.BandHigh,
 		DeploymentFrequency: dorav1alpha1.FrequencyFigure{
-			PerWeek: "61.6", PerDay: "8.8", PerServicePerWeek: "3.08", Samples: 264, Band: dorav1alpha1.BandHigh,
+			PerWeek: "3.08", PerDay: "0.44", Samples: 264, Band: dorav1alpha1.BandHigh,
 		},
 		ChangeFailureRate: dorav1alpha1.FailureRateFigure{Ratio: "0", Samples: 264, Band: dorav1alpha1.BandElite},
 		Rework:            dorav1alpha1.ReworkFigure{Ratio: "0", Samples: 264},

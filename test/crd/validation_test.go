@@ -2,6 +2,7 @@ package crd_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -106,7 +107,9 @@ func acceptable() []string {
 			specs = append(specs, fmt.Sprintf(`{applications: {}, %s: %s}`, field, d))
 		}
 	}
-	return append(specs, acceptableBands()...)
+	specs = append(specs, acceptableBands()...)
+	slices.Sort(specs)
+	return specs
 }
 
 // acceptableBands lists overrides that agree with each other, and with the thresholds of the preset that they leave.
@@ -148,6 +151,7 @@ func refusals() []refusal {
 	} {
 		all = append(all, some...)
 	}
+	slices.SortFunc(all, func(a, b refusal) int { return strings.Compare(a.spec, b.spec) })
 	return all
 }
 

@@ -1,0 +1,206 @@
+package ledgertest
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/dora-controller/dora-controller/internal/ledger"
+)
+
+// Due implements ledger.Outbox.
+func (m *Memory) Due(ctx context.Context, sink string, now time.Time, limit int) ([]ledger.Delivery, error) {
+	leave, err := m.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	var due []ledger.Delivery
+	waiting := map[string]bool{}
+	for _, row := range m.pending(sink) {
+		service := row.Event.Service
+		waiting[service] = waiting[service] || row.NextAt.After(micro(now))
+		if !waiting[service] && len(due) < limit {
+			delivery := row.Delivery
+			delivery.Event = clone(row.Event)
+			due = append(due, delivery)
+		}
+	}
+	return due, nil
+}
+
+// pending are the rows that a sink is owed, by sequence.
+func (m *Memory) pending(sink string) []*owed {
+	return slices.DeleteFunc(slices.Clone(m.outbox), func(o *owed) bool { return o.Sink != sink || o.parked })
+}
+
+// NextDue implements ledger.Outbox.
+func (m *Memory) NextDue(ctx context.Context, sink string) (time.Time, error) {
+	leave, err := m.enter(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	defer leave()
+	var next time.Time
+	seen := map[string]bool{}
+	for _, row := range m.pending(sink) {
+		if !seen[row.Event.Service] && (next.IsZero() || row.NextAt.Before(next)) {
+			next = row.NextAt
+		}
+		seen[row.Event.Service] = true
+	}
+	return next, nil
+}
+
+// Delivered implements ledger.Outbox.
+func (m *Memory) Delivered(ctx context.Context, sink string, at time.Time, seqs ...int64) error {
+	leave, err := m.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	for _, row := range m.pending(sink) {
+		if slices.Contains(seqs, row.Seq) {
+			m.outbox = slices.DeleteFunc(m.outbox, func(o *owed) bool { return o == row })
+			figures := m.sinks[sink]
+			figures.Delivered++
+			figures.Cursor = max(figures.Cursor, row.Seq)
+			figures.LastDelivery = micro(at)
+		}
+	}
+	return nil
+}
+
+// Retry implements ledger.Outbox.
+func (m *Memory) Retry(ctx context.Context, sink string, seq int64, next time.Time, reason string) error {
+	return m.fail(ctx, sink, seq, reason, func(row *owed) { row.NextAt = micro(next) })
+}
+
+// Park implements ledger.Outbox.
+func (m *Memory) Park(ctx context.Context, sink string, seq int64, reason string) error {
+	return m.fail(ctx, sink, seq, reason, func(row *owed) {
+		row.parked = true
+		m.sinks[sink].Cursor = max(m.sinks[sink].Cursor, seq)
+	})
+}
+
+func (m *Memory) fail(ctx context.Context, sink string, seq int64, reason string, then func(*owed)) error {
+	leave, err := m.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	for _, row := range m.pending(sink) {
+		if row.Seq == seq {
+			row.Attempts++
+			row.LastError, row.failed = reason, m.now()
+			then(row)
+			return nil
+		}
+	}
+	return ledger.ErrNotFound
+}
+
+// Requeue implements ledger.Store.
+func (m *Memory) Requeue(ctx context.Context, sink string) (int64, error) {
+	leave, err := m.enter(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer leave()
+	var requeued int64
+	for _, row := range m.outbox {
+		if row.Sink == sink && row.parked {
+			row.parked, row.Attempts, row.NextAt, row.LastError, row.failed = false, 0, m.now(), "", time.Time{}
+			requeued++
+		}
+	}
+	return requeued, nil
+}
+
+// Forget implements ledger.Store.
+func (m *Memory) Forget(ctx context.Context, sink string) error {
+	leave, err := m.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	delete(m.sinks, sink)
+	m.outbox = slices.DeleteFunc(m.outbox, func(o *owed) bool { return o.Sink == sink })
+	return nil
+}
+
+// Sinks implements ledger.Outbox.
+func (m *Memory) Sinks(ctx context.Context) ([]ledger.SinkState, error) {
+	leave, err := m.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	var states []ledger.SinkState
+	for _, name := range slices.Sorted(maps.Keys(m.sinks)) {
+		states = append(states, m.figures(*m.sinks[name]))
+	}
+	return states, nil
+}
+
+// figures adds to the running figures of a sink what its rows say.
+func (m *Memory) figures(s ledger.SinkState) ledger.SinkState {
+	rows := slices.DeleteFunc(slices.Clone(m.outbox), func(o *owed) bool { return o.Sink != s.Sink })
+	for _, row := range slices.Backward(rows) {
+		if row.parked {
+			s.Parked++
+			continue
+		}
+		s.Pending++
+		s.Cursor, s.OldestPending = row.Seq-1, row.recorded
+	}
+	slices.SortFunc(rows, func(a, b *owed) int { return cmp.Or(a.failed.Compare(b.failed), cmp.Compare(a.Seq, b.Seq)) })
+	if len(rows) > 0 {
+		s.LastError = rows[len(rows)-1].LastError
+	}
+	return s
+}
+
+// Prune implements ledger.Store.
+func (m *Memory) Prune(ctx context.Context, r ledger.Retention) (int64, error) {
+	leave, err := m.enter(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer leave()
+	pruned := m.pruneEvents(micro(r.EventsBefore))
+	kept := map[string]int{}
+	slices.Reverse(m.decisions)
+	m.decisions = slices.DeleteFunc(m.decisions, func(d ledger.Decision) bool {
+		kept[d.UID]++
+		return kept[d.UID] > cmp.Or(r.DecisionsPerSubject, ledger.DefaultDecisions)
+	})
+	slices.Reverse(m.decisions)
+	return pruned, nil
+}
+
+func (m *Memory) pruneEvents(before time.Time) int64 {
+	pending := map[int64]bool{}
+	for _, row := range m.outbox {
+		pending[row.Seq] = pending[row.Seq] || !row.parked
+	}
+	gone := map[int64]bool{}
+	m.events = slices.DeleteFunc(m.events, func(r ledger.Row) bool {
+		gone[r.Seq] = micro(r.Event.OccurredAt).Before(before) && !pending[r.Seq]
+		return gone[r.Seq]
+	})
+	m.outbox = slices.DeleteFunc(m.outbox, func(o *owed) bool { return gone[o.Seq] })
+	var pruned int64
+	for _, is := range gone {
+		if is {
+			pruned++
+		}
+	}
+	if pruned > 0 {
+		m.revision++
+	}
+	return pruned
+}
