@@ -114,18 +114,17 @@ type PolicyOwner struct {
 
 // PolicyOwnedByAnother says that older targets judge some objects, and differ. Their events count here all the same.
 // It names the owner of most objects, and how many more owners there are.
-func PolicyOwnedByAnother(owners ...PolicyOwner) metav1.Condition {
-	owners = slices.SortedFunc(slices.Values(owners), mostObjectsFirst)
-	first, others := owners[0], ""
-	if more := len(owners) - 1; more > 0 {
-		others = fmt.Sprintf(" (and %s)", count(int64(more), "other target"))
+func PolicyOwnedByAnother(owner PolicyOwner, others ...PolicyOwner) metav1.Condition {
+	first, more := slices.MinFunc(append(slices.Clip(others), owner), mostObjectsFirst), ""
+	if len(others) > 0 {
+		more = fmt.Sprintf(" (and %s)", count(int64(len(others)), "other target"))
 	}
 	return metav1.Condition{
 		Type: ConditionPolicyOverridden, Status: metav1.ConditionTrue, Reason: ReasonPolicyOwnedByAnother,
 		Message: fmt.Sprintf(
 			"%s judged by the older DoraTarget %s/%s%s, which differs in %s; "+
 				"make these fields equal, or narrow a selector so that the targets do not overlap",
-			are(first.Objects, "object"), first.Namespace, first.Name, others, sorted(first.Fields)),
+			are(first.Objects, "object"), first.Namespace, first.Name, more, sorted(first.Fields)),
 	}
 }
 

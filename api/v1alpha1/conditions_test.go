@@ -112,7 +112,7 @@ func TestMessages(t *testing.T) {
 			"1 object is judged by the older DoraTarget b/x, which differs in images; make these fields equal, or narrow a selector so that the targets do not overlap",
 		},
 		"the owner of most, the first by name of equals": {
-			PolicyOwnedByAnother(owners...),
+			PolicyOwnedByAnother(owners[0], owners[1:]...),
 			"3 objects are judged by the older DoraTarget a/x (and 2 other targets), which differs in degradedFor, images; make these fields equal, or narrow a selector so that the targets do not overlap",
 		},
 	} {

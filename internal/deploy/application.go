@@ -12,7 +12,11 @@ func (d *decider) judgePending() {
 	if d.app == nil {
 		return
 	}
+	if p := d.s.Pending; p != nil {
+		d.noteInFlight(p, d.lastTouching())
+	}
 	version, added, bringer := d.version()
+	d.missedVerdict()
 	d.turnOver(added, bringer)
 	d.begin(version, added, bringer)
 	if d.s.Pending != nil {
@@ -41,7 +45,52 @@ func (d *decider) turnOver(added []string, bringer time.Time) {
 		d.openFailure(p.DegradedSince, d.lastEvent(), "")
 		return
 	}
+	d.supersede(v, p.FirstSeen, p.ProvenInFlight)
+}
+
+// supersede ends an attempt that a newer version replaced. Without proof that it was still going out by then its verdict may have been
+// missed: the version keeps its first sight as its rank, and a first deployment is unknown, and what ran before the next (rule 1).
+func (d *decider) supersede(v verdict, firstSeen time.Time, proven bool) {
+	if !proven && d.s.New {
+		d.unknown(v, d.deployedAt(v.start), dora.BasisHistory, "its verdict was missed")
+		d.s.Settled, d.s.PreviousKnown = v.images, true
+		return
+	}
+	if !proven {
+		d.svc.settle(rankKey(v.images, d.s.Silent), firstSeen)
+	}
 	d.decide(ReasonSuperseded, v.id, "a newer version replaced it before any verdict")
+}
+
+// missedVerdict: a newer operation came and went unseen, and nothing proves that the attempt was still going out by then. What became of
+// it in the meantime is not told, unless production shows its success from before that operation.
+func (d *decider) missedVerdict() {
+	p, last := d.s.Pending, d.lastTouching()
+	if p == nil || last == nil || !last.Start.After(p.Start) || p.ProvenInFlight {
+		return
+	}
+	own := d.op(p.Start)
+	overwritten := own != nil && own.Unseen && !own.Partial
+	if !overwritten && !d.passedUnseen(p) {
+		return
+	}
+	if !overwritten && d.judgeBefore(last.Start) {
+		return
+	}
+	d.s.Pending = nil
+	wasNew := d.s.New
+	d.unknown(d.pendingVerdict(p), d.deployedAt(p.Start), dora.BasisHistory, "its verdict was missed")
+	if wasNew {
+		d.s.Settled, d.s.PreviousKnown = d.s.Current, true
+	}
+}
+
+// passedUnseen: an operation after the attempt's, that may have brought another version, was first seen when it was over.
+func (d *decider) passedUnseen(p *Attempt) bool {
+	return slices.ContainsFunc(d.s.Ops, func(o Op) bool {
+		harmless := o.SelfHeal || o.DryRun || o.RowsSeen && !o.Touched || o.Failed && !o.Applied
+		return o.Start.After(p.Start) && o.ended() && !o.Moving && !harmless
+	})
 }
 
 // judgeBefore gives the success that production still showed when the next operation started.
@@ -65,7 +114,7 @@ func (d *decider) begin(version, added []string, bringer time.Time) {
 	case p != nil && len(added) > 0 && p.Change == dora.ChangeImage:
 		p.Images, p.Added = version, added
 	case p != nil:
-	case len(added) > 0 && !bringer.IsZero() && !d.judged(attemptAt(bringer)):
+	case len(added) > 0 && !bringer.IsZero() && !d.judged(attemptAt(bringer)) && d.told(added):
 		d.s.Pending = &Attempt{Start: bringer, Change: dora.ChangeImage, Images: version, Added: added, FirstSeen: d.now}
 		d.s.Silent = minus(d.s.Silent, added)
 		if d.s.Inherited && !slices.ContainsFunc(added, func(ref string) bool { return hasRepository(d.s.Settled, repository(ref)) }) {
@@ -74,6 +123,20 @@ func (d *decider) begin(version, added []string, bringer time.Time) {
 	case d.policy.CountConfig && len(added) == 0:
 		d.beginConfig(version)
 	}
+}
+
+// told: where the version before is not known, several live images of one repository could be either.
+func (d *decider) told(added []string) bool { return d.s.PreviousKnown || onePerRepository(added) }
+
+func onePerRepository(refs []string) bool {
+	seen := map[string]bool{}
+	for _, ref := range refs {
+		if seen[repository(ref)] {
+			return false
+		}
+		seen[repository(ref)] = true
+	}
+	return true
 }
 
 // beginConfig is rule 5: the same images, and the comparison before the operation found a difference.
@@ -110,7 +173,6 @@ func (d *decider) whole(images []string) []string {
 func (d *decider) judgeAttempt(version, added []string) {
 	p := d.s.Pending
 	last := d.lastTouching()
-	d.noteInFlight(p, last)
 	switch {
 	case d.cancelled(p), d.failedOperation(p), d.failedDegraded(p, last), d.revertedPending(p, added, last):
 	case p.Change == dora.ChangeImage && len(added) == 0:

@@ -37,6 +37,8 @@ type decider struct {
 
 	live      []string // counted images of pods that belong to no visible Rollout
 	appended  []time.Time
+	ended     []time.Time // operations that had ended before this observation
+	cameBack  bool        // health went away and came back unseen
 	events    []dora.Event
 	decisions []Decision
 	recheck   time.Time
@@ -85,16 +87,22 @@ func (d *decider) identify() {
 	s.Destination = d.obs.Destination
 }
 
-// noteHealth keeps a transition time where Argo CD tells none.
+// noteHealth keeps a transition time where Argo CD tells none. A code that is the same as before but of another
+// transition came back while nobody looked.
 func (d *decider) noteHealth() {
-	if d.app == nil || d.app.Health == d.s.HealthCode {
+	if d.app == nil {
 		return
 	}
-	d.s.HealthCode = d.app.Health
-	d.s.HealthSeen = time.Time{}
-	if d.app.HealthSince.IsZero() {
-		d.s.HealthSeen = d.now
+	s := &d.s
+	if d.app.Health != s.HealthCode {
+		s.HealthCode, s.HealthSeen = d.app.Health, time.Time{}
+		if d.app.HealthSince.IsZero() {
+			s.HealthSeen = d.now
+		}
+	} else if !d.app.HealthSince.Equal(s.HealthAt) && !s.HealthAt.IsZero() {
+		d.cameBack = true
 	}
+	s.HealthAt = d.app.HealthSince
 }
 
 // since is when the Application's health took its present code.

@@ -99,7 +99,7 @@ func (d *decider) succeedPending(p *Attempt, last *Op) {
 		if own != nil && !own.Moving {
 			v.basis = dora.BasisHistory
 		}
-	case own != nil && !own.Moving && at.After(own.End):
+	case own != nil && (own.Gap || !own.Moving) && at.After(own.End):
 		at, v.basis = d.deployedAt(p.Start), dora.BasisHistory
 	}
 	at = later(at, d.closeMembers(v.id))

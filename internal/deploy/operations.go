@@ -14,6 +14,11 @@ func (d *decider) readOperations() {
 		return
 	}
 	horizon := d.oldestKept()
+	for i := range d.s.Ops {
+		if o := &d.s.Ops[i]; o.ended() {
+			d.ended = append(d.ended, o.Start)
+		}
+	}
 	for i := range d.app.History {
 		if h := &d.app.History[i]; !h.StartedAt.IsZero() && h.StartedAt.After(horizon) {
 			d.readEntry(h)
@@ -146,6 +151,7 @@ func (d *decider) endReplaced() {
 	for i := 0; i+1 < len(d.s.Ops); i++ {
 		if o := &d.s.Ops[i]; !o.ended() {
 			o.End = d.s.Ops[i+1].Start
+			o.Unseen = !o.Listed
 		}
 	}
 }
@@ -155,10 +161,26 @@ func (d *decider) noteMoving() {
 	if o := d.newest(); o != nil && (!o.ended() || d.app.Health != Healthy) {
 		o.Moving = true
 	}
+	d.noteGap()
 	for i := range d.s.Ops {
 		if o := &d.s.Ops[i]; o.DryRun && o.ended() && !o.Closed {
 			o.Closed, o.Idle = true, true
 			d.decide(ReasonDryRun, attemptOf(o), "a dry run changes nothing")
+		}
+	}
+}
+
+// noteGap marks operations whose end was first seen together with a later transition of health, or during which health
+// came back unseen.
+func (d *decider) noteGap() {
+	for i := range d.s.Ops {
+		o := &d.s.Ops[i]
+		if !o.ended() || o.Closed {
+			continue
+		}
+		justEnded := !slices.Contains(d.ended, o.Start)
+		if d.cameBack || justEnded && d.since().Sub(o.End) > time.Second {
+			o.Gap = true
 		}
 	}
 }

@@ -255,7 +255,8 @@ func (d *decider) judgeSuperseded(owner string, group []member) bool {
 			return true
 		}
 	}
-	d.decide(ReasonSuperseded, owner, "a newer version replaced it before any verdict")
+	proven := !slices.ContainsFunc(group, func(m member) bool { return !m.rev.Proven && !m.rev.LeftAt.IsZero() })
+	d.supersede(d.attempt(owner, group, aborts(group)), group[0].rev.At, proven)
 	closeGroup(group, false)
 	return true
 }

@@ -101,6 +101,12 @@ func (d *decider) leave(r *RolloutState, before, next *Revision, ro *Rollout) {
 	if ro.StableHash != ro.CurrentHash && ro.StableHash != next.BaseHash && ro.StableHash != "" {
 		next.BaseHash, next.Base = ro.StableHash, d.imagesOf(ro, ro.StableHash)
 	}
+	// It was still going out if the stable version is still the one it set out to replace, or, of a first one, if it was never Healthy.
+	before.Proven = ro.StableHash == before.BaseHash || before.First && ro.HealthyCond.Status == ""
+	if before.Hash == next.Hash {
+		next.BaseHash, next.Base = next.Hash, next.Images // it left and came back unseen
+		return
+	}
 	if !promoted && next.BaseHash == next.Hash {
 		next.Return, before.Returned = true, true
 	}

@@ -45,9 +45,11 @@ type State struct {
 	// Judged are the newest attempts that got their event.
 	Judged []string `json:"judged,omitempty"`
 
-	// HealthCode and HealthSeen stand in for health.lastTransitionTime where Argo CD has none.
+	// HealthCode is the health as last seen; HealthSeen stands in for health.lastTransitionTime where Argo CD has none.
 	HealthCode Health    `json:"health_code,omitempty"`
 	HealthSeen time.Time `json:"health_seen,omitzero"`
+	// HealthAt is the transition time of HealthCode as last seen.
+	HealthAt time.Time `json:"health_at,omitzero"`
 	// DegradedSince is when the settled version turned Degraded, while that does not count yet.
 	DegradedSince time.Time `json:"degraded_since,omitzero"`
 	Failure       *Failure  `json:"failure,omitempty"`
@@ -87,7 +89,11 @@ type Op struct {
 	// OutOfSync: the comparison before it found a difference.
 	OutOfSync bool `json:"out_of_sync,omitempty"`
 	// Moving: it was seen before it was over (running, or its health not Healthy yet).
-	Moving    bool     `json:"moving,omitempty"`
+	Moving bool `json:"moving,omitempty"`
+	// Unseen: it ended while nobody looked, and what came of it is not told.
+	Unseen bool `json:"unseen,omitempty"`
+	// Gap: health was not watched all the way from its end, so a later transition proves nothing about when.
+	Gap       bool     `json:"gap,omitempty"`
 	Revisions []string `json:"revisions,omitempty"`
 	Message   string   `json:"message,omitempty"`
 	// Closed: nothing more is expected of it. Idle: it changed no version.
