@@ -35,6 +35,8 @@ func overrideImage(override string) (image string, full bool) {
 	}
 	_, tagged := named.(reference.Tagged)
 	_, digested := named.(reference.Digested)
-	_, hasName := named.(reference.Named)
-	return override, hasName && (tagged || digested)
+	if _, hasName := named.(reference.Named); !hasName || (!tagged && !digested) {
+		return "", false
+	}
+	return override, true
 }

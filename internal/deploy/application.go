@@ -16,7 +16,7 @@ func (d *decider) judgePending() {
 		d.noteInFlight(p, d.lastTouching())
 	}
 	version, added, bringer := d.version()
-	d.missedVerdict()
+	d.missedVerdict(added)
 	d.turnOver(added, bringer)
 	d.begin(version, added, bringer)
 	if d.s.Pending != nil {
@@ -64,7 +64,7 @@ func (d *decider) supersede(v verdict, firstSeen time.Time, proven bool) {
 
 // missedVerdict: a newer operation came and went unseen, and nothing proves that the attempt was still going out by then. What became of
 // it in the meantime is not told, unless production shows its success from before that operation.
-func (d *decider) missedVerdict() {
+func (d *decider) missedVerdict(added []string) {
 	p, last := d.s.Pending, d.lastTouching()
 	if p == nil || last == nil || !last.Start.After(p.Start) || p.ProvenInFlight {
 		return
@@ -74,11 +74,22 @@ func (d *decider) missedVerdict() {
 	if !overwritten && !d.passedUnseen(p) {
 		return
 	}
-	if !overwritten && d.judgeBefore(last.Start) {
+	if len(minus(added, p.Added)) > 0 {
+		return // a newer version replaced it
+	}
+	if bound := d.boundOf(p); !overwritten && !bound.IsZero() && d.judgeBefore(bound) {
 		return
 	}
 	d.s.Pending = nil
+	still := slices.DeleteFunc(slices.Clone(p.Added), func(ref string) bool { return !slices.Contains(d.live, ref) })
+	if len(still) == 0 {
+		d.s.Judged = append(d.s.Judged, attemptAt(p.Start))
+		d.decide(ReasonMissedAttempt, attemptAt(p.Start), "it ended while nobody looked, and its images are gone")
+		return
+	}
+	p.Images = minus(p.Images, minus(p.Added, still)) // a hook's pods are gone
 	wasNew := d.s.New
+	d.s.PreviousKnown = p.PreviousKnown
 	d.unknown(d.pendingVerdict(p), d.deployedAt(p.Start), dora.BasisHistory, "its verdict was missed")
 	if wasNew {
 		d.s.Settled, d.s.PreviousKnown = d.s.Current, true
@@ -100,7 +111,7 @@ func (d *decider) judgeBefore(next time.Time) bool {
 		return false
 	}
 	o := d.op(p.Start)
-	if o == nil || !o.ended() || o.Failed {
+	if o == nil || !o.ended() || o.Failed || o.Unseen && !o.Partial {
 		return false
 	}
 	d.succeedPending(p, o)
@@ -115,7 +126,7 @@ func (d *decider) begin(version, added []string, bringer time.Time) {
 		p.Images, p.Added = version, added
 	case p != nil:
 	case len(added) > 0 && !bringer.IsZero() && !d.judged(attemptAt(bringer)) && d.told(added):
-		d.s.Pending = &Attempt{Start: bringer, Change: dora.ChangeImage, Images: version, Added: added, FirstSeen: d.now}
+		d.s.Pending = &Attempt{Start: bringer, Change: dora.ChangeImage, Images: version, Added: added, FirstSeen: d.now, PreviousKnown: d.s.PreviousKnown}
 		d.s.Silent = minus(d.s.Silent, added)
 		if d.s.Inherited && !slices.ContainsFunc(added, func(ref string) bool { return hasRepository(d.s.Settled, repository(ref)) }) {
 			d.s.Inherited, d.s.New, d.s.Settled, d.s.Current = false, true, nil, nil
@@ -324,10 +335,10 @@ func (d *decider) waitForPending(p *Attempt, last *Op) {
 	d.unknown(d.pendingVerdict(p), end, dora.BasisLive, "no verdict within the timeout")
 }
 
-// closeOps closes every operation up to that start.
+// closeOps closes every operation up to that start, but for one that still runs.
 func (d *decider) closeOps(upTo time.Time) {
 	for i := range d.s.Ops {
-		if o := &d.s.Ops[i]; !o.Start.After(upTo) {
+		if o := &d.s.Ops[i]; !o.Start.After(upTo) && o.ended() {
 			o.Closed = true
 		}
 	}

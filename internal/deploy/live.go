@@ -12,7 +12,12 @@ func (d *decider) readImages() {
 	if d.app == nil {
 		return
 	}
-	d.live = minus(d.policy.Counted(d.app.Images), d.rolloutImages())
+	d.live = nil
+	if d.plainWorkloads() {
+		d.live = minus(d.policy.Counted(d.app.Images), d.rolloutImages())
+	} else if d.s.Pending != nil {
+		d.s.Pending = nil // its Rollout was not visible when the attempt began; the Rollout's own facts tell more
+	}
 	bringer := d.bringerOfNew()
 	pods := make(map[string]time.Time, len(d.live))
 	for _, ref := range d.live {
@@ -28,6 +33,7 @@ func (d *decider) readImages() {
 	for ref := range d.s.Pods {
 		if _, still := pods[ref]; !still {
 			d.leaveSilently(ref)
+			d.rankReplaced(ref)
 		}
 	}
 	if !maps.EqualFunc(pods, d.s.Pods, time.Time.Equal) {
@@ -77,15 +83,14 @@ func (d *decider) bringerOfNew() time.Time {
 	return o.Start
 }
 
-// justMissed is the operation before a running one, if it was first seen together with it and its Healthy is older than the running one.
+// justMissed is the operation before a running one, if its verdict is still open and the Healthy that production shows is older than the running one.
 func (d *decider) justMissed(running *Op) *Op {
 	i := slices.IndexFunc(d.s.Ops, func(o Op) bool { return o.Start.Equal(running.Start) })
 	if i < 1 {
 		return nil
 	}
 	before := &d.s.Ops[i-1]
-	missed := before.ended() && !before.Moving && !before.Closed && slices.Contains(d.appended, before.Start)
-	if !missed || d.app.Health != Healthy || !d.since().Before(running.Start) {
+	if !before.ended() || before.Closed || before.Unseen || d.app.Health != Healthy || !d.since().Before(running.Start) {
 		return nil
 	}
 	return before
@@ -96,6 +101,11 @@ func (d *decider) mayBring(o *Op) bool {
 	if o.RowsSeen {
 		return o.Applied
 	}
+	return d.plainWorkloads()
+}
+
+// plainWorkloads: the Application runs pods that belong to no visible Rollout.
+func (d *decider) plainWorkloads() bool {
 	return len(d.obs.Rollouts) == 0 || slices.ContainsFunc(d.app.Resources, func(r Resource) bool {
 		return slices.Contains(podKinds[:], r.Kind)
 	})
@@ -113,6 +123,15 @@ func (d *decider) joinSilently(ref string) {
 	s.Settled, s.Current = union(s.Settled, []string{ref}), union(s.Current, []string{ref})
 	s.Silent = union(s.Silent, []string{ref})
 	d.decide(ReasonSilentImage, "", "%s appeared without an operation that applied a workload", ref)
+}
+
+// rankReplaced: where the version before is not known, an image that was seen running before another of its repository was
+// the version before; its first sight is its rank.
+func (d *decider) rankReplaced(ref string) {
+	if d.s.PreviousKnown || len(d.live) == 0 || !hasRepository(d.live, repository(ref)) {
+		return
+	}
+	d.svc.settle(rankKey(overlay(d.live, []string{ref}), d.s.Silent), later(d.s.Pods[ref], d.s.FollowedSince))
 }
 
 // leaveSilently undoes that for drift: the image is gone and its repository still runs another.

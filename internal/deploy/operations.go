@@ -194,7 +194,8 @@ func (d *decider) noteMissed() {
 	}
 	for i := range max(last, 0) {
 		o := &d.s.Ops[i]
-		if o.Closed || o.Moving || !slices.Contains(d.appended, o.Start) {
+		unjudged := d.s.New && d.s.Pending == nil && !o.SelfHeal && len(d.obs.Rollouts) == 0
+		if o.Closed || !unjudged && (o.Moving || !slices.Contains(d.appended, o.Start)) {
 			continue
 		}
 		if !d.s.Based && !d.s.New && !d.s.Inherited {

@@ -127,7 +127,7 @@ func (d *decider) mayOwn(o *Op, m member) bool {
 
 // changes says what a revision changes: an image, only configuration, or nothing that counts.
 func (d *decider) changes(m member) dora.ChangeKind {
-	if len(minus(m.rev.Images, m.rev.Base)) > 0 {
+	if m.rev.Hash != m.rev.BaseHash && len(minus(m.rev.Images, m.rev.Base)) > 0 {
 		return dora.ChangeImage
 	}
 	if o := d.ownerOp(m.rev.Owner); d.policy.CountConfig && o != nil && o.OutOfSync && !o.SelfHeal && !m.rev.Return {
@@ -393,16 +393,29 @@ func (d *decider) composed(group []member) []string {
 	return union(sets...)
 }
 
-// missedRevision: the first revision was Healthy once and nobody saw when (rule 1).
-func (d *decider) missedRevision(rev *Revision, ro *Rollout) {
+// missedRevision is rule 1: the first attempt's verdict was missed, and its images can be told.
+func (d *decider) missedRevision(ro *Rollout, n int, at time.Time, images []string) {
 	if !d.s.New {
 		return
 	}
-	owner := ro.UID + "/" + strconv.Itoa(rev.N)
-	start := rev.At
+	owner, start := ro.UID+"/"+strconv.Itoa(n), at
 	if d.app != nil && len(d.s.Ops) > 0 {
 		owner, start = attemptOf(&d.s.Ops[0]), d.s.Ops[0].Start
 	}
-	d.unknown(verdict{id: owner, start: start, images: rev.Images, change: dora.ChangeImage}, rev.At, dora.BasisHistory, "its verdict was missed")
-	d.s.Settled, d.s.Current, d.s.PreviousKnown = rev.Images, rev.Images, true
+	d.unknown(verdict{id: owner, start: start, images: images, change: dora.ChangeImage}, at, dora.BasisHistory, "its verdict was missed")
+	d.s.Settled, d.s.PreviousKnown = images, true
+}
+
+// missedBefore: a Rollout of a new subject is first seen at a later revision. Its stable ReplicaSet tells what ran before.
+func (d *decider) missedBefore(ro *Rollout, next *Revision) {
+	stable := ro.set(ro.StableHash)
+	switch {
+	case next.BaseHash == "" || next.Base == nil:
+		d.s.PreviousKnown = false
+	case stable.Revision <= 1 && len(d.obs.Rollouts) == 1:
+		d.missedRevision(ro, 1, stable.CreatedAt, next.Base)
+	default:
+		d.s.New, d.s.Settled, d.s.Current = false, union(d.s.Settled, next.Base), union(d.s.Current, next.Base)
+		d.svc.settle(rankKey(d.s.Settled, d.s.Silent), d.now)
+	}
 }

@@ -83,6 +83,9 @@ func (d *decider) nextRevision(r *RolloutState, ro *Rollout) *Revision {
 		if ro.StableHash != "" && ro.StableHash != ro.CurrentHash {
 			next.BaseHash, next.Base = ro.StableHash, d.imagesOf(ro, ro.StableHash)
 		}
+		if d.s.New && !next.First {
+			d.missedBefore(ro, &next)
+		}
 	default:
 		d.leave(r, before, &next, ro)
 	}
@@ -185,7 +188,7 @@ func (d *decider) readFirst(rev *Revision, ro *Rollout) {
 	case !rev.Closed:
 		// It was Healthy once, and nobody saw when.
 		rev.Closed = true
-		d.missedRevision(rev, ro)
+		d.missedRevision(ro, rev.N, rev.At, rev.Images)
 	}
 }
 
@@ -247,10 +250,8 @@ func near(a, b time.Time) bool { return !a.IsZero() && !b.IsZero() && a.Sub(b).A
 
 // readStable remembers the promoted version.
 func (d *decider) readStable(r *RolloutState, ro *Rollout) {
-	if ro.StableHash == "" || ro.StableHash == r.StableHash {
+	if ro.StableHash == "" || ro.StableHash == r.StableHash && r.Stable != nil {
 		return
 	}
-	if images := d.imagesOf(ro, ro.StableHash); images != nil {
-		r.StableHash, r.Stable = ro.StableHash, images
-	}
+	r.StableHash, r.Stable = ro.StableHash, d.imagesOf(ro, ro.StableHash)
 }

@@ -110,6 +110,8 @@ type Attempt struct {
 	// Images is the version as last read; the verdict fixes it. Added are those of it that were not running before.
 	Images []string `json:"images"`
 	Added  []string `json:"added"`
+	// PreviousKnown is the subject's when the attempt began.
+	PreviousKnown bool `json:"previous_known,omitempty"`
 	// FirstSeen is when the version was first seen live.
 	FirstSeen time.Time `json:"first_seen"`
 	// DegradedSince is when production turned Degraded under it.

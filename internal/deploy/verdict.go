@@ -179,7 +179,7 @@ func (d *decider) unknown(v verdict, at time.Time, basis dora.Basis, why string)
 	}
 	e.IsRollback, e.Message = new(false), why
 	d.describe(e, v, d.s.Settled, d.s.PreviousKnown)
-	d.svc.settle(rankKey(v.images, d.s.Silent), d.now)
+	d.svc.settle(rankKey(v.images, d.s.Silent), v.start)
 	d.s.Current, d.s.New = v.images, false
 }
 

@@ -88,7 +88,8 @@ type Change struct {
 	States []State
 	// Subject, if set, replaces what is remembered of that subject.
 	Subject *Subject
-	Events  []dora.Event
+	// Events have an id, one of dora's types and, if that is deploy, one of its outcomes; else the change is refused.
+	Events []dora.Event
 	// Sinks get one outbox row for each of Events that is new, due at once.
 	Sinks []string
 	// Decisions are numbered by the ledger: their Seq is ignored.

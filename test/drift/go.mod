@@ -168,6 +168,8 @@ replace (
 
 replace github.com/dora-controller/dora-controller => ../..
 
+// Argo CD's types bring its gitops-engine, and that brings Kubernetes itself. This is Argo CD's own replace block with Kubernetes moved from
+// 0.31 to 0.33: the oldest that argo-rollouts builds with, and the newest that this gitops-engine does.
 replace (
 	github.com/go-telegram-bot-api/telegram-bot-api/v5 => github.com/OvyFlash/telegram-bot-api/v5 v5.0.0-20240108230938-63e5c59035bf
 
@@ -212,6 +214,7 @@ replace (
 	k8s.io/sample-controller => k8s.io/sample-controller v0.33.13
 )
 
+// What these would otherwise be raised to by the main module does not fit that Kubernetes.
 replace (
 	github.com/cyphar/filepath-securejoin => github.com/cyphar/filepath-securejoin v0.3.6
 	github.com/google/gnostic-models => github.com/google/gnostic-models v0.6.9

@@ -71,6 +71,7 @@ func changes(t *testing.T, open Open) {
 			f.Expect(f.ids(ledger.EventQuery{})).To(Equal([]string{"e1"}))
 			f.Expect(f.Sinks(f.ctx)).To(BeEmpty())
 		}},
+		{"an event without an id, of no type or without its outcome is refused, with its change", refusesInvalid},
 		{"what a caller does to its values later does not reach the ledger", func(f *fixture) {
 			data, subject := []byte("data"), Subject("cart")
 			f.commit(ledger.Change{States: []ledger.State{{Key: "a", Data: data}}, Subject: &subject})
@@ -138,6 +139,24 @@ func partialConflict(f *fixture) {
 		f.Expect(f.state("a").Version).To(BeZero())
 		f.Expect(f.state("b")).To(Equal(ledger.State{Key: "b", Version: 1, Data: []byte("b1")}))
 		f.Expect(f.state("c")).To(Equal(ledger.State{Key: "c", Version: 1, Data: []byte("c1")}))
+	}
+}
+
+func refusesInvalid(f *fixture) {
+	f.commit(ledger.Change{Events: deployments("e", "cart", 1)})
+	before := f.fingerprint("uid-cart")
+	for _, spoil := range []func(*dora.Event){
+		func(e *dora.Event) { e.ID = "" },
+		func(e *dora.Event) { e.Type = "guess" },
+		func(e *dora.Event) { e.Outcome = "" },
+		func(e *dora.Event) { e.Outcome = "guess" },
+		func(e *dora.Event) { e.Type = dora.TypeDegraded },
+	} {
+		change := wholeChange()
+		spoil(&change.Events[0])
+		f.Expect(f.Commit(f.ctx, change)).To(And(HaveOccurred(), Not(MatchError(ledger.ErrConflict))))
+		f.Expect(f.fingerprint("uid-cart")).To(Equal(before))
+		f.Expect(f.state("a").Version).To(BeZero())
 	}
 }
 

@@ -94,6 +94,11 @@ func (m *Memory) Commit(ctx context.Context, change ledger.Change) error {
 	if len(change.States)+len(change.Events)+len(change.Decisions) == 0 && change.Subject == nil {
 		return nil
 	}
+	for _, event := range change.Events {
+		if err := valid(event); err != nil {
+			return err
+		}
+	}
 	for _, state := range change.States {
 		if m.states[state.Key].Version != state.Version {
 			return fmt.Errorf("%w: %s", ledger.ErrConflict, state.Key)
@@ -101,6 +106,23 @@ func (m *Memory) Commit(ctx context.Context, change ledger.Change) error {
 	}
 	m.keep(change)
 	m.grow()
+	return nil
+}
+
+// valid refuses what a real store's constraints refuse.
+func valid(event dora.Event) error {
+	switch event.Type {
+	case dora.TypeDeploy, dora.TypeDegraded, dora.TypeRecovered:
+	default:
+		return fmt.Errorf("event %q has the unknown type %q", event.ID, event.Type)
+	}
+	outcomes := []dora.Outcome{""}
+	if event.Type == dora.TypeDeploy {
+		outcomes = []dora.Outcome{dora.Succeeded, dora.Failed, dora.RolledBack, dora.Unknown}
+	}
+	if event.ID == "" || !slices.Contains(outcomes, event.Outcome) {
+		return fmt.Errorf("event %q has no id, or not the outcome that its type needs", event.ID)
+	}
 	return nil
 }
 

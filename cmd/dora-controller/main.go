@@ -1,0 +1,135 @@
+// Command dora-controller emits one exact event for each production deployment that Argo CD and Argo Rollouts make.
+//
+//	dora-controller [run]    the controller, in a cluster
+//	dora-controller replay   what recorded watch events would have led to
+//	dora-controller events   what the ledger holds
+//	dora-controller demo     all of it on a control plane of its own
+//
+// Errors go to stderr. The exit code is 0 when all went well, 1 on failure and 2 when the command line was wrong.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// defaultLedger is where the ledger is in the manifests under config/.
+const defaultLedger = "/var/lib/dora-controller/ledger.db"
+
+// The exit codes.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// execute runs one command line and returns the exit code.
+func execute(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	root := newRootCommand()
+	root.SetArgs(withDefaultCommand(args))
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	err := root.ExecuteContext(ctx)
+	switch usage := (*usageError)(nil); {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errReported):
+		return exitFailure
+	case errors.As(err, &usage):
+		fmt.Fprintf(errOut, "error: %v\nSee '%s --help'.\n", err, usage.command)
+		return exitUsage
+	}
+	fmt.Fprintf(errOut, "error: %v\n", err)
+	return exitFailure
+}
+
+// withDefaultCommand adds `run` to a command line that names no command.
+func withDefaultCommand(args []string) []string {
+	if len(args) == 0 {
+		return []string{"run"}
+	}
+	switch first := args[0]; {
+	case first == "-h", first == "--help", first == "--version", first == "", first[0] != '-':
+		return args
+	}
+	return append([]string{"run"}, args...)
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "dora-controller",
+		Short: "One exact event for each production deployment that Argo CD and Argo Rollouts make",
+		Long: `dora-controller watches Argo CD Applications and Argo Rollouts and emits one exact event for each production
+deployment: succeeded, failed, rolled back. Without a command it runs the controller.`,
+		Version:       version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          unknownCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.AddCommand(newRunCommand(), newReplayCommand(), newEventsCommand(), newDemoCommand(), newVersionCommand())
+	root.CompletionOptions.HiddenDefaultCmd = true
+	tellUsageErrors(root)
+	return root
+}
+
+// unknownCommand refuses a word that is no command, and names those that look like it.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	err := fmt.Errorf("%q is no command of dora-controller", args[0])
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		err = fmt.Errorf("%w; did you mean %s?", err, strings.Join(near, " or "))
+	}
+	return err
+}
+
+// errReported ends a command that has already said on stderr what went wrong.
+var errReported = errors.New("failed")
+
+// usageError is a command line that is wrong: another try with the same words cannot succeed.
+type usageError struct {
+	command string
+	err     error
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+
+func (e *usageError) Unwrap() error { return e.err }
+
+func usage(cmd *cobra.Command, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &usageError{cmd.CommandPath(), err}
+}
+
+// tellUsageErrors marks what cobra finds wrong with flags and arguments.
+func tellUsageErrors(root *cobra.Command) {
+	root.SetFlagErrorFunc(usage)
+	for _, cmd := range append(root.Commands(), root) {
+		check := cmd.Args
+		if check == nil {
+			check = cobra.NoArgs
+		}
+		cmd.Args = func(cmd *cobra.Command, args []string) error { return usage(cmd, check(cmd, args)) }
+	}
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+)
+
+// duration is a flag that takes what Go takes (90s, 1h30m, 500ms) and days (30d, 1d12h).
+type duration time.Duration
+
+func (d *duration) Set(text string) error {
+	value, err := parseDuration(text)
+	if err == nil && value < 0 {
+		err = errors.New("must not be negative")
+	}
+	if err != nil {
+		return err
+	}
+	*d = duration(value)
+	return nil
+}
+
+func (d *duration) String() string { return time.Duration(*d).String() }
+
+func (*duration) Type() string { return "duration" }
+
+func parseDuration(text string) (time.Duration, error) {
+	if value, err := time.ParseDuration(text); err == nil {
+		return value, nil
+	}
+	return dorav1alpha1.Duration(text).Parse()
+}
+
+// moment is a flag that takes a time or a length of time.
+type moment struct {
+	at     time.Time
+	length time.Duration
+	set    bool
+}
+
+func (m *moment) Set(text string) error {
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		*m = moment{at: at.UTC(), set: true}
+		return nil
+	}
+	length, err := parseDuration(text)
+	if err != nil || length < 0 {
+		return fmt.Errorf("%q is neither a time such as 2026-11-20T20:57:31Z nor a duration such as 90s, 12h or 7d", text)
+	}
+	*m = moment{length: length, set: true}
+	return nil
+}
+
+func (*moment) String() string { return "" }
+
+func (*moment) Type() string { return "time|duration" }
+
+// before is the moment itself, or that long before now; zero if it is not set.
+func (m *moment) before(now time.Time) time.Time {
+	if !m.set || !m.at.IsZero() {
+		return m.at
+	}
+	return now.Add(-m.length)
+}
+
+// after is the moment itself, or that long after start; zero if it is not set.
+func (m *moment) after(start time.Time) time.Time {
+	if !m.set || !m.at.IsZero() {
+		return m.at
+	}
+	return start.Add(m.length)
+}
+
+// choice is a flag that takes one of several words, in any case.
+type choice struct {
+	value   string
+	options []string
+}
+
+func (c *choice) Set(text string) error {
+	i := slices.IndexFunc(c.options, func(option string) bool { return strings.EqualFold(option, text) })
+	if i < 0 {
+		return fmt.Errorf("want %s", strings.Join(c.options, " or "))
+	}
+	c.value = c.options[i]
+	return nil
+}
+
+func (c *choice) String() string { return c.value }
+
+func (c *choice) Type() string { return strings.Join(c.options, "|") }
+
+// output is how a command prints events.
+type output struct{ choice }
+
+const (
+	outputJSON  = "json"
+	outputTable = "table"
+)
+
+func addOutputFlag(cmd *cobra.Command) *output {
+	o := &output{choice{options: []string{outputJSON, outputTable}}}
+	cmd.Flags().VarP(o, "output", "o", "how to print events: json, one event a line, or table (default: table on a terminal, else json)")
+	return o
+}
+
+// table tells whether to print a table there.
+func (o *output) table(out io.Writer) bool {
+	if o.value != "" {
+		return o.value == outputTable
+	}
+	f, ok := out.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

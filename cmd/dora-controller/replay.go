@@ -1,0 +1,152 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+	"github.com/dora-controller/dora-controller/internal/deploy"
+	"github.com/dora-controller/dora-controller/internal/replay"
+)
+
+// replayOptions are the flags of `replay`.
+type replayOptions struct {
+	degradedFor, failureWindow, verdictTimeout duration
+
+	changes          []string
+	include, exclude []string
+	cluster          string
+	followed         string
+	until            moment
+	explain          bool
+	output           *output
+}
+
+func newReplayCommand() *cobra.Command {
+	o := &replayOptions{
+		degradedFor:    duration(deploy.DefaultDegradedFor),
+		failureWindow:  duration(deploy.DefaultFailureWindow),
+		verdictTimeout: duration(deploy.DefaultVerdictTimeout),
+	}
+	cmd := &cobra.Command{
+		Use:   "replay [flags] FILE...",
+		Short: "Print the events that recorded watch events lead to",
+		Long: `Runs recorded watch events of Applications, Rollouts and ReplicaSets through the same code as the controller and
+prints the events that it would have emitted, in order. FILE is what kubectl prints, or - for standard input:
+
+  kubectl get applications -A --watch --output-watch-events -o json > applications.json
+
+Each file is a world of its own. A line that cannot be read is named on stderr by file and line; the others count, and the
+exit code is then 1.`,
+		Example: `  dora-controller replay --explain recording.jsonl
+  cat applications.json rollouts.json replicasets.json | dora-controller replay -o json -`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: o.run,
+	}
+	o.bind(cmd)
+	return cmd
+}
+
+func (o *replayOptions) bind(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.Var(&o.degradedFor, "degraded-for", "how long production must stay Degraded before it is a failure")
+	f.Var(&o.failureWindow, "failure-window", "how long after a deployment became Healthy a failure is held against it")
+	f.Var(&o.verdictTimeout, "verdict-timeout", "how long a deployment may stay without a verdict before its outcome is unknown")
+	f.StringSliceVar(&o.changes, "changes", []string{string(dorav1alpha1.ChangeImage)}, "what counts as a deployment: Image, or Image,Config")
+	f.StringArrayVar(&o.include, "include", nil, "glob of the images that make up a version, may be repeated (default: all)")
+	f.StringArrayVar(&o.exclude, "exclude", nil, "glob of the images that do not, may be repeated")
+	f.StringVar(&o.cluster, "cluster", "", "name of the cluster in the events; it is part of their ids")
+	f.StringVar(&o.followed, "followed-since", "", "when following began; what ran before is no deployment: a time, or start for the first line (default: before everything)")
+	f.Var(&o.until, "until", "go on after the last line until this time, or for this long, with nothing more happening (default: stop at the last line)")
+	f.BoolVar(&o.explain, "explain", false, "also tell what was not counted, and why: in the table, or with -o json on stderr")
+	o.output = addOutputFlag(cmd)
+}
+
+func (o *replayOptions) run(cmd *cobra.Command, files []string) error {
+	if err := o.validate(); err != nil {
+		return usage(cmd, err)
+	}
+	failed := false
+	for i, name := range files {
+		err := o.file(cmd, name, len(files) > 1, i > 0)
+		for _, e := range flat(err) {
+			failed = true
+			fmt.Fprintf(cmd.ErrOrStderr(), "error: %v\n", e)
+		}
+	}
+	if failed {
+		return errReported
+	}
+	return nil
+}
+
+func (o *replayOptions) validate() error {
+	for _, change := range o.changes {
+		switch dorav1alpha1.ChangeKind(change) {
+		case dorav1alpha1.ChangeImage, dorav1alpha1.ChangeConfig:
+		default:
+			return fmt.Errorf("invalid argument %q for \"--changes\" flag: want Image or Config", change)
+		}
+	}
+	if o.followed == "" || o.followed == "start" {
+		return nil
+	}
+	if _, err := time.Parse(time.RFC3339, o.followed); err != nil {
+		return fmt.Errorf("invalid argument %q for \"--followed-since\" flag: want a time such as 2026-11-20T20:57:31Z, or start", o.followed)
+	}
+	return nil
+}
+
+// file replays one recording in a world of its own.
+func (o *replayOptions) file(cmd *cobra.Command, name string, headed, again bool) error {
+	in, err := openInput(cmd, name)
+	if err != nil {
+		return err
+	}
+	defer in.Close() //nolint:errcheck // it was only read
+	r := o.recorder(cmd)
+	if r.table != nil && headed {
+		fmt.Fprintf(r.out, "%s==> %s <==\n", newLineIf(again), name)
+	}
+	read := replay.Read(name, in, r.apply)
+	return errors.Join(read, r.finish(&o.until))
+}
+
+func newLineIf(cond bool) string {
+	if cond {
+		return "\n"
+	}
+	return ""
+}
+
+func openInput(cmd *cobra.Command, name string) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(cmd.InOrStdin()), nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read a recording: %w", err)
+	}
+	return f, nil
+}
+
+// flat lists the errors that were joined.
+func flat(err error) []error {
+	var joined interface{ Unwrap() []error }
+	if !errors.As(err, &joined) {
+		if err == nil {
+			return nil
+		}
+		return []error{err}
+	}
+	var all []error
+	for _, e := range joined.Unwrap() {
+		all = append(all, flat(e)...)
+	}
+	return all
+}

@@ -1,0 +1,284 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/ledger/ledgertest"
+)
+
+// deployment is a change of one event.
+func deployment(id string) ledger.Change {
+	return ledger.Change{Events: []dora.Event{ledgertest.Deployment(id, "cart", noon)}, Sinks: []string{"port"}}
+}
+
+// prepared is a write that the test hands to the writer itself, so that groups are exactly what it says.
+func prepared(t *testing.T, change ledger.Change) *write {
+	t.Helper()
+	rec, err := encode(change)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &write{ctx: t.Context(), run: func(s *session) error { return s.keep(rec) }, answer: make(chan error, 1)}
+}
+
+func TestOneGroup(t *testing.T) {
+	g := NewWithT(t)
+	s, w := idle(t)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	conflicting := deployment("b")
+	conflicting.States = []ledger.State{{Key: "a", Version: 7}}
+	group := []*write{prepared(t, deployment("a")), prepared(t, conflicting), prepared(t, deployment("c")), prepared(t, deployment("d"))}
+	group[3].ctx = ended
+	w.finish(group)
+
+	g.Expect(<-group[0].answer).To(Succeed())
+	g.Expect(<-group[1].answer).To(MatchError(ledger.ErrConflict))
+	g.Expect(<-group[2].answer).To(Succeed())
+	g.Expect(<-group[3].answer).To(MatchError(context.Canceled))
+	g.Expect(ids(t, s)).To(Equal([]string{"a", "c"}))
+	g.Expect(s.Revision(t.Context())).To(Equal(int64(2)))
+}
+
+// idle is a store whose writer the test plays itself.
+func idle(t *testing.T, pragmas ...string) (*Store, *writer) {
+	t.Helper()
+	s := open(t, ledgerPath(t), Options{pragmas: pragmas})
+	close(s.writer.quit)
+	<-s.writer.done
+	w := *s.writer
+	s.writer = startWriter(s.writer.session, 1) // closed by the store; it takes nothing, as nobody hands it anything
+	return s, &w
+}
+
+// TestLostTransaction: where SQLite gives up the transaction and not the statement alone, the group's writes run apart.
+func TestLostTransaction(t *testing.T) {
+	for name, answer := range map[string]error{"with an error": errors.New("disk full"), "unnoticed": nil} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			s, w := idle(t)
+			lost := &write{ctx: t.Context(), answer: make(chan error, 1), run: func(tx *session) error {
+				_, err := tx.exec(`ROLLBACK`)
+				return errors.Join(answer, err)
+			}}
+			group := []*write{prepared(t, deployment("a")), lost, prepared(t, deployment("b"))}
+			w.finish(group)
+			g.Expect(<-group[0].answer).To(Succeed())
+			g.Expect(<-group[1].answer).To(MatchError(errLost))
+			g.Expect(<-group[2].answer).To(Succeed())
+			g.Expect(ids(t, s)).To(Equal([]string{"a", "b"}))
+			g.Expect(s.Revision(t.Context())).To(Equal(int64(2)))
+			sinks, err := s.Sinks(t.Context())
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(sinks).To(HaveExactElements(HaveField("Pending", int64(2))))
+		})
+	}
+}
+
+// TestFullDisk fills the file to a limit, with small and large changes at once.
+func TestFullDisk(t *testing.T) {
+	g := NewWithT(t)
+	path := ledgerPath(t)
+	s := open(t, path, Options{pragmas: []string{"max_page_count(200)"}})
+	var mu sync.Mutex
+	acknowledged, refused := []string{}, 0
+	var all sync.WaitGroup
+	for writer := range 8 {
+		all.Go(func() {
+			for i := range 40 {
+				change := deployment(fmt.Sprintf("%d-%d", writer, i))
+				change.States = []ledger.State{{Key: change.Events[0].ID, Data: make([]byte, 20_000*(writer%2))}}
+				err := s.Commit(t.Context(), change)
+				mu.Lock()
+				if err == nil {
+					acknowledged = append(acknowledged, change.Events[0].ID)
+				} else {
+					g.Expect(err).To(MatchError(ContainSubstring("database or disk is full")))
+					refused++
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	g.Expect(refused).NotTo(BeZero())
+	g.Expect(ids(t, s)).To(ConsistOf(acknowledged))
+	g.Expect(s.Close()).To(Succeed())
+
+	s = open(t, path, Options{})
+	g.Expect(ids(t, s)).To(ConsistOf(acknowledged))
+	for writer := range 8 {
+		for i := range 40 {
+			id := fmt.Sprintf("%d-%d", writer, i)
+			state, err := s.ReadState(t.Context(), id)
+			g.Expect(err).NotTo(HaveOccurred())
+			if state.Version == 1 {
+				g.Expect(acknowledged).To(ContainElement(id), "half of a refused change")
+			}
+		}
+	}
+	g.Expect(s.Commit(t.Context(), deployment("after"))).To(Succeed(), "it goes on once there is room")
+}
+
+// TestSmallChangesFitBesideALargeOne: of one group only the change that does not fit is refused.
+func TestSmallChangesFitBesideALargeOne(t *testing.T) {
+	g := NewWithT(t)
+	s, w := idle(t, "max_page_count(100)")
+	large := deployment("large")
+	large.States = []ledger.State{{Key: "large", Data: make([]byte, 1<<20)}}
+	group := []*write{prepared(t, deployment("a")), prepared(t, large), prepared(t, deployment("b"))}
+	w.finish(group)
+	g.Expect(<-group[0].answer).To(Succeed())
+	g.Expect(<-group[1].answer).To(MatchError(ContainSubstring("full")))
+	g.Expect(<-group[2].answer).To(Succeed())
+	g.Expect(ids(t, s)).To(Equal([]string{"a", "b"}))
+}
+
+// TestWaitingChangeIsWithdrawn: the writer is busy, so the change was not taken when its context ended.
+func TestWaitingChangeIsWithdrawn(t *testing.T) {
+	g := NewWithT(t)
+	s := open(t, ledgerPath(t), Options{})
+	busy, release := make(chan struct{}), make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() {
+		g.Expect(s.writer.do(t.Context(), "hold", func(*session) error { close(busy); <-release; return nil })).To(Succeed())
+	})
+	<-busy
+	ctx, cancel := context.WithCancel(t.Context())
+	withdrawn := make(chan error)
+	go func() { withdrawn <- s.Commit(ctx, deployment("waiting")) }()
+	cancel()
+	g.Expect(<-withdrawn).To(MatchError(context.Canceled), "without waiting for the writer")
+	close(release)
+	all.Wait()
+	g.Expect(ids(t, s)).To(BeEmpty())
+}
+
+// TestTakenChangeIsFinished: its context ends while it is being written.
+func TestTakenChangeIsFinished(t *testing.T) {
+	g := NewWithT(t)
+	s := open(t, ledgerPath(t), Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	rec, err := encode(deployment("taken"))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(s.writer.do(ctx, "write", func(tx *session) error {
+		cancel()
+		return tx.keep(rec)
+	})).To(Succeed())
+	g.Expect(ids(t, s)).To(Equal([]string{"taken"}))
+}
+
+// TestGather: what waits behind a busy writer shares transactions, up to the bound.
+func TestGather(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		w := &writer{queue: make(chan *write), group: 4}
+		for range 10 {
+			go func() { w.queue <- &write{} }()
+		}
+		synctest.Wait()
+		for _, want := range []int{4, 4, 2} {
+			g.Expect(w.gather(<-w.queue)).To(HaveLen(want))
+		}
+	})
+}
+
+func TestPingNeedsToWrite(t *testing.T) {
+	g := NewWithT(t)
+	s := open(t, ledgerPath(t), Options{})
+	g.Expect(s.Ping(t.Context())).To(Succeed())
+	g.Expect(s.writer.do(t.Context(), "limit", func(tx *session) error {
+		_, err := tx.exec(`PRAGMA query_only = 1`)
+		return err
+	})).To(Succeed())
+	g.Expect(s.Ping(t.Context())).To(MatchError(ContainSubstring("cannot write the ledger")))
+}
+
+// TestWhatCannotBeEncoded fails before it reaches the writer.
+func TestWhatCannotBeEncoded(t *testing.T) {
+	g := NewWithT(t)
+	s := open(t, ledgerPath(t), Options{})
+	change := deployment("a")
+	nan := math.NaN()
+	change.Events[0].LeadTimeSeconds = &nan
+	g.Expect(s.Commit(t.Context(), change)).To(MatchError(ContainSubstring("cannot encode event a")))
+}
+
+// TestPlans: the frequent queries use their indexes; a ledger of years is not read from end to end.
+func TestPlans(t *testing.T) {
+	s := open(t, ledgerPath(t), Options{})
+	for name, test := range map[string]struct {
+		query ledger.EventQuery
+		want  string
+	}{
+		"a target's events": {ledger.EventQuery{UIDs: []string{"a", "b"}, Since: noon}, "events_by_subject"},
+		"a service's":       {ledger.EventQuery{Service: "cart", Newest: true, Limit: 9}, "events_by_service"},
+		"the newest":        {ledger.EventQuery{Newest: true, Limit: 9}, "events_by_time"},
+		"what came later":   {ledger.EventQuery{AfterSeq: 9}, "INTEGER PRIMARY KEY"},
+		"by id":             {ledger.EventQuery{IDs: []string{"a"}}, "sqlite_autoindex_events_1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			query, args := eventQuery(test.query)
+			plan := explain(t, s, query, args...)
+			g.Expect(plan).To(ContainSubstring(test.want))
+			if test.query.Newest {
+				g.Expect(plan).NotTo(ContainSubstring("TEMP B-TREE"))
+			}
+		})
+	}
+	g := NewWithT(t)
+	g.Expect(explain(t, s, `SELECT seq, service, next_at FROM outbox WHERE sink = ? AND parked = 0 ORDER BY seq`, "port")).
+		To(And(ContainSubstring("COVERING INDEX outbox_by_sink"), Not(ContainSubstring("TEMP B-TREE"))))
+}
+
+func explain(t *testing.T, s *Store, query string, args ...any) string {
+	t.Helper()
+	rows, err := s.db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var plan strings.Builder
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+			t.Fatal(err)
+		}
+		plan.WriteString(detail + "\n")
+	}
+	return plan.String()
+}
+
+func TestConstraints(t *testing.T) {
+	g := NewWithT(t)
+	s := open(t, ledgerPath(t), Options{})
+	g.Expect(s.Commit(t.Context(), deployment("owed"))).To(Succeed())
+	for _, statement := range []string{
+		`DELETE FROM events`, // owed to a sink
+		`DELETE FROM sinks`,  // has rows
+		`UPDATE events SET outcome = NULL`,
+		`UPDATE events SET type = 'degraded'`,
+		`UPDATE events SET payload = 'no json'`,
+		`UPDATE outbox SET parked = 1`, // without a failed attempt
+		`UPDATE outbox SET attempts = 1`,
+		`UPDATE ledger SET since = NULL`,
+		`INSERT INTO ledger (id, revision) VALUES (2, 0)`,
+		`INSERT INTO states (key, version, data) VALUES ('a', 0, x'')`,
+	} {
+		err := s.writer.do(t.Context(), "break", func(tx *session) error { _, err := tx.exec(statement); return err })
+		g.Expect(err).To(MatchError(ContainSubstring("constraint failed")), statement)
+	}
+}

@@ -1,0 +1,119 @@
+package show
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/dora-controller/dora-controller/internal/dora"
+)
+
+// shortDigest is how much of a digest a line has room for, as in `docker ps`.
+const shortDigest = len("sha256:") + 12
+
+// versionOf is what an event is about: the attempt's version, or, of a failure, what ran.
+func versionOf(e *dora.Event) string {
+	if e.Type != dora.TypeDeploy {
+		return tag(e.Running)
+	}
+	return tag(e.Version)
+}
+
+// previousOf tells a first deployment, which had nothing before it, from one whose predecessor is not known.
+func previousOf(e *dora.Event) string {
+	switch {
+	case e.Type != dora.TypeDeploy:
+		return nothing
+	case !e.Previous.Known:
+		return "?"
+	case e.Previous.Version == nil:
+		return "none"
+	}
+	return tag(e.Previous.Version)
+}
+
+// tag names a version in a word. Where nobody knows which of several images changed there is no tag.
+func tag(v *dora.Version) string {
+	switch {
+	case v == nil:
+		return nothing
+	case v.Tag == "" && len(v.Images) == 1:
+		return dora.ImageTag(v.Images[0])
+	case v.Tag == "":
+		return fmt.Sprintf("%d images", len(v.Images))
+	case strings.HasPrefix(v.Tag, "sha256:") && len(v.Tag) > shortDigest:
+		return v.Tag[:shortDigest]
+	}
+	return v.Tag
+}
+
+// note says in words what the flags of an event mean.
+func (t *Table) note(e *dora.Event) string {
+	var notes []string
+	switch e.Type {
+	case dora.TypeDeploy:
+		notes = deployNotes(e)
+	case dora.TypeDegraded:
+		notes = []string{t.cause(e)}
+	case dora.TypeRecovered:
+		notes = recoveryNotes(e)
+	}
+	if e.Message != "" {
+		notes = append(notes, e.Message)
+	}
+	return strings.Join(notes, "; ")
+}
+
+func deployNotes(e *dora.Event) []string {
+	var notes []string
+	add := func(cond bool, note string) {
+		if cond {
+			notes = append(notes, note)
+		}
+	}
+	undone := e.Outcome == dora.RolledBack && is(e.Success, false)
+	add(e.Previous.Known && e.Previous.Version == nil, "first deployment")
+	add(e.Outcome == dora.RolledBack && is(e.Success, true), "brought an earlier version back")
+	add(undone && !is(e.Exposed, false), "aborted or reverted, "+tag(e.Running)+" serves")
+	add(undone && is(e.Exposed, false), "stopped before it took traffic")
+	add(is(e.Unplanned, true), "unplanned")
+	add(e.Change == dora.ChangeConfig, "configuration only")
+	if e.LeadTimeSeconds != nil {
+		notes = append(notes, "lead time "+seconds(*e.LeadTimeSeconds))
+	}
+	return append(notes, basisNotes(e.Basis)...)
+}
+
+func basisNotes(b dora.Basis) []string {
+	switch b {
+	case dora.BasisHistory:
+		return []string{"read from history"}
+	case dora.BasisPartialSync:
+		return []string{"partial sync"}
+	case dora.BasisAPI:
+		return []string{"reported"}
+	case dora.BasisLive:
+	}
+	return nil
+}
+
+func (t *Table) cause(e *dora.Event) string {
+	switch {
+	case e.CausedBy == "":
+		return "an incident: no deployment caused it"
+	case t.Knows(e.CausedBy):
+		return "caused by the deployment of " + t.tags[e.CausedBy]
+	}
+	return "caused by deployment " + e.CausedBy
+}
+
+func recoveryNotes(e *dora.Event) []string {
+	if e.RecoverySeconds == nil {
+		return nil
+	}
+	return []string{"after " + seconds(*e.RecoverySeconds)}
+}
+
+func seconds(s float64) string { return Duration(time.Duration(s * float64(time.Second))) }
+
+func is(flag *bool, want bool) bool { return flag != nil && *flag == want }
