@@ -5,10 +5,6 @@ import (
 	"unique"
 )
 
-// changedRows is how many rows of other kinds than workloads are kept. Decisions ask whether there is one; a few more make a
-// readable explanation.
-const changedRows = 8
-
 // messageBytes is how much of an operation's message is kept.
 const messageBytes = 1024
 
@@ -20,18 +16,20 @@ func Trim(obj any) (any, error) {
 		return obj, nil // a tombstone, or another kind
 	}
 	app.trimMeta()
+	app.Spec.Destination = app.Spec.Destination.trimmed()
 	app.Status.trim()
 	return app, nil
 }
 
 func (a *Application) trimMeta() {
+	a.APIVersion, a.Kind = shared(a.APIVersion), shared(a.Kind)
 	a.ManagedFields, a.Finalizers, a.OwnerReferences = nil, nil, nil
 	skip, found := a.Annotations[skipReconcile]
 	a.Annotations = nil
 	if found {
 		a.Annotations = map[string]string{skipReconcile: skip}
 	}
-	a.Namespace = shared(a.Namespace)
+	a.Namespace, a.Name = shared(a.Namespace), shared(a.Name)
 	labels := make(map[string]string, len(a.Labels))
 	for key, value := range a.Labels {
 		labels[shared(key)] = shared(value)
@@ -39,48 +37,47 @@ func (a *Application) trimMeta() {
 	a.Labels = labels
 }
 
+func (d Destination) trimmed() Destination {
+	return Destination{Server: shared(d.Server), Name: shared(d.Name), Namespace: shared(d.Namespace)}
+}
+
 func (s *Status) trim() {
 	s.Resources = keep(s.Resources, Resource.needed, Resource.trimmed)
 	s.Conditions = keep(s.Conditions, Condition.stale, Condition.trimmed)
 	s.Health.Status, s.Sync.Status = shared(s.Health.Status), shared(s.Sync.Status)
-	for i := range s.History {
-		s.History[i].trim()
-	}
+	s.History = keep(s.History, always, Revision.trimmed)
+	s.Summary.Images = keep(s.Summary.Images, always, asIs)
 	if s.OperationState != nil {
 		s.OperationState.trim()
 	}
 }
 
-// trim lets go of sources that name no image, as most do.
-func (r *Revision) trim() {
+// trimmed lets go of sources that name no image, as most do.
+func (r Revision) trimmed() Revision {
 	if len(sourceImages(r.Source, r.Sources)) == 0 {
 		r.Source, r.Sources = Source{}, nil
 	}
+	return r
 }
 
 func (o *OperationState) trim() {
-	o.Phase, o.Message = shared(o.Phase), cut(o.Message)
+	o.Phase, o.Message = shared(o.Phase), shared(cut(o.Message))
 	if o.SyncResult != nil {
-		rows := neededRows(o.SyncResult.Resources)
-		o.SyncResult.Resources = make([]ResourceResult, len(rows))
-		for i, r := range rows {
-			o.SyncResult.Resources[i] = r.trimmed()
-		}
+		o.SyncResult.Resources = keep(neededRows(o.SyncResult.Resources), always, ResourceResult.trimmed)
 	}
 }
 
-// neededRows are the workloads, and the first few others that an operation changed. If there is no such row, one of the rest stays: a result
-// that changed nothing is not the same as one that Argo CD did not tell.
+// neededRows are the workloads, and one other that the operation changed: decisions ask whether there is one. If it changed none, one
+// of the rest stays, since that is not the same as a result that Argo CD did not tell.
 func neededRows(rows []ResourceResult) []ResourceResult {
 	var kept []ResourceResult
-	others := 0
+	changed := false
 	for _, r := range rows {
-		other := !r.workload() && r.changed()
-		if other {
-			others++
-		}
-		if r.workload() || (other && others <= changedRows) {
+		switch {
+		case r.workload():
 			kept = append(kept, r)
+		case r.changed() && !changed:
+			kept, changed = append(kept, r), true
 		}
 	}
 	if len(kept) == 0 {
@@ -115,14 +112,27 @@ func (c Condition) trimmed() Condition {
 
 // keep copies what is needed into memory of its own size, so that nothing holds on to the rest.
 func keep[T any](all []T, needed func(T) bool, trimmed func(T) T) []T {
-	var kept []T
+	count := 0
+	for _, one := range all {
+		if needed(one) {
+			count++
+		}
+	}
+	if count == 0 {
+		return nil
+	}
+	kept := make([]T, 0, count)
 	for _, one := range all {
 		if needed(one) {
 			kept = append(kept, trimmed(one))
 		}
 	}
-	return append([]T(nil), kept...)
+	return kept
 }
+
+func always[T any](T) bool { return true }
+
+func asIs[T any](one T) T { return one }
 
 // shared is the same text held once for all objects: kinds, phases and namespaces repeat in every Application.
 func shared(text string) string { return unique.Make(text).Value() }

@@ -124,6 +124,9 @@ func (d *decider) begin(version, added []string, bringer time.Time) {
 	switch {
 	case p != nil && len(added) > 0 && p.Change == dora.ChangeImage:
 		p.Images, p.Added = version, added
+		if !d.told(added) {
+			d.s.Pending = nil
+		}
 	case p != nil:
 	case len(added) > 0 && !bringer.IsZero() && !d.judged(attemptAt(bringer)) && d.told(added):
 		d.s.Pending = &Attempt{Start: bringer, Change: dora.ChangeImage, Images: version, Added: added, FirstSeen: d.now, PreviousKnown: d.s.PreviousKnown}

@@ -93,6 +93,7 @@ func (d *decider) justMissed(running *Op) *Op {
 	if !before.ended() || before.Closed || before.Unseen || d.app.Health != Healthy || !d.since().Before(running.Start) {
 		return nil
 	}
+	before.Gap = true
 	return before
 }
 

@@ -12,8 +12,10 @@ import (
 // fact changes one thing about a subject.
 func (s *subject) fact(word string, a *args) {
 	switch word {
-	case "deleted":
+	case "deleting":
 		s.obs.Deleting = true
+	case "deleted":
+		s.obs.Deleting, s.gone = true, true
 	case "labels":
 		s.relabel(a)
 	case "destination":
@@ -165,15 +167,12 @@ func operation(app *deploy.App, a *args) {
 	app.Operation = &op
 }
 
-// rows: `Kind/name[=image,image][:how]`; without a word it was applied.
+// rows: `Kind/name[:how][=image,image]`; it was applied if nothing else is said.
 func rows(a *args) []deploy.Row {
 	var all []deploy.Row
 	for _, word := range a.all() {
 		object, pictures, _ := strings.Cut(word, "=")
-		var how string
-		if object, how, _ = strings.Cut(object, ":"); how == "" && strings.Contains(pictures, "!") {
-			pictures, how, _ = strings.Cut(pictures, "!")
-		}
+		object, how, _ := strings.Cut(object, ":")
 		kind, name, _ := strings.Cut(object, "/")
 		r := deploy.Row{Kind: kind, Namespace: "shop", Name: name, Workload: isWorkload(kind), Applied: true}
 		if pictures != "" {

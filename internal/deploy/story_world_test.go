@@ -36,7 +36,8 @@ type subject struct {
 	uids     int
 	manager  *subject // of a Rollout that an Application manages
 	changed  bool
-	finished bool // it is deleted, and was seen so
+	gone     bool // it is deleted
+	finished bool // and was seen so
 }
 
 func newWorld(policy deploy.Policy) *world {
@@ -116,7 +117,7 @@ func (w *world) create(kind string, a *args) *subject {
 		w.names = append(w.names, name)
 	}
 	s.uids++
-	s.finished = false
+	s.gone, s.finished = false, false
 	uid := fmt.Sprintf("%s-%d", name, s.uids)
 	s.policy = w.policy
 	s.policy.Service = name
@@ -148,7 +149,7 @@ func (w *world) observe(s *subject) {
 	if w.down || s.finished {
 		return
 	}
-	s.finished = s.obs.Deleting
+	s.finished = s.gone
 	obs, policy := w.look(s), s.policy
 	key := policy.Service + "/" + policy.Environment
 	if w.restarting {

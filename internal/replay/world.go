@@ -41,10 +41,16 @@ type World struct {
 	apps     map[string]*argocd.Application
 	rollouts map[string]*rollouts.Rollout
 	sets     map[string]*appsv1.ReplicaSet
-	gone     map[string]deploy.Observation
+	gone     map[string]departed
 	states   map[string]deploy.State
 	services map[string]deploy.Service
 	policies map[string]deploy.Policy
+}
+
+// departed is what an object showed last.
+type departed struct {
+	obs    deploy.Observation
+	labels map[string]string
 }
 
 // NewWorld returns an empty cluster.
@@ -52,7 +58,7 @@ func NewWorld(cluster string, policy PolicyFor) *World {
 	return &World{
 		cluster: cluster, policy: policy,
 		apps: map[string]*argocd.Application{}, rollouts: map[string]*rollouts.Rollout{}, sets: map[string]*appsv1.ReplicaSet{},
-		gone: map[string]deploy.Observation{}, states: map[string]deploy.State{}, services: map[string]deploy.Service{},
+		gone: map[string]departed{}, states: map[string]deploy.State{}, services: map[string]deploy.Service{},
 		policies: map[string]deploy.Policy{},
 	}
 }
@@ -146,9 +152,7 @@ func (w *World) takeApplication(app *argocd.Application, deleted bool) []string 
 	before := w.apps[uid]
 	w.apps[uid] = app
 	if deleted {
-		obs := w.observeApp(app)
-		obs.Deleting = true
-		w.gone[uid] = obs
+		w.gone[uid] = departed{w.observeApp(app), app.Labels}
 		delete(w.apps, uid)
 	}
 	concerned := []string{uid}
@@ -172,13 +176,13 @@ func (w *World) takeRollout(ro *rollouts.Rollout, deleted bool) []string {
 	w.rollouts[uid] = ro
 	manager := w.manager(ro)
 	if deleted {
-		obs := w.observeRollout(ro)
-		obs.Deleting = true
-		w.gone[uid] = obs
 		delete(w.rollouts, uid)
 	}
 	if manager != nil {
 		return []string{string(manager.UID)}
+	}
+	if deleted {
+		w.gone[uid] = departed{w.observeRollout(ro), ro.Labels}
 	}
 	return []string{uid}
 }
@@ -275,9 +279,10 @@ func (w *World) observe(uid string) (deploy.Observation, map[string]string, bool
 	if ro := w.rollouts[uid]; ro != nil {
 		return w.observeRollout(ro), ro.Labels, w.manager(ro) == nil
 	}
-	obs, ok := w.gone[uid]
+	last, ok := w.gone[uid]
 	delete(w.gone, uid)
-	return obs, nil, ok
+	last.obs.Deleting = true
+	return last.obs, last.labels, ok
 }
 
 func (w *World) subjects() []string { return append(sortedKeys(w.apps), sortedKeys(w.rollouts)...) }

@@ -14,7 +14,7 @@ import (
 	"github.com/dora-controller/dora-controller/internal/replay"
 )
 
-const seeds = 200
+const seeds = 20
 
 // perturbed replays each recording once for each seed, changed by some accident, and hands over what came out.
 func perturbed(t *testing.T, accident func(*rand.Rand, []replay.Event) ([]replay.Event, int), check func(*testing.T, []dora.Event, []dora.Event)) {

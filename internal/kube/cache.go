@@ -1,0 +1,123 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/selection"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+	"github.com/dora-controller/dora-controller/internal/argocd"
+	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/rollouts"
+)
+
+// The indexes of the cache.
+const (
+	indexManaged    = "managedRollouts" // of Applications: namespace/name of each Rollout they list
+	indexName       = "name"            // of Applications
+	indexOwner      = "trackedBy"       // of Rollouts: the Application's name in their tracking id
+	indexController = "controllerUID"   // of ReplicaSets
+)
+
+// NewScheme knows the kinds that are read and written.
+func NewScheme() *runtime.Scheme {
+	scheme := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
+	utilruntime.Must(dorav1alpha1.AddToScheme(scheme))
+	utilruntime.Must(argocd.AddToScheme(scheme))
+	utilruntime.Must(rollouts.AddToScheme(scheme))
+	return scheme
+}
+
+// CacheOptions keep what decisions need and nothing else. Of ReplicaSets the server sends those of Rollouts alone. Without namespaces, all of
+// them are watched.
+func CacheOptions(namespaces []string) cache.Options {
+	ofRollouts, err := labels.NewRequirement(rollouts.HashLabel, selection.Exists, nil)
+	utilruntime.Must(err)
+	options := cache.Options{
+		ReaderFailOnMissingInformer: true, // nothing is watched by accident
+		SyncPeriod:                  new(10 * time.Hour),
+		DefaultTransform:            cache.TransformStripManagedFields(),
+		ByObject: map[client.Object]cache.ByObject{
+			&argocd.Application{}: {Transform: argocd.Trim},
+			&rollouts.Rollout{}:   {Transform: rollouts.Trim},
+			&appsv1.ReplicaSet{}:  {Transform: rollouts.Trim, Label: labels.NewSelector().Add(*ofRollouts)},
+		},
+	}
+	if len(namespaces) > 0 {
+		options.DefaultNamespaces = map[string]cache.Config{}
+		for _, namespace := range namespaces {
+			options.DefaultNamespaces[namespace] = cache.Config{}
+		}
+	}
+	return options
+}
+
+// Index starts to watch the objects of a kind, and what is needed with them, and indexes them. The kind must be installed.
+func Index(ctx context.Context, indexer client.FieldIndexer, kind dora.Kind) error {
+	for _, index := range indexes(kind) {
+		if err := indexer.IndexField(ctx, index.of, index.name, index.values); err != nil {
+			return fmt.Errorf("cannot index %T by %s: %w", index.of, index.name, err)
+		}
+	}
+	return nil
+}
+
+type index struct {
+	of     client.Object
+	name   string
+	values client.IndexerFunc
+}
+
+func indexes(kind dora.Kind) []index {
+	if kind == dora.KindApplication {
+		return []index{
+			{&argocd.Application{}, indexManaged, managedRollouts},
+			{&argocd.Application{}, indexName, func(o client.Object) []string { return []string{o.GetName()} }},
+		}
+	}
+	return []index{
+		{&rollouts.Rollout{}, indexOwner, trackedBy},
+		{&appsv1.ReplicaSet{}, indexController, controllerUID},
+	}
+}
+
+func managedRollouts(o client.Object) []string {
+	app, ok := o.(*argocd.Application)
+	if !ok {
+		return nil
+	}
+	var names []string
+	for _, name := range argocd.ManagedRollouts(app) {
+		names = append(names, name.String())
+	}
+	return names
+}
+
+func trackedBy(o client.Object) []string {
+	ro, ok := o.(*rollouts.Rollout)
+	if !ok {
+		return nil
+	}
+	if owner, tracked := rollouts.Owner(ro); tracked {
+		return []string{owner.Name}
+	}
+	return nil
+}
+
+func controllerUID(o client.Object) []string {
+	if owner := metav1.GetControllerOfNoCopy(o); owner != nil {
+		return []string{string(owner.UID)}
+	}
+	return nil
+}

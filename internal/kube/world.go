@@ -1,0 +1,254 @@
+package kube
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dora-controller/dora-controller/internal/argocd"
+	"github.com/dora-controller/dora-controller/internal/deploy"
+	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/rollouts"
+)
+
+// Served says whether a kind is installed in the cluster. Kinds implements it.
+type Served interface {
+	Served(kind dora.Kind) bool
+}
+
+// World reads Argo's objects from the cache, where they are indexed as Indexes says. What it returns is shared with the cache and
+// must not be modified.
+type World struct {
+	reader  client.Reader
+	served  Served
+	cluster string
+}
+
+// NewWorld reads the objects of the cluster of that name.
+func NewWorld(reader client.Reader, served Served, cluster string) *World {
+	return &World{reader: reader, served: served, cluster: cluster}
+}
+
+// Application reads one. It is nil if there is none.
+func (w *World) Application(ctx context.Context, key types.NamespacedName) (*argocd.Application, error) {
+	if !w.served.Served(dora.KindApplication) {
+		return nil, nil
+	}
+	app := &argocd.Application{}
+	found, err := w.get(ctx, key, app)
+	if !found {
+		return nil, err
+	}
+	return app, nil
+}
+
+// Rollout reads one. It is nil if there is none.
+func (w *World) Rollout(ctx context.Context, key types.NamespacedName) (*rollouts.Rollout, error) {
+	if !w.served.Served(dora.KindRollout) {
+		return nil, nil
+	}
+	ro := &rollouts.Rollout{}
+	found, err := w.get(ctx, key, ro)
+	if !found {
+		return nil, err
+	}
+	return ro, nil
+}
+
+func (w *World) get(ctx context.Context, key types.NamespacedName, into client.Object) (bool, error) {
+	err := w.reader.Get(ctx, key, into, client.UnsafeDisableDeepCopy)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("cannot read %s: %w", key, err)
+	}
+	return true, nil
+}
+
+// Manager is the followed Application that a Rollout belongs to: one that lists it among its resources, else one that its tracking id
+// names. Nil if there is none.
+func (w *World) Manager(ctx context.Context, view View, ro *rollouts.Rollout) (*argocd.Application, error) {
+	listing, err := w.applications(ctx, indexManaged, ro.Namespace+"/"+ro.Name)
+	if err != nil {
+		return nil, err
+	}
+	if app := choose(view, ro, listing); app != nil {
+		return app, nil
+	}
+	tracked, err := w.tracked(ctx, ro)
+	if err != nil {
+		return nil, err
+	}
+	return choose(view, ro, tracked), nil
+}
+
+// Claimants are the Applications that a Rollout may belong to, followed or not.
+func (w *World) Claimants(ctx context.Context, key types.NamespacedName) ([]argocd.Application, error) {
+	claimants, err := w.applications(ctx, indexManaged, key.Namespace+"/"+key.Name)
+	if err != nil {
+		return nil, err
+	}
+	ro, err := w.Rollout(ctx, key)
+	if ro == nil {
+		return claimants, err
+	}
+	tracked, err := w.tracked(ctx, ro)
+	return append(claimants, tracked...), err
+}
+
+// tracked are the Applications that the Rollout's tracking id may mean. That id is an annotation that anybody may write who may write the
+// Rollout, so it counts only where the Application deploys to.
+func (w *World) tracked(ctx context.Context, ro *rollouts.Rollout) ([]argocd.Application, error) {
+	owner, ok := rollouts.Owner(ro)
+	if !ok {
+		return nil, nil
+	}
+	named, err := w.applications(ctx, indexName, owner.Name)
+	return slices.DeleteFunc(named, func(app argocd.Application) bool {
+		return !isOwner(owner, &app) || app.Spec.Destination.Namespace != ro.Namespace
+	}), err
+}
+
+func isOwner(owner types.NamespacedName, app *argocd.Application) bool {
+	return app.Name == owner.Name && (owner.Namespace == "" || owner.Namespace == app.Namespace)
+}
+
+// choose takes the followed Application. Of several that claim one Rollout (Applications of other clusters list Rollouts of the same name),
+// it takes the one that the tracking id names, then the one that deploys to this cluster, then the first by uid.
+func choose(view View, ro *rollouts.Rollout, claimants []argocd.Application) *argocd.Application {
+	owner, tracked := rollouts.Owner(ro)
+	rank := func(app *argocd.Application) int {
+		switch {
+		case tracked && isOwner(owner, app):
+			return 0
+		case isLocal(app.Spec.Destination):
+			return 1
+		}
+		return 2
+	}
+	var best *argocd.Application
+	for i := range claimants {
+		app := &claimants[i]
+		if !view.Follows(dora.KindApplication, app) {
+			continue
+		}
+		if best == nil || cmp.Or(cmp.Compare(rank(app), rank(best)), cmp.Compare(app.UID, best.UID)) < 0 {
+			best = app
+		}
+	}
+	return best
+}
+
+// isLocal: Argo CD's own names for the cluster that it runs in.
+func isLocal(d argocd.Destination) bool {
+	return d.Server == "https://kubernetes.default.svc" || d.Name == "in-cluster"
+}
+
+// ObserveApplication puts together what an Application, its Rollouts and their ReplicaSets tell.
+func (w *World) ObserveApplication(ctx context.Context, view View, app *argocd.Application) (deploy.Observation, error) {
+	var managed []deploy.Rollout
+	candidates, err := w.managedBy(ctx, app)
+	if err != nil {
+		return deploy.Observation{}, err
+	}
+	for _, ro := range candidates {
+		manager, err := w.Manager(ctx, view, ro)
+		if err != nil {
+			return deploy.Observation{}, err
+		}
+		if manager == nil || manager.UID != app.UID {
+			continue
+		}
+		sets, err := w.sets(ctx, ro)
+		if err != nil {
+			return deploy.Observation{}, err
+		}
+		managed = append(managed, rollouts.Observe(ro, sets))
+	}
+	return argocd.Observe(app, w.cluster, managed), nil
+}
+
+// ObserveRollout puts together what a standalone Rollout and its ReplicaSets tell.
+func (w *World) ObserveRollout(ctx context.Context, ro *rollouts.Rollout) (deploy.Observation, error) {
+	sets, err := w.sets(ctx, ro)
+	return deploy.Observation{
+		Cluster:     w.cluster,
+		Subject:     dora.Subject{Kind: dora.KindRollout, Namespace: ro.Namespace, Name: ro.Name, UID: string(ro.UID)},
+		CreatedAt:   ro.CreationTimestamp.UTC(),
+		Destination: ro.Namespace,
+		Deleting:    !ro.DeletionTimestamp.IsZero(),
+		Rollouts:    []deploy.Rollout{rollouts.Observe(ro, sets)},
+	}, err
+}
+
+// managedBy are the Rollouts that may belong to an Application, by uid.
+func (w *World) managedBy(ctx context.Context, app *argocd.Application) ([]*rollouts.Rollout, error) {
+	names, err := w.ManagedNames(ctx, app)
+	if err != nil {
+		return nil, err
+	}
+	var found []*rollouts.Rollout
+	for _, name := range names {
+		ro, err := w.Rollout(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if ro != nil {
+			found = append(found, ro)
+		}
+	}
+	slices.SortFunc(found, func(a, b *rollouts.Rollout) int { return cmp.Compare(a.UID, b.UID) })
+	return found, nil
+}
+
+// ManagedNames are the Rollouts that an Application lists, and those whose tracking id names it.
+func (w *World) ManagedNames(ctx context.Context, app *argocd.Application) ([]types.NamespacedName, error) {
+	if !w.served.Served(dora.KindRollout) {
+		return nil, nil
+	}
+	names := argocd.ManagedRollouts(app)
+	var tracked rollouts.RolloutList
+	if err := w.list(ctx, &tracked, indexOwner, app.Name); err != nil {
+		return nil, err
+	}
+	for i := range tracked.Items {
+		name := client.ObjectKeyFromObject(&tracked.Items[i])
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+func (w *World) applications(ctx context.Context, index, value string) ([]argocd.Application, error) {
+	if !w.served.Served(dora.KindApplication) {
+		return nil, nil
+	}
+	var list argocd.ApplicationList
+	if err := w.list(ctx, &list, index, value); err != nil {
+		return nil, err
+	}
+	return list.Items, nil
+}
+
+func (w *World) sets(ctx context.Context, ro *rollouts.Rollout) ([]appsv1.ReplicaSet, error) {
+	var list appsv1.ReplicaSetList
+	if err := w.list(ctx, &list, indexController, string(ro.UID)); err != nil {
+		return nil, err
+	}
+	return list.Items, nil
+}
+
+func (w *World) list(ctx context.Context, into client.ObjectList, index, value string) error {
+	if err := w.reader.List(ctx, into, client.MatchingFields{index: value}, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("cannot list by %s %s: %w", index, value, err)
+	}
+	return nil
+}
