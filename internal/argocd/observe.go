@@ -58,10 +58,10 @@ func (a *Application) observe() *deploy.App {
 	s := &a.Status
 	return &deploy.App{
 		Health:       deploy.Health(s.Health.Status),
-		HealthSince:  s.Health.LastTransitionTime.Time,
+		HealthSince:  s.Health.LastTransitionTime.UTC(),
 		Synced:       s.Sync.Status == "Synced",
 		OutOfSync:    s.Sync.Status == "OutOfSync",
-		ReconciledAt: s.ReconciledAt.Time,
+		ReconciledAt: s.ReconciledAt.UTC(),
 		Images:       told(s.Summary.Images),
 		Operation:    s.OperationState.observe(),
 		Requested:    a.requested(),
@@ -102,8 +102,8 @@ func observeHistory(entries []Revision) []deploy.HistoryEntry {
 func (r Revision) observe() deploy.HistoryEntry {
 	return deploy.HistoryEntry{
 		ID:         r.ID,
-		StartedAt:  r.DeployStartedAt.Time,
-		DeployedAt: r.DeployedAt.Time,
+		StartedAt:  r.DeployStartedAt.UTC(),
+		DeployedAt: r.DeployedAt.UTC(),
 		Revisions:  revisions(r.Revision, r.Revisions),
 		Images:     sourceImages(r.Source, r.Sources),
 	}

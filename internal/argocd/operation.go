@@ -29,8 +29,8 @@ func (o *OperationState) observe() *deploy.Operation {
 	}
 	operation := deploy.Operation{
 		Request:    o.Operation.observe(),
-		StartedAt:  o.StartedAt.Time,
-		FinishedAt: o.FinishedAt.Time,
+		StartedAt:  o.StartedAt.UTC(),
+		FinishedAt: o.FinishedAt.UTC(),
 		Phase:      deploy.Phase(o.Phase),
 		Message:    cut(o.Message),
 	}

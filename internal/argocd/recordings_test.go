@@ -34,7 +34,7 @@ func TestEveryRecordedApplicationIsObserved(t *testing.T) {
 			t.Errorf("%s: got created at %s, destination %s", file, seen.CreatedAt, seen.Destination)
 		}
 		if rec := app.Status.ReconciledAt; !rec.IsZero() && seen.App.HealthSince.IsZero() {
-			t.Errorf("%s: health has no time though the status is from %s", file, rec)
+			t.Errorf("%s: health has no time though the status is from %s", file, rec.UTC())
 		}
 	})
 }

@@ -46,7 +46,7 @@ type decider struct {
 
 func (d *decider) run() {
 	if d.obs.Deleting {
-		d.svc.leaveHome(d.obs.Subject.UID)
+		d.svc.leaveHome(d.obs.Subject.UID, d.s.Failure)
 		return
 	}
 	if d.app != nil && d.app.Stale {
@@ -75,9 +75,9 @@ func (d *decider) identify() {
 	if !s.Known {
 		s.Known, s.FollowedSince, s.PreviousKnown = true, p.FollowedSince, true
 		s.New = !d.obs.CreatedAt.Before(p.FollowedSince)
-		if images := d.svc.inherit(d.obs.Subject, d.obs.Destination); s.New && images != nil {
+		if home, ok := d.svc.inherit(d.obs.Subject, d.obs.Destination); ok && s.New {
 			s.New, s.Inherited = false, true
-			s.Settled, s.Current = images, images
+			s.Settled, s.Current, s.Failure = home.Images, home.Images, copied(home.Failure)
 		}
 	} else if s.Service != p.Service || s.Environment != p.Environment {
 		d.decide(ReasonRebased, "", "the service or environment changed from %s/%s to %s/%s", s.Service, s.Environment, p.Service, p.Environment)

@@ -15,7 +15,7 @@ func (d *decider) openFailure(at time.Time, causedBy, rollout string) {
 		return
 	}
 	s.Failures++
-	s.Failure = &Failure{Ordinal: s.Failures, At: at, CausedBy: causedBy, Rollout: rollout}
+	s.Failure = &Failure{UID: s.Subject.UID, Ordinal: s.Failures, At: at, CausedBy: causedBy, Rollout: rollout}
 	d.svc.openFailure(s.Subject.UID, at)
 	if causedBy != "" {
 		d.svc.Rework = true
@@ -26,9 +26,9 @@ func (d *decider) openFailure(at time.Time, causedBy, rollout string) {
 }
 
 func (d *decider) nameFailure(e *dora.Event) {
-	ordinal := strconv.Itoa(d.s.Failure.Ordinal)
-	e.ID = dora.ID(d.obs.Cluster, d.s.Subject.UID, ordinal, string(e.Type))
-	e.FailureID = dora.ID(d.obs.Cluster, d.s.Subject.UID, ordinal, "failure")
+	uid, ordinal := d.s.Failure.UID, strconv.Itoa(d.s.Failure.Ordinal)
+	e.ID = dora.ID(d.obs.Cluster, uid, ordinal, string(e.Type))
+	e.FailureID = dora.ID(d.obs.Cluster, uid, ordinal, "failure")
 	if len(d.s.Current) > 0 {
 		e.Running = &dora.Version{Images: d.s.Current}
 		e.Running.Label(nil)
@@ -41,7 +41,7 @@ func (d *decider) closeFailure(at time.Time) {
 	e.CausedBy = f.CausedBy
 	e.RecoverySeconds = new(max(at.Sub(f.At), 0).Seconds())
 	d.nameFailure(e)
-	d.svc.closeFailure(d.s.Subject.UID, at)
+	d.svc.closeFailure(f.UID, at)
 	d.s.Failure = nil
 }
 

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/dora-controller/dora-controller/internal/dora"
 )
 
 // readImages follows the live images: under which operation each of them appeared. summary.images is a union over pods, so it holds old
@@ -15,8 +17,9 @@ func (d *decider) readImages() {
 	d.live = nil
 	if d.plainWorkloads() {
 		d.live = minus(d.policy.Counted(d.app.Images), d.rolloutImages())
-	} else if d.s.Pending != nil {
-		d.s.Pending = nil // its Rollout was not visible when the attempt began; the Rollout's own facts tell more
+	}
+	if p := d.s.Pending; p != nil && p.Change == dora.ChangeImage && len(minus(p.Added, d.rolloutImages())) == 0 {
+		d.s.Pending = nil // its ReplicaSet was not visible when the attempt began; the Rollout's own facts tell more
 	}
 	bringer := d.bringerOfNew()
 	pods := make(map[string]time.Time, len(d.live))

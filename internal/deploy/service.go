@@ -41,7 +41,9 @@ type Home struct {
 	Name        string   `json:"name"`
 	Destination string   `json:"destination"`
 	Images      []string `json:"images"`
-	Gone        bool     `json:"gone,omitempty"`
+	// Gone: the subject was deleted. Failure is the one that was open then.
+	Gone    bool     `json:"gone,omitempty"`
+	Failure *Failure `json:"failure,omitempty"`
 }
 
 const (
@@ -119,22 +121,22 @@ func (s *Service) closeFailure(uid string, at time.Time) {
 }
 
 // inherit finds the settled version of an earlier subject in the same place: of the same name, else of one that is gone.
-func (s *Service) inherit(subject dora.Subject, destination string) []string {
+func (s *Service) inherit(subject dora.Subject, destination string) (Home, bool) {
 	name := homeName(subject)
-	var gone []string
+	var gone Home
 	for _, uid := range slices.Sorted(maps.Keys(s.Homes)) {
 		h := s.Homes[uid]
 		if uid == subject.UID || h.Destination != destination {
 			continue
 		}
 		if h.Name == name {
-			return h.Images
+			return h, true
 		}
 		if h.Gone {
-			gone = h.Images
+			gone = h
 		}
 	}
-	return gone
+	return gone, gone.Gone
 }
 
 // sharedHome says that another subject in the same place runs exactly these images: a rename in the making.
@@ -172,9 +174,9 @@ func (s *Service) dropGoneHome() {
 	}
 }
 
-func (s *Service) leaveHome(uid string) {
+func (s *Service) leaveHome(uid string, open *Failure) {
 	if h, ok := s.Homes[uid]; ok {
-		h.Gone = true
+		h.Gone, h.Failure = true, open
 		s.Homes[uid] = h
 	}
 }

@@ -185,6 +185,8 @@ type Abort struct {
 
 // Failure is a span in which production was degraded.
 type Failure struct {
+	// UID is the subject's in whose ledger it opened; a recreated subject inherits an open failure.
+	UID      string    `json:"uid"`
 	Ordinal  int       `json:"ordinal"`
 	At       time.Time `json:"at"`
 	CausedBy string    `json:"caused_by,omitempty"`

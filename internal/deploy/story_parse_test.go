@@ -237,9 +237,10 @@ func (s *story) readExpectation(text string) error {
 	return nil
 }
 
-// expand replaces a line that names a passage by its steps.
+// expand replaces a line that names a passage by its steps. What follows a bar happens with the last of them.
 func expand(at time.Time, text string, passages []passage) ([]step, error) {
-	words := strings.Fields(text)
+	named, more, _ := strings.Cut(text, "|")
+	words := strings.Fields(named)
 	for _, p := range passages {
 		values, ok := p.match(words)
 		if !ok {
@@ -252,6 +253,9 @@ func expand(at time.Time, text string, passages []passage) ([]step, error) {
 				return nil, err
 			}
 			steps = append(steps, one)
+		}
+		if more != "" {
+			steps[len(steps)-1].text += "|" + more
 		}
 		return steps, nil
 	}

@@ -2,15 +2,14 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/selection"
-	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -30,23 +29,25 @@ const (
 )
 
 // NewScheme knows the kinds that are read and written.
-func NewScheme() *runtime.Scheme {
+func NewScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
-	utilruntime.Must(dorav1alpha1.AddToScheme(scheme))
-	utilruntime.Must(argocd.AddToScheme(scheme))
-	utilruntime.Must(rollouts.AddToScheme(scheme))
-	return scheme
+	return scheme, errors.Join(
+		clientgoscheme.AddToScheme(scheme),
+		dorav1alpha1.AddToScheme(scheme),
+		argocd.AddToScheme(scheme),
+		rollouts.AddToScheme(scheme),
+	)
 }
 
 // CacheOptions keep what decisions need and nothing else. Of ReplicaSets the server sends those of Rollouts alone. Without namespaces, all of
 // them are watched.
-func CacheOptions(namespaces []string) cache.Options {
+func CacheOptions(namespaces []string) (cache.Options, error) {
 	ofRollouts, err := labels.NewRequirement(rollouts.HashLabel, selection.Exists, nil)
-	utilruntime.Must(err)
+	if err != nil {
+		return cache.Options{}, fmt.Errorf("cannot select the ReplicaSets of Rollouts: %w", err)
+	}
 	options := cache.Options{
 		ReaderFailOnMissingInformer: true, // nothing is watched by accident
-		SyncPeriod:                  new(10 * time.Hour),
 		DefaultTransform:            cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
 			&argocd.Application{}: {Transform: argocd.Trim},
@@ -60,7 +61,7 @@ func CacheOptions(namespaces []string) cache.Options {
 			options.DefaultNamespaces[namespace] = cache.Config{}
 		}
 	}
-	return options
+	return options, nil
 }
 
 // Index starts to watch the objects of a kind, and what is needed with them, and indexes them. The kind must be installed.

@@ -63,8 +63,8 @@ func (r *reach) sees(namespace string) bool {
 // compile understands a target. Trusted says that its namespace may see all others.
 func compile(object *dorav1alpha1.DoraTarget, trusted bool) *Target {
 	t := &Target{Object: object, applications: reach{selector: labels.Nothing()}, rollouts: reach{selector: labels.Nothing()}}
-	if forbidden := forbidden(object, trusted); len(forbidden) > 0 {
-		t.Refused = new(dorav1alpha1.NamespaceNotAllowed(object.Namespace, forbidden...))
+	if others := forbidden(object, trusted); len(others) > 0 {
+		t.Refused = new(dorav1alpha1.NamespaceNotAllowed(object.Namespace, others...))
 	} else if err := t.understand(trusted); err != nil {
 		t.Refused = new(dorav1alpha1.InvalidSpec(err))
 	}

@@ -40,7 +40,7 @@ func Observe(ro *Rollout, sets []appsv1.ReplicaSet) deploy.Rollout {
 		CurrentHash: ro.Status.CurrentPodHash,
 		StableHash:  ro.Status.StableRS,
 		Aborted:     ro.Status.Abort,
-		AbortedAt:   ro.Status.AbortedAt.Time,
+		AbortedAt:   ro.Status.AbortedAt.UTC(),
 		TimedOut:    ro.timedOut(),
 
 		BlueGreen:      ro.Spec.Strategy.BlueGreen != nil,
@@ -99,7 +99,7 @@ func (r *Rollout) observeConditions(observed *deploy.Rollout) {
 		paused:      &observed.PausedCond,
 	} {
 		c := r.condition(kind)
-		*to = deploy.Condition{Status: deploy.ConditionStatus(c.Status), Since: c.LastTransitionTime.Time, Reason: c.Reason}
+		*to = deploy.Condition{Status: deploy.ConditionStatus(c.Status), Since: c.LastTransitionTime.UTC(), Reason: c.Reason}
 	}
 }
 

@@ -229,9 +229,7 @@ func (in *Status) DeepCopyInto(out *Status) {
 	if in.Conditions != nil {
 		in, out := &in.Conditions, &out.Conditions
 		*out = make([]Condition, len(*in))
-		for i := range *in {
-			(*in)[i].DeepCopyInto(&(*out)[i])
-		}
+		copy(*out, *in)
 	}
 	out.BlueGreen = in.BlueGreen
 	in.Canary.DeepCopyInto(&out.Canary)

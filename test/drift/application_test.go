@@ -223,7 +223,7 @@ func wantTime(theirs *metav1.Time) lenient.Time {
 	if theirs == nil {
 		return lenient.Time{}
 	}
-	return lenient.Time{Time: theirs.UTC()}
+	return lenient.At(theirs.Time)
 }
 
 func each[T, O any](theirs *T, want func(T) O) *O {

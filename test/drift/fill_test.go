@@ -28,7 +28,7 @@ func filler() *randfill.Filler {
 		func(t *time.Time, c randfill.Continue) { *t = moment(c) },
 		func(t *metav1.Time, c randfill.Continue) { t.Time = moment(c) },
 		func(t *metav1.MicroTime, c randfill.Continue) { t.Time = moment(c) },
-		func(t *lenient.Time, c randfill.Continue) { t.Time = moment(c) },
+		func(t *lenient.Time, c randfill.Continue) { *t = lenient.At(moment(c)) },
 		func(d *metav1.Duration, c randfill.Continue) { d.Duration = time.Duration(c.Intn(1e6)) * time.Second },
 		func(f *metav1.FieldsV1, _ randfill.Continue) { f.Raw = []byte(`{}`) },
 		func(r *runtime.RawExtension, _ randfill.Continue) { r.Raw = []byte(`{"a":1}`) },

@@ -35,18 +35,41 @@ func Decode(data []byte, into any) error {
 	return nil
 }
 
-// Time is a point in time, in UTC. Anything but an RFC 3339 string reads as the zero time.
-type Time struct{ time.Time }
+// Time is a point in time in whole seconds, as Argo writes it, held small: an Application has two for each entry of its history. The zero
+// Time was not told.
+type Time struct{ unix int64 }
 
-// UnmarshalJSON never fails.
+// At is the Time of t, of which fractions of a second are dropped.
+func At(t time.Time) Time {
+	if t.IsZero() {
+		return Time{}
+	}
+	return Time{unix: t.Unix()}
+}
+
+// UTC is the time, or the zero time.
+func (t Time) UTC() time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return time.Unix(t.unix, 0).UTC()
+}
+
+// IsZero tells that there is no time.
+func (t Time) IsZero() bool { return t.unix == 0 }
+
+// Equal compares, for tests.
+func (t Time) Equal(other Time) bool { return t == other }
+
+// UnmarshalJSON never fails: anything but an RFC 3339 string reads as the zero Time.
 func (t *Time) UnmarshalJSON(data []byte) error {
-	t.Time = time.Time{}
+	*t = Time{}
 	var text string
 	if json.Unmarshal(data, &text) != nil {
 		return nil
 	}
 	if parsed, err := time.Parse(time.RFC3339, text); err == nil {
-		t.Time = parsed.UTC()
+		*t = At(parsed)
 	}
 	return nil
 }
@@ -80,11 +103,11 @@ type Meta struct {
 func (m Meta) ObjectMeta() metav1.ObjectMeta {
 	meta := metav1.ObjectMeta{
 		Name: m.Name, Namespace: m.Namespace, UID: m.UID, ResourceVersion: m.ResourceVersion, Generation: m.Generation,
-		CreationTimestamp: metav1.Time{Time: m.CreationTimestamp.Time},
+		CreationTimestamp: metav1.Time{Time: m.CreationTimestamp.UTC()},
 		Labels:            m.Labels, Annotations: m.Annotations, Finalizers: m.Finalizers,
 	}
 	if !m.DeletionTimestamp.IsZero() {
-		meta.DeletionTimestamp = &metav1.Time{Time: m.DeletionTimestamp.Time}
+		meta.DeletionTimestamp = &metav1.Time{Time: m.DeletionTimestamp.UTC()}
 	}
 	return meta
 }

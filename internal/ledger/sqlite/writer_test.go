@@ -282,3 +282,29 @@ func TestConstraints(t *testing.T) {
 		g.Expect(err).To(MatchError(ContainSubstring("constraint failed")), statement)
 	}
 }
+
+// TestRolledBackSink: the first row of a sink is taken back with its change, and the next change writes it again.
+func TestRolledBackSink(t *testing.T) {
+	g := NewWithT(t)
+	s := open(t, ledgerPath(t), Options{})
+	refused := deployment("a")
+	refused.Decisions = []ledger.Decision{{}} // without a reason
+	g.Expect(s.Commit(t.Context(), refused)).To(MatchError(ContainSubstring("constraint failed")))
+	g.Expect(s.Commit(t.Context(), deployment("b"))).To(Succeed())
+	sinks, err := s.Sinks(t.Context())
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(sinks).To(HaveExactElements(And(HaveField("Sink", "port"), HaveField("Pending", int64(1)))))
+}
+
+// TestWritingConnection: what the durability rests on, which no test short of pulling the plug would notice missing.
+func TestWritingConnection(t *testing.T) {
+	g := NewWithT(t)
+	s := open(t, ledgerPath(t), Options{})
+	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "10000"} {
+		var got string
+		g.Expect(s.writer.do(t.Context(), "ask", func(tx *session) error {
+			return tx.conn.QueryRowContext(context.Background(), "PRAGMA "+pragma).Scan(&got)
+		})).To(Succeed())
+		g.Expect(got).To(Equal(want), pragma)
+	}
+}

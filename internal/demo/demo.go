@@ -1,0 +1,163 @@
+// Package demo shows the controller at work on a machine that has no cluster: it starts a control plane of its own, runs
+// the controller against it, and lets three recorded stories of a real Argo CD happen again, written through the API
+// server as Argo wrote them.
+//
+// The stories are told at the speed at which they were recorded, about a minute, with every time moved by one offset so
+// that they begin now. Telling them faster would make the figures wrong: the API server itself stamps when a ReplicaSet
+// was created, and that time must keep its place among those that Argo wrote.
+//
+// At the end the events in the ledger are compared with what the same recordings lead to without a cluster. If they
+// differ, the demo fails.
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+	"github.com/dora-controller/dora-controller/internal/ledger"
+)
+
+// Ledger is what the demo reads of a ledger.
+type Ledger interface {
+	ledger.Reader
+	Close() error
+}
+
+// Options of a demo. All are required but Keep.
+type Options struct {
+	// Assets is the folder of kube-apiserver, etcd and kubectl.
+	Assets string
+	// CRDs are the folders of our own and of Argo's custom resource definitions.
+	CRDs []string
+	// Recordings is the folder of recorded stories.
+	Recordings string
+	// LedgerPath is where the ledger is to lie. It is begun anew.
+	LedgerPath string
+	// Keep stays up after the stories until the context ends.
+	Keep bool
+	// Out is what the demo tells.
+	Out io.Writer
+	// Controller runs the controller until its context ends.
+	Controller func(context.Context, *rest.Config) error
+	// OpenLedger opens the ledger for reading while the controller writes it.
+	OpenLedger func(context.Context) (Ledger, error)
+}
+
+// show is a demo that goes on.
+type show struct {
+	Options
+	plane *plane
+	api   client.Client
+	// stopped gets what the controller returned.
+	stopped chan error
+}
+
+// Run tells the stories. Whatever it started has ended when it returns; only the ledger stays.
+func Run(ctx context.Context, o Options) (err error) {
+	s := &show{Options: o, stopped: make(chan error, 1)}
+	if err := forget(o.LedgerPath); err != nil {
+		return err
+	}
+	s.say("starting etcd and kube-apiserver")
+	if s.plane, err = startPlane(o.Assets, o.CRDs); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.plane.stop()) }()
+	return s.runWithPlane(ctx)
+}
+
+func (s *show) runWithPlane(ctx context.Context) (err error) {
+	scheme := runtime.NewScheme()
+	if err := dorav1alpha1.AddToScheme(scheme); err != nil {
+		return err
+	}
+	if s.api, err = client.New(s.plane.config, client.Options{Scheme: scheme}); err != nil {
+		return fmt.Errorf("cannot reach the control plane: %w", err)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	s.startController(ctx, cancel)
+	err = s.runWithController(ctx)
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		err = cause
+	}
+	cancel(nil)
+	return errors.Join(err, <-s.stopped)
+}
+
+// startController runs the controller beside the demo. If it ends by itself, so does the demo.
+func (s *show) startController(ctx context.Context, cancel context.CancelCauseFunc) {
+	s.say("starting the controller")
+	go func() {
+		err := s.Controller(ctx, s.plane.config)
+		if ctx.Err() == nil {
+			cancel(fmt.Errorf("the controller ended: %w", err))
+			err = nil
+		}
+		s.stopped <- err
+	}()
+}
+
+func (s *show) runWithController(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{s.makeTarget, s.tellStories, s.report, s.stay} {
+		if err := step(ctx); err != nil {
+			if ctx.Err() != nil {
+				return nil // asked to stop: what failed on the way out is nobody's concern
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// stay keeps everything up, if that was asked for.
+func (s *show) stay(ctx context.Context) error {
+	if !s.Keep {
+		return nil
+	}
+	s.say("staying up until Ctrl-C. In another terminal:")
+	fmt.Fprintf(s.Out, "    export KUBECONFIG=%s\n    %s get doratargets --all-namespaces --output wide\n", s.plane.kubeconfig, s.plane.kubectl)
+	<-ctx.Done()
+	return nil
+}
+
+func (s *show) say(format string, args ...any) {
+	fmt.Fprintf(s.Out, "==> "+format+"\n", args...)
+}
+
+// forget removes the ledger of an earlier demo.
+func forget(path string) error {
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("cannot remove the ledger of an earlier demo: %w", err)
+		}
+	}
+	return nil
+}
+
+// until asks again and again, a few times a second, until the answer is yes.
+func until(ctx context.Context, limit time.Duration, what string, ask func(context.Context) (bool, error)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%s: not after %s", what, limit))
+	defer cancel()
+	ticks := time.NewTicker(200 * time.Millisecond)
+	defer ticks.Stop()
+	for {
+		yes, err := ask(ctx)
+		if err != nil || yes {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-ticks.C:
+		}
+	}
+}

@@ -1,0 +1,88 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/dora-controller/dora-controller/internal/deploy"
+	"github.com/dora-controller/dora-controller/internal/dora"
+)
+
+// Recorder decides about an observation and keeps what follows. Package record implements it.
+type Recorder interface {
+	Record(ctx context.Context, obs *deploy.Observation, labels map[string]string, policy deploy.Policy, sinks []string, now time.Time) (deploy.Result, error)
+	Bury(ctx context.Context, gone dora.Subject, now time.Time) error
+	Release(ctx context.Context, subject dora.Subject, labels map[string]string) error
+	Named(kind dora.Kind, namespace, name string) []dora.Subject
+}
+
+// settling is how long a target waits for more news before its figures are computed again.
+const settling = time.Second
+
+// Follower records what was observed of a subject, and tells the targets that count it.
+type Follower struct {
+	Recorder Recorder
+	// Announcer shows results as Kubernetes events, and Targets are asked to compute their figures again.
+	Announcer *Announcer
+	Targets   *Trigger
+	// Sinks are owed every event.
+	Sinks []string
+	Clock clock.PassiveClock
+}
+
+// Follow records an observation of an object that some target counts, and says when to look again though nothing has changed.
+func (f *Follower) Follow(ctx context.Context, obs *deploy.Observation, object client.Object, selection Selection) (reconcile.Result, error) {
+	now := f.Clock.Now()
+	policy := selection.Policy(object.GetName(), object.GetLabels())
+	result, err := f.Recorder.Record(ctx, obs, object.GetLabels(), policy, f.Sinks, now)
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("cannot record the observation: %w", err)
+	}
+	if result.Changed {
+		f.Announcer.Announce(ctx, obs.Subject, &result, selection)
+		f.Targets.Ask(settling, names(selection)...)
+	}
+	if result.RecheckAt.IsZero() {
+		return reconcile.Result{}, nil
+	}
+	return reconcile.Result{RequeueAfter: max(result.RecheckAt.Sub(now), time.Millisecond)}, nil
+}
+
+// BuryOthers records that the subjects that once had this name are gone, all but the one with this uid.
+func (f *Follower) BuryOthers(ctx context.Context, view View, kind dora.Kind, key types.NamespacedName, uid types.UID) error {
+	for _, subject := range f.Recorder.Named(kind, key.Namespace, key.Name) {
+		if subject.UID == string(uid) {
+			continue
+		}
+		if err := f.Recorder.Bury(ctx, subject, f.Clock.Now()); err != nil {
+			return fmt.Errorf("cannot record that %s %s is gone: %w", kind, key, err)
+		}
+		log.FromContext(ctx).Info("Subject is gone", "kind", kind, "uid", subject.UID)
+		f.Targets.Ask(settling, names(Selection(view))...)
+	}
+	return nil
+}
+
+// Release lets go of an object that nobody follows any more.
+func (f *Follower) Release(ctx context.Context, kind dora.Kind, object client.Object) error {
+	subject := dora.Subject{Kind: kind, Namespace: object.GetNamespace(), Name: object.GetName(), UID: string(object.GetUID())}
+	if err := f.Recorder.Release(ctx, subject, object.GetLabels()); err != nil {
+		return fmt.Errorf("cannot release the subject: %w", err)
+	}
+	return nil
+}
+
+func names(selection Selection) []types.NamespacedName {
+	list := make([]types.NamespacedName, len(selection))
+	for i, t := range selection {
+		list[i] = client.ObjectKeyFromObject(t.Object)
+	}
+	return list
+}
