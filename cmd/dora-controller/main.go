@@ -83,6 +83,7 @@ deployment: succeeded, failed, rolled back. Without a command it runs the contro
 		Args:          unknownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SuggestionsMinimumDistance = 2
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(newRunCommand(), newReplayCommand(), newEventsCommand(), newDemoCommand(), newVersionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +20,7 @@ type replayOptions struct {
 	changes          []string
 	include, exclude []string
 	cluster          string
-	followed         string
+	baseline         bool
 	until            moment
 	explain          bool
 	output           *output
@@ -45,7 +44,12 @@ Each file is a world of its own. A line that cannot be read is named on stderr b
 exit code is then 1.`,
 		Example: `  dora-controller replay --explain recording.jsonl
   cat applications.json rollouts.json replicasets.json | dora-controller replay -o json -`,
-		Args: cobra.MinimumNArgs(1),
+		Args: func(_ *cobra.Command, files []string) error {
+			if len(files) == 0 {
+				return errors.New("name at least one recording, or - for standard input")
+			}
+			return nil
+		},
 		RunE: o.run,
 	}
 	o.bind(cmd)
@@ -61,7 +65,7 @@ func (o *replayOptions) bind(cmd *cobra.Command) {
 	f.StringArrayVar(&o.include, "include", nil, "glob of the images that make up a version, may be repeated (default: all)")
 	f.StringArrayVar(&o.exclude, "exclude", nil, "glob of the images that do not, may be repeated")
 	f.StringVar(&o.cluster, "cluster", "", "name of the cluster in the events; it is part of their ids")
-	f.StringVar(&o.followed, "followed-since", "", "when following began; what ran before is no deployment: a time, or start for the first line (default: before everything)")
+	f.BoolVar(&o.baseline, "baseline", false, "take what the recording begins with for what ran before, as a controller that starts then (default: followed since before everything)")
 	f.Var(&o.until, "until", "go on after the last line until this time, or for this long, with nothing more happening (default: stop at the last line)")
 	f.BoolVar(&o.explain, "explain", false, "also tell what was not counted, and why: in the table, or with -o json on stderr")
 	o.output = addOutputFlag(cmd)
@@ -93,12 +97,6 @@ func (o *replayOptions) validate() error {
 			return fmt.Errorf("invalid argument %q for \"--changes\" flag: want Image or Config", change)
 		}
 	}
-	if o.followed == "" || o.followed == "start" {
-		return nil
-	}
-	if _, err := time.Parse(time.RFC3339, o.followed); err != nil {
-		return fmt.Errorf("invalid argument %q for \"--followed-since\" flag: want a time such as 2026-11-20T20:57:31Z, or start", o.followed)
-	}
 	return nil
 }
 
@@ -113,8 +111,9 @@ func (o *replayOptions) file(cmd *cobra.Command, name string, headed, again bool
 	if r.table != nil && headed {
 		fmt.Fprintf(r.out, "%s==> %s <==\n", newLineIf(again), name)
 	}
-	read := replay.Read(name, in, r.apply)
-	return errors.Join(read, r.finish(&o.until))
+	var events []replay.Event
+	err = replay.Read(name, in, func(e replay.Event) { events = append(events, e) })
+	return errors.Join(err, r.run(events))
 }
 
 func newLineIf(cond bool) string {

@@ -22,21 +22,16 @@ type recorder struct {
 	table       *show.Table
 	json        *show.JSON
 	followed    time.Time
-	last        time.Time
-	begun       bool
-	printed     int
+	services    map[string]string // by the name of the subject, for decisions
 	err         error
 }
 
 func (o *replayOptions) recorder(cmd *cobra.Command) *recorder {
-	r := &recorder{options: o, out: cmd.OutOrStdout(), errOut: cmd.ErrOrStderr()}
+	r := &recorder{options: o, out: cmd.OutOrStdout(), errOut: cmd.ErrOrStderr(), services: map[string]string{}}
 	if o.output.table(r.out) {
 		r.table = show.NewTable()
 	} else {
 		r.json = show.NewJSON(r.out)
-	}
-	if at, err := time.Parse(time.RFC3339, o.followed); err == nil {
-		r.followed = at
 	}
 	r.world = replay.NewWorld(o.cluster, r.policy)
 	return r
@@ -49,26 +44,26 @@ func (r *recorder) policy(labels map[string]string, name string) deploy.Policy {
 	for _, change := range o.changes {
 		target.Changes = append(target.Changes, dorav1alpha1.ChangeKind(change))
 	}
+	service := target.ServiceOf(name, labels)
+	r.services[name] = service
 	return deploy.Policy{
-		Service: target.ServiceOf(name, labels), Team: target.TeamOf(labels), Environment: target.EnvironmentOf(labels),
+		Service: service, Team: target.TeamOf(labels), Environment: target.EnvironmentOf(labels),
 		Include: o.include, Exclude: o.exclude, CountConfig: target.Counts(dorav1alpha1.ChangeConfig),
 		DegradedFor: time.Duration(o.degradedFor), FailureWindow: time.Duration(o.failureWindow), VerdictTimeout: time.Duration(o.verdictTimeout),
 		FollowedSince: r.followed,
 	}
 }
 
-func (r *recorder) apply(e replay.Event) {
-	if !r.begun && r.options.followed == "start" {
-		r.followed = e.Seen
+// run takes in the events, then what is due after the last one, as far as that is wanted, and prints what is left to print.
+func (r *recorder) run(events []replay.Event) error {
+	if r.options.baseline {
+		r.followed = begun(events)
 	}
-	r.begun, r.last = true, e.Seen
-	r.show(r.world.Apply(e))
-}
-
-// finish takes what is due after the last line, as far as that is wanted, and prints what is left to print.
-func (r *recorder) finish(until *moment) error {
-	if end := until.after(r.last); r.begun && !end.IsZero() {
-		r.show(r.world.Finish(end.Add(time.Nanosecond)))
+	for i := range events {
+		r.show(r.world.Apply(events[i]))
+	}
+	if n := len(events); n > 0 && r.options.until.set {
+		r.show(r.world.Finish(r.options.until.after(events[n-1].Seen).Add(time.Nanosecond)))
 	}
 	if r.table == nil {
 		return r.err
@@ -77,6 +72,18 @@ func (r *recorder) finish(until *moment) error {
 		fmt.Fprintln(r.errOut, "No events.")
 	}
 	return errors.Join(r.err, r.table.Print(r.out))
+}
+
+// begun is when a controller that started with the recording had its first list: a watch begins with what is there.
+func begun(events []replay.Event) time.Time {
+	var at time.Time
+	for i := range events {
+		if events[i].Type != replay.Added {
+			break
+		}
+		at = events[i].Seen
+	}
+	return at
 }
 
 func (r *recorder) show(steps []replay.Step) {
@@ -98,7 +105,7 @@ func (r *recorder) show(steps []replay.Step) {
 
 func (r *recorder) decision(step replay.Step, d deploy.Decision) {
 	if r.table != nil {
-		r.table.Decision(step.At, step.Subject.Name, d)
+		r.table.Decision(step.At, r.services[step.Subject.Name], d)
 		return
 	}
 	fmt.Fprintln(r.errOut, show.Decision(step.At, step.Subject, d))

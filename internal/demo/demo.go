@@ -52,18 +52,20 @@ type Options struct {
 	OpenLedger func(context.Context) (Ledger, error)
 }
 
-// show is a demo that goes on.
-type show struct {
+// stage is a demo that goes on.
+type stage struct {
 	Options
 	plane *plane
 	api   client.Client
+	// lines are what was told.
+	lines []line
 	// stopped gets what the controller returned.
 	stopped chan error
 }
 
 // Run tells the stories. Whatever it started has ended when it returns; only the ledger stays.
 func Run(ctx context.Context, o Options) (err error) {
-	s := &show{Options: o, stopped: make(chan error, 1)}
+	s := &stage{Options: o, stopped: make(chan error, 1)}
 	if err := forget(o.LedgerPath); err != nil {
 		return err
 	}
@@ -75,7 +77,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	return s.runWithPlane(ctx)
 }
 
-func (s *show) runWithPlane(ctx context.Context) (err error) {
+func (s *stage) runWithPlane(ctx context.Context) (err error) {
 	scheme := runtime.NewScheme()
 	if err := dorav1alpha1.AddToScheme(scheme); err != nil {
 		return err
@@ -94,7 +96,7 @@ func (s *show) runWithPlane(ctx context.Context) (err error) {
 }
 
 // startController runs the controller beside the demo. If it ends by itself, so does the demo.
-func (s *show) startController(ctx context.Context, cancel context.CancelCauseFunc) {
+func (s *stage) startController(ctx context.Context, cancel context.CancelCauseFunc) {
 	s.say("starting the controller")
 	go func() {
 		err := s.Controller(ctx, s.plane.config)
@@ -106,7 +108,7 @@ func (s *show) startController(ctx context.Context, cancel context.CancelCauseFu
 	}()
 }
 
-func (s *show) runWithController(ctx context.Context) error {
+func (s *stage) runWithController(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{s.makeTarget, s.tellStories, s.report, s.stay} {
 		if err := step(ctx); err != nil {
 			if ctx.Err() != nil {
@@ -119,7 +121,7 @@ func (s *show) runWithController(ctx context.Context) error {
 }
 
 // stay keeps everything up, if that was asked for.
-func (s *show) stay(ctx context.Context) error {
+func (s *stage) stay(ctx context.Context) error {
 	if !s.Keep {
 		return nil
 	}
@@ -129,7 +131,7 @@ func (s *show) stay(ctx context.Context) error {
 	return nil
 }
 
-func (s *show) say(format string, args ...any) {
+func (s *stage) say(format string, args ...any) {
 	fmt.Fprintf(s.Out, "==> "+format+"\n", args...)
 }
 

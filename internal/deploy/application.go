@@ -59,7 +59,7 @@ func (d *decider) supersede(v verdict, firstSeen time.Time, proven bool) {
 	if !proven {
 		d.svc.settle(rankKey(v.images, d.s.Silent), firstSeen)
 	}
-	d.decide(ReasonSuperseded, v.id, "a newer version replaced it before any verdict")
+	d.decidef(ReasonSuperseded, v.id, "a newer version replaced it before any verdict")
 }
 
 // missedVerdict: a newer operation came and went unseen, and nothing proves that the attempt was still going out by then. What became of
@@ -84,7 +84,7 @@ func (d *decider) missedVerdict(added []string) {
 	still := slices.DeleteFunc(slices.Clone(p.Added), func(ref string) bool { return !slices.Contains(d.live, ref) })
 	if len(still) == 0 {
 		d.s.Judged = append(d.s.Judged, attemptAt(p.Start))
-		d.decide(ReasonMissedAttempt, attemptAt(p.Start), "it ended while nobody looked, and its images are gone")
+		d.decidef(ReasonMissedAttempt, attemptAt(p.Start), "it ended while nobody looked, and its images are gone")
 		return
 	}
 	p.Images = minus(p.Images, minus(p.Added, still)) // a hook's pods are gone
@@ -122,20 +122,29 @@ func (d *decider) judgeBefore(next time.Time) bool {
 func (d *decider) begin(version, added []string, bringer time.Time) {
 	p := d.s.Pending
 	switch {
-	case p != nil && len(added) > 0 && p.Change == dora.ChangeImage:
-		p.Images, p.Added = version, added
+	case p != nil && len(added) > 0:
+		p.Change, p.Images, p.Added = dora.ChangeImage, version, added // what looked like configuration may bring an image yet
+		d.s.Silent = minus(d.s.Silent, added)
 		if !d.told(added) {
 			d.s.Pending = nil
 		}
 	case p != nil:
 	case len(added) > 0 && !bringer.IsZero() && !d.judged(attemptAt(bringer)) && d.told(added):
-		d.s.Pending = &Attempt{Start: bringer, Change: dora.ChangeImage, Images: version, Added: added, FirstSeen: d.now, PreviousKnown: d.s.PreviousKnown}
-		d.s.Silent = minus(d.s.Silent, added)
-		if d.s.Inherited && !slices.ContainsFunc(added, func(ref string) bool { return hasRepository(d.s.Settled, repository(ref)) }) {
-			d.s.Inherited, d.s.New, d.s.Settled, d.s.Current = false, true, nil, nil
-		}
+		d.beginImage(version, added, bringer)
 	case d.policy.CountConfig && len(added) == 0:
 		d.beginConfig(version)
+	}
+}
+
+func (d *decider) beginImage(version, added []string, bringer time.Time) {
+	s := &d.s
+	s.Pending = &Attempt{
+		Start: bringer, Change: dora.ChangeImage, Images: version, Added: added, FirstSeen: d.now, PreviousKnown: s.PreviousKnown,
+	}
+	s.Silent = minus(s.Silent, added)
+	replaces := slices.ContainsFunc(added, func(ref string) bool { return hasRepository(s.Settled, repository(ref)) })
+	if s.Inherited && !replaces { // it is no successor of what ran in the same place
+		s.Inherited, s.New, s.Settled, s.Current = false, true, nil, nil
 	}
 }
 
@@ -155,8 +164,11 @@ func onePerRepository(refs []string) bool {
 
 // beginConfig is rule 5: the same images, and the comparison before the operation found a difference.
 func (d *decider) beginConfig(version []string) {
-	o := d.openOp()
-	if o == nil || !o.OutOfSync || o.SelfHeal || !o.ended() || !o.Applied || d.ownsRevision(o) || d.judged(attemptOf(o)) || len(d.s.Settled) == 0 {
+	o := d.newest()
+	if o == nil || o.Closed || !o.OutOfSync || o.SelfHeal || !o.ended() || o.RowsSeen && !o.Touched {
+		return
+	}
+	if d.ownsRevision(o) || d.judged(attemptOf(o)) || len(d.s.Settled) == 0 {
 		return
 	}
 	d.s.Pending = &Attempt{Start: o.Start, Change: dora.ChangeConfig, Images: union(d.s.Settled, version), FirstSeen: d.now}
@@ -172,7 +184,8 @@ func (d *decider) pendingVerdict(p *Attempt) verdict {
 
 // whole completes a version with what the visible Rollouts run.
 func (d *decider) whole(images []string) []string {
-	sets := [][]string{images}
+	sets := make([][]string, 1, 1+len(d.s.Rollouts))
+	sets[0] = images
 	for _, r := range d.s.Rollouts {
 		stable := r.Stable
 		if c := r.current(); c != nil && !c.PromotedAt.IsZero() {
@@ -201,7 +214,7 @@ func (d *decider) judgeAttempt(version, added []string) {
 // lastTouching is the newest operation that may have touched a workload: one that failed before it applied any did not.
 func (d *decider) lastTouching() *Op {
 	for i := len(d.s.Ops) - 1; i >= 0; i-- {
-		if o := &d.s.Ops[i]; !o.DryRun && !(o.ended() && o.Failed && !o.Applied) {
+		if o := &d.s.Ops[i]; !o.DryRun && (!o.ended() || !o.Failed || o.Applied) {
 			return o
 		}
 	}
@@ -240,10 +253,10 @@ func (d *decider) cancelled(p *Attempt) bool {
 // that is Healthy is settled all the same.
 func (d *decider) failedOperation(p *Attempt) bool {
 	o := d.newest()
-	if own := d.op(p.Start); own != nil && own.ended() && own.Failed {
+	if own := d.op(p.Start); own != nil && own.failedApplied() {
 		o = own
 	}
-	if o == nil || !o.ended() || !o.Failed || !o.Applied || o.SelfHeal && !o.Start.Equal(p.Start) || o.Start.Before(p.Start) {
+	if o == nil || !o.failedApplied() || o.SelfHeal && !o.Start.Equal(p.Start) || o.Start.Before(p.Start) {
 		return false
 	}
 	at, since := o.End, d.since()
@@ -274,7 +287,7 @@ func (d *decider) failedDegraded(p *Attempt, last *Op) bool {
 		}
 	case d.app.Health == HealthUnknown:
 	case !p.DegradedSince.IsZero():
-		d.decide(ReasonBlip, attemptAt(p.Start), "Degraded for less than degradedFor (%s)", d.policy.DegradedFor)
+		d.decidef(ReasonBlip, attemptAt(p.Start), "Degraded for less than degradedFor (%s)", d.policy.DegradedFor)
 		p.DegradedSince = time.Time{}
 	}
 	if p.DegradedSince.IsZero() || d.app.Health != Degraded || !mine || d.rolloutMoving() && !d.otherDegraded() {
@@ -328,8 +341,10 @@ func (d *decider) revertedPending(p *Attempt, added []string, last *Op) bool {
 }
 
 func (d *decider) waitForPending(p *Attempt, last *Op) {
-	running := last != nil && last.ended() && d.app.Health != Suspended
-	end := d.wait(&p.Waited, &p.WaitMark, running)
+	if last == nil || !last.ended() {
+		return // it is not over; a clock that runs already goes on
+	}
+	end := d.wait(&p.Clock, last.End, d.app.Health != Suspended)
 	if end.IsZero() {
 		return
 	}

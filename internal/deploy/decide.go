@@ -14,10 +14,14 @@ const settleFor = 60 * time.Second
 // Decide says what follows from one observation of a subject. It is pure: the same arguments give the same
 // result, and nothing is modified. Deciding twice on one observation changes nothing the second time.
 func Decide(state State, service Service, obs *Observation, policy *Policy, now time.Time) Result {
-	print := fingerprint(&state, obs, policy)
-	if state.seen == print && (state.RecheckAt.IsZero() || now.Before(state.RecheckAt)) {
+	if state.seen == fingerprint(&state, obs, policy) && (state.RecheckAt.IsZero() || now.Before(state.RecheckAt)) {
 		return Result{State: state, Service: service, RecheckAt: state.RecheckAt}
 	}
+	return decideAnew(state, service, obs, policy, now)
+}
+
+// decideAnew is apart from Decide so that an observation that changes nothing allocates nothing.
+func decideAnew(state State, service Service, obs *Observation, policy *Policy, now time.Time) Result {
 	d := &decider{s: state.clone(), svc: service.clone(), obs: obs, app: obs.App, policy: policy, now: now}
 	d.run()
 	d.s.RecheckAt = d.recheck
@@ -80,7 +84,7 @@ func (d *decider) identify() {
 			s.Settled, s.Current, s.Failure = home.Images, home.Images, copied(home.Failure)
 		}
 	} else if s.Service != p.Service || s.Environment != p.Environment {
-		d.decide(ReasonRebased, "", "the service or environment changed from %s/%s to %s/%s", s.Service, s.Environment, p.Service, p.Environment)
+		d.decidef(ReasonRebased, "", "the service changed from %s in %s to %s in %s", s.Service, s.Environment, p.Service, p.Environment)
 		d.svc.settle(rankKey(s.Settled, s.Silent), d.now)
 	}
 	s.Subject, s.Service, s.Team, s.Environment = d.obs.Subject, p.Service, p.Team, p.Environment
@@ -135,7 +139,7 @@ func (d *decider) takeBaseline() {
 			d.baseRevision(r, &r.Revisions[i])
 		}
 	}
-	d.decide(ReasonBaseline, "", "first sight: what runs now is not a deployment")
+	d.decidef(ReasonBaseline, "", "first sight: what runs now is not a deployment")
 }
 
 func (d *decider) baseRevision(r *RolloutState, rev *Revision) {
@@ -151,7 +155,8 @@ func (d *decider) baseRevision(r *RolloutState, rev *Revision) {
 
 // runningNow is what serves production: live images and the stable version of each Rollout.
 func (d *decider) runningNow() []string {
-	sets := [][]string{d.live}
+	sets := make([][]string, 1, 1+len(d.s.Rollouts))
+	sets[0] = d.live
 	for _, r := range d.s.Rollouts {
 		sets = append(sets, r.Stable)
 	}

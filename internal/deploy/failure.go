@@ -150,7 +150,7 @@ func (d *decider) judgeSettled(degraded bool, since time.Time, unknown bool) {
 	s := &d.s
 	if !degraded {
 		if !s.DegradedSince.IsZero() && !unknown {
-			d.decide(ReasonBlip, "", "Degraded for less than degradedFor (%s)", d.policy.DegradedFor)
+			d.decidef(ReasonBlip, "", "Degraded for less than degradedFor (%s)", d.policy.DegradedFor)
 			s.DegradedSince = time.Time{}
 		}
 		return

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"hash/maphash"
 	"time"
@@ -58,10 +59,9 @@ func (h *hasher) list(texts []string) {
 }
 
 func (h *hasher) num(n int64) {
-	for range 8 {
-		_ = h.h.WriteByte(byte(n))
-		n >>= 8
-	}
+	var b [8]byte
+	binary.LittleEndian.PutUint64(b[:], uint64(n)) //nolint:gosec // the bits are hashed, not the number
+	_, _ = h.h.Write(b[:])
 }
 
 func (h *hasher) time(t time.Time) { h.num(t.Unix()) }

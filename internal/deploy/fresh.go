@@ -19,6 +19,11 @@ func (d *decider) fresh(p *Attempt, version, added []string) bool {
 	if !d.healthyAfter(last, p.Start, p.Change == dora.ChangeConfig) {
 		return false
 	}
+	// Where health never moved, the images may lag behind the comparison: what looks like configuration may bring one yet.
+	if p.Change == dora.ChangeConfig && d.since().Before(p.Start) && d.now.Sub(last.End) < settleFor {
+		d.recheckAt(last.End.Add(settleFor))
+		return false
+	}
 	// A repair of drift: until the drifted image is gone, nothing tells which of the two it brought.
 	if own := d.op(p.Start); own != nil && own.SelfHeal && len(own.Images) == 0 && !onlyThese(version, d.live) {
 		return false
@@ -107,7 +112,7 @@ func (d *decider) succeedPending(p *Attempt, last *Op) {
 		d.closeOps(last.Start)
 	}
 	if d.s.New && p.Change == dora.ChangeImage && d.svc.sharedHome(d.s.Subject.UID, d.s.Destination, v.images) {
-		d.decide(ReasonRecreated, v.id, "another subject of the service runs these images in the same place")
+		d.decidef(ReasonRecreated, v.id, "another subject of the service runs these images in the same place")
 		d.settle(v.images, at)
 		return
 	}
@@ -144,7 +149,7 @@ func (d *decider) closeIdle() {
 	}
 	if o.Failed && !o.Applied && !d.ownsRevision(o) {
 		o.Closed, o.Idle = true, true
-		d.decide(ReasonNothing, attemptOf(o), "the operation failed before a workload was applied: %s", o.Message)
+		d.decidef(ReasonNothing, attemptOf(o), "the operation failed before a workload was applied: %s", o.Message)
 		return
 	}
 	if d.openRevisions() || !d.healthyAfter(o, o.Start, true) {
@@ -176,13 +181,13 @@ func (d *decider) explainIdle(o *Op) {
 	case d.s.Inherited:
 		d.s.Inherited = false
 		d.settle(d.s.Settled, d.now)
-		d.decide(ReasonRecreated, attempt, "the recreated subject runs what its predecessor ran")
+		d.decidef(ReasonRecreated, attempt, "the recreated subject runs what its predecessor ran")
 	case o.SelfHeal:
-		d.decide(ReasonSelfHeal, attempt, "Argo CD repaired drift; the images did not change")
+		d.decidef(ReasonSelfHeal, attempt, "Argo CD repaired drift; the images did not change")
 	case o.OutOfSync:
-		d.decide(ReasonConfigOnly, attempt, "configuration changed, the images did not")
+		d.decidef(ReasonConfigOnly, attempt, "configuration changed, the images did not")
 	default:
-		d.decide(ReasonSameImages, attempt, "the images did not change")
+		d.decidef(ReasonSameImages, attempt, "the images did not change")
 	}
 }
 
@@ -216,12 +221,12 @@ func (d *decider) missed(o *Op) {
 	if len(o.Images) == 0 {
 		d.s.Gaps++
 		d.s.PreviousKnown = false
-		d.decide(ReasonGap, attemptOf(o), "a deployment came and went while nobody looked, and nothing tells its images")
+		d.decidef(ReasonGap, attemptOf(o), "a deployment came and went while nobody looked, and nothing tells its images")
 		return
 	}
 	if len(minus(version, d.s.Current)) == 0 {
 		o.Idle = true
-		d.decide(ReasonSameImages, attemptOf(o), "the images did not change")
+		d.decidef(ReasonSameImages, attemptOf(o), "the images did not change")
 		return
 	}
 	v := verdict{id: attemptOf(o), start: o.Start, images: version, change: dora.ChangeImage, basis: dora.BasisHistory}

@@ -86,7 +86,8 @@ func (d *decider) bringerOfNew() time.Time {
 	return o.Start
 }
 
-// justMissed is the operation before a running one, if its verdict is still open and the Healthy that production shows is older than the running one.
+// justMissed is the operation before a running one, if its verdict is still open and the Healthy that production shows is
+// older than the running one.
 func (d *decider) justMissed(running *Op) *Op {
 	i := slices.IndexFunc(d.s.Ops, func(o Op) bool { return o.Start.Equal(running.Start) })
 	if i < 1 {
@@ -126,7 +127,7 @@ func (d *decider) joinSilently(ref string) {
 	}
 	s.Settled, s.Current = union(s.Settled, []string{ref}), union(s.Current, []string{ref})
 	s.Silent = union(s.Silent, []string{ref})
-	d.decide(ReasonSilentImage, "", "%s appeared without an operation that applied a workload", ref)
+	d.decidef(ReasonSilentImage, "", "%s appeared without an operation that applied a workload", ref)
 }
 
 // rankReplaced: where the version before is not known, an image that was seen running before another of its repository was

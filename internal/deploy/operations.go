@@ -165,7 +165,7 @@ func (d *decider) noteMoving() {
 	for i := range d.s.Ops {
 		if o := &d.s.Ops[i]; o.DryRun && o.ended() && !o.Closed {
 			o.Closed, o.Idle = true, true
-			d.decide(ReasonDryRun, attemptOf(o), "a dry run changes nothing")
+			d.decidef(ReasonDryRun, attemptOf(o), "a dry run changes nothing")
 		}
 	}
 }
@@ -192,21 +192,43 @@ func (d *decider) noteMissed() {
 	if last >= 0 && !d.s.Ops[last].ended() {
 		last--
 	}
+	baseline := !d.s.Based && !d.s.New && !d.s.Inherited
 	for i := range max(last, 0) {
-		o := &d.s.Ops[i]
-		unjudged := d.s.New && d.s.Pending == nil && !o.SelfHeal && len(d.obs.Rollouts) == 0
-		if o.Closed || !unjudged && (o.Moving || !slices.Contains(d.appended, o.Start)) {
-			continue
-		}
-		if !d.s.Based && !d.s.New && !d.s.Inherited {
+		switch o := &d.s.Ops[i]; {
+		case o.Closed || !d.cameAndWent(o):
+		case baseline:
 			o.Closed = true
-			continue
+		default:
+			d.missed(o)
 		}
-		d.missed(o)
 	}
-	if h := d.app.History; d.s.New && !d.s.Based && len(h) > 0 && h[0].ID > 0 {
-		d.s.PreviousKnown = false // older entries were dropped, so the first one here was not the first
+	d.noteDropped(baseline)
+}
+
+// noteDropped counts entries that history dropped before anybody saw them: their ids are missing. Ids that start over tell nothing.
+func (d *decider) noteDropped(baseline bool) {
+	h := d.app.History
+	if len(h) == 0 {
+		return
 	}
+	first, last := h[0].ID, h[len(h)-1].ID
+	dropped := d.s.LastID > 0 && first > d.s.LastID || d.s.LastID == 0 && !d.s.Based && first > 0
+	d.s.LastID = last + 1
+	if !dropped || baseline {
+		return
+	}
+	d.s.Gaps++
+	d.s.PreviousKnown = false
+	d.decidef(ReasonGap, "", "history has dropped entries that nobody saw (ids up to %d)", first-1)
+}
+
+// cameAndWent: it was first seen when a later one had started, or, before the first deployment of a new subject was seen, it was
+// never seen to bring an image.
+func (d *decider) cameAndWent(o *Op) bool {
+	if d.s.New && d.s.Pending == nil && !o.SelfHeal && len(d.obs.Rollouts) == 0 {
+		return true
+	}
+	return !o.Moving && slices.Contains(d.appended, o.Start)
 }
 
 // newest is the newest operation that is no dry run.
@@ -214,16 +236,6 @@ func (d *decider) newest() *Op {
 	for i := len(d.s.Ops) - 1; i >= 0; i-- {
 		if !d.s.Ops[i].DryRun {
 			return &d.s.Ops[i]
-		}
-	}
-	return nil
-}
-
-// next is the operation after o that is no dry run; nil if o is the newest.
-func (d *decider) next(o *Op) *Op {
-	for i := range d.s.Ops {
-		if n := &d.s.Ops[i]; n.Start.After(o.Start) && !n.DryRun {
-			return n
 		}
 	}
 	return nil

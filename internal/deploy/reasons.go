@@ -27,7 +27,7 @@ const (
 )
 
 // decide records a decision that led to no event.
-func (d *decider) decide(reason Reason, attempt, format string, args ...any) {
+func (d *decider) decidef(reason Reason, attempt, format string, args ...any) {
 	d.decisions = append(d.decisions, Decision{Reason: reason, Attempt: attempt, Message: fmt.Sprintf(format, args...)})
 }
 

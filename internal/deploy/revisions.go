@@ -188,9 +188,10 @@ func (d *decider) judgeAborts(owner string, group []member) bool {
 		return false
 	}
 	for _, m := range group {
-		if !m.rev.LeftAt.IsZero() {
-			m.rev.Closed = true
+		if !m.rev.PromotedAt.IsZero() { // of several Rollouts, this one went through
+			d.s.Settled, d.s.Current = d.composed(nil), d.composed(nil)
 		}
+		m.rev.Closed = !m.rev.LeftAt.IsZero() || !m.rev.PromotedAt.IsZero()
 	}
 	return true
 }
@@ -226,7 +227,7 @@ func (d *decider) judgeReturned(owner string, group []member) bool {
 		a := d.attempt(owner, group, aborts(group))
 		switch {
 		case m.rev.Drift:
-			d.decide(ReasonDrift, a.id, "a change that no operation brought was undone before a verdict")
+			d.decidef(ReasonDrift, a.id, "a change that no operation brought was undone before a verdict")
 		case m.rev.Proven:
 			d.rollBackInFlight(a, m.rev.ReturnedAt, m.rev.Exposed)
 		default:
@@ -331,8 +332,14 @@ func (d *decider) waitForRevisions(owner string, group []member) {
 	running := d.app == nil || o == nil || o.ended()
 	paused := slices.ContainsFunc(d.obs.Rollouts, func(ro Rollout) bool { return ro.Phase == RolloutPaused })
 	paused = paused || d.app != nil && d.app.Health == Suspended
-	rev := group[0].rev
-	end := d.wait(&rev.Waited, &rev.WaitMark, running && !paused)
+	ended := group[0].rev.At
+	if o != nil {
+		ended = later(o.End, ended)
+	}
+	if !running {
+		return // before its operation ends the clock is not started
+	}
+	end := d.wait(&group[0].rev.Clock, ended, !paused)
 	if end.IsZero() {
 		return
 	}
@@ -352,9 +359,9 @@ func (d *decider) closeRest() {
 		}
 		m.rev.Closed = true
 		if m.rev.Return {
-			d.decide(ReasonReturned, m.rev.Owner, "the stable template came back; what runs did not change")
+			d.decidef(ReasonReturned, m.rev.Owner, "the stable template came back; what runs did not change")
 		} else {
-			d.decide(ReasonSameImages, m.rev.Owner, "the images did not change")
+			d.decidef(ReasonSameImages, m.rev.Owner, "the images did not change")
 		}
 	}
 	for _, m := range d.revisionsOf(func(r *Revision) bool { return r.Closed && r.Failed && !r.PromotedAt.IsZero() }) {
@@ -380,7 +387,8 @@ func closeGroup(group []member, failed bool) {
 // composed is the version that runs once these revisions do: theirs, the stable one of every other Rollout, and the
 // images of what is no Rollout.
 func (d *decider) composed(group []member) []string {
-	sets := [][]string{d.plain(d.s.Settled)}
+	sets := make([][]string, 1, 1+len(d.s.Rollouts))
+	sets[0] = d.plain(d.s.Settled)
 	for uid, r := range d.s.Rollouts {
 		images := r.Stable
 		for _, m := range group {

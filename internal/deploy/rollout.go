@@ -77,8 +77,7 @@ func (d *decider) nextRevision(r *RolloutState, ro *Rollout) *Revision {
 	}
 	next := Revision{N: ro.Revision, Hash: ro.CurrentHash, Images: images, At: changedAt(ro)}
 	before := r.current()
-	switch {
-	case before == nil:
+	if before == nil {
 		next.First = ro.Revision <= 1
 		if ro.StableHash != "" && ro.StableHash != ro.CurrentHash {
 			next.BaseHash, next.Base = ro.StableHash, d.imagesOf(ro, ro.StableHash)
@@ -86,7 +85,7 @@ func (d *decider) nextRevision(r *RolloutState, ro *Rollout) *Revision {
 		if d.s.New && !next.First {
 			d.missedBefore(ro, &next)
 		}
-	default:
+	} else {
 		d.leave(r, before, &next, ro)
 	}
 	r.Revisions = append(r.Revisions, next)
@@ -214,13 +213,10 @@ func (d *decider) readDegraded(rev *Revision, ro *Rollout) {
 	if ro.Aborted && !rev.First {
 		return
 	}
-	if ro.Phase != RolloutDegraded || !(ro.TimedOut || rev.First && ro.Aborted) {
-		if ro.Phase != RolloutDegraded {
-			rev.DegradedSince = time.Time{}
-		}
-		return
-	}
-	if rev.DegradedSince.IsZero() {
+	switch {
+	case ro.Phase != RolloutDegraded:
+		rev.DegradedSince = time.Time{}
+	case rev.DegradedSince.IsZero() && (ro.TimedOut || rev.First && ro.Aborted):
 		rev.DegradedSince = ro.Progressing.Since
 	}
 }

@@ -52,9 +52,10 @@ const (
 	keptHomes = 200
 )
 
-func (s Service) clone() Service {
-	s.Ranks, s.Failures, s.Homes = slices.Clone(s.Ranks), slices.Clone(s.Failures), maps.Clone(s.Homes)
-	return s
+func (s *Service) clone() Service {
+	return Service{
+		Ranks: slices.Clone(s.Ranks), Rework: s.Rework, Failures: slices.Clone(s.Failures), Homes: maps.Clone(s.Homes),
+	}
 }
 
 // rankKey identifies a version among the ranks of a service.
@@ -91,7 +92,7 @@ func (s *Service) settle(key string, at time.Time) {
 // earlier says that version a was settled before version b first was.
 func (s *Service) earlier(a, b string) bool {
 	ra, ok := s.rank(a)
-	if !ok || a == b {
+	if !ok || a == b || b == "" {
 		return false
 	}
 	rb, ok := s.rank(b)

@@ -56,6 +56,8 @@ type State struct {
 	// Failures numbers them.
 	Failures int         `json:"failures,omitempty"`
 	Deploy   *LastDeploy `json:"deploy,omitempty"`
+	// LastID is the highest id of a history entry seen, plus one. Ids identify nothing, but a jump shows that entries were dropped.
+	LastID int64 `json:"last_id,omitempty"`
 	// Gaps counts history entries that could not be told.
 	Gaps int `json:"gaps,omitempty"`
 
@@ -103,6 +105,9 @@ type Op struct {
 
 func (o *Op) ended() bool { return !o.End.IsZero() }
 
+// failedApplied: it failed after it applied a workload.
+func (o *Op) failedApplied() bool { return o.ended() && o.Failed && o.Applied }
+
 // Attempt is one try to bring a version to production that live images tell of.
 type Attempt struct {
 	Start  time.Time       `json:"start"`
@@ -116,11 +121,18 @@ type Attempt struct {
 	FirstSeen time.Time `json:"first_seen"`
 	// DegradedSince is when production turned Degraded under it.
 	DegradedSince time.Time `json:"degraded_since,omitzero"`
-	// Waited is how long its finished operation has gone without a verdict up to WaitMark, which is zero while the clock stands.
-	Waited   time.Duration `json:"waited,omitempty"`
-	WaitMark time.Time     `json:"wait_mark,omitzero"`
+	// Clock runs while its operation is finished and nothing is paused.
+	Clock Clock `json:"clock,omitzero"`
 	// ProvenInFlight: a newer operation found it still going out.
 	ProvenInFlight bool `json:"proven_in_flight,omitempty"`
+}
+
+// Clock measures how long an attempt has gone without a verdict. It stands while something is paused.
+type Clock struct {
+	Started bool `json:"started,omitempty"`
+	// Waited is what ran up to Mark, which is zero while the clock stands.
+	Waited time.Duration `json:"waited,omitempty"`
+	Mark   time.Time     `json:"mark,omitzero"`
 }
 
 // RolloutState is what is known of one Rollout.
@@ -170,9 +182,8 @@ type Revision struct {
 	// Failed: its attempt got a failed verdict. Closed: nothing more is expected of it.
 	Failed bool `json:"failed,omitempty"`
 	Closed bool `json:"closed,omitempty"`
-	// Waited and WaitMark as in Attempt.
-	Waited   time.Duration `json:"waited,omitempty"`
-	WaitMark time.Time     `json:"wait_mark,omitzero"`
+	// Clock as in Attempt.
+	Clock Clock `json:"clock,omitzero"`
 }
 
 // Abort is one abort of a revision.
@@ -208,23 +219,25 @@ const (
 	keptJudged    = 40
 )
 
-func (s State) clone() State {
+func (s *State) clone() State {
+	c := *s
+	s = &c
 	s.Settled, s.Current, s.Silent = slices.Clone(s.Settled), slices.Clone(s.Current), slices.Clone(s.Silent)
 	s.Ops, s.Judged, s.Pods = slices.Clone(s.Ops), slices.Clone(s.Judged), maps.Clone(s.Pods)
 	s.Pending, s.Failure, s.Deploy = copied(s.Pending), copied(s.Failure), copied(s.Deploy)
 	if s.Rollouts != nil {
 		rollouts := make(map[string]*RolloutState, len(s.Rollouts))
 		for uid, r := range s.Rollouts {
-			c := *r
-			c.Revisions = slices.Clone(r.Revisions)
-			for i := range c.Revisions {
-				c.Revisions[i].Aborts = slices.Clone(c.Revisions[i].Aborts)
+			own := *r
+			own.Revisions = slices.Clone(r.Revisions)
+			for i := range own.Revisions {
+				own.Revisions[i].Aborts = slices.Clone(own.Revisions[i].Aborts)
 			}
-			rollouts[uid] = &c
+			rollouts[uid] = &own
 		}
 		s.Rollouts = rollouts
 	}
-	return s
+	return c
 }
 
 func copied[T any](p *T) *T {

@@ -202,7 +202,7 @@ func (d *decider) settleLate(images []string, at time.Time, attempt string) {
 	if d.s.Deploy != nil && d.s.Deploy.HealthyAt.IsZero() {
 		d.s.Deploy.HealthyAt = at
 	}
-	d.decide(ReasonSettledLate, attempt, "the version runs Healthy; its attempt keeps its verdict")
+	d.decidef(ReasonSettledLate, attempt, "the version runs Healthy; its attempt keeps its verdict")
 }
 
 // unplanned is rule 9.
@@ -210,19 +210,23 @@ func (d *decider) unplanned(start time.Time) bool {
 	return d.svc.Rework || d.svc.failing(start)
 }
 
-// wait runs a clock that stands while a pause lasts. It returns when it ran out; zero before.
-func (d *decider) wait(waited *time.Duration, mark *time.Time, running bool) time.Time {
+// wait runs the clock of an attempt whose operation ended at that time. It returns when the verdict timeout ran out; zero before.
+func (d *decider) wait(c *Clock, ended time.Time, running bool) time.Time {
 	if !running {
-		if !mark.IsZero() {
-			*waited += d.now.Sub(*mark)
-			*mark = time.Time{}
+		if !c.Mark.IsZero() {
+			c.Waited += d.now.Sub(c.Mark)
 		}
+		c.Started, c.Mark = true, time.Time{}
 		return time.Time{}
 	}
-	if mark.IsZero() {
-		*mark = d.now
+	if c.Mark.IsZero() {
+		c.Mark = d.now
+		if !c.Started && !ended.IsZero() {
+			c.Mark = ended
+		}
+		c.Started = true
 	}
-	end := mark.Add(d.policy.VerdictTimeout - *waited)
+	end := c.Mark.Add(d.policy.VerdictTimeout - c.Waited)
 	if d.now.Before(end) {
 		d.recheckAt(end)
 		return time.Time{}

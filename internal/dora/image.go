@@ -31,7 +31,7 @@ var commitInTag = regexp.MustCompile(`(?:^|[-_.])(?:g|sha-?)?([0-9a-f]{7,40})$`)
 // CommitFromTag reads the commit that a tag carries. Tags of digits alone (dates, build numbers) carry none.
 func CommitFromTag(tag string) string {
 	m := commitInTag.FindStringSubmatch(tag)
-	if m == nil || !strings.ContainsAny(m[1], "abcdef") {
+	if len(m) < 2 || !strings.ContainsAny(m[1], "abcdef") {
 		return ""
 	}
 	return m[1]

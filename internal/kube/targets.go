@@ -60,10 +60,15 @@ func (t *Targets) Understand(object *dorav1alpha1.DoraTarget) *Target {
 	defer t.mu.Unlock()
 	known := t.compiled[object.UID]
 	if known == nil || known.Object.Generation != object.Generation {
-		known = compile(object, slices.Contains(t.trusted, object.Namespace))
+		known = t.Read(object)
 		t.compiled[object.UID] = known
 	}
 	return known
+}
+
+// Read reads the spec of a target as it was at some time.
+func (t *Targets) Read(object *dorav1alpha1.DoraTarget) *Target {
+	return compile(object, slices.Contains(t.trusted, object.Namespace))
 }
 
 // Forget drops a target that is gone.

@@ -25,14 +25,20 @@ type Served interface {
 // World reads Argo's objects from the cache, where they are indexed as Indexes says. What it returns is shared with the cache and
 // must not be modified.
 type World struct {
-	reader  client.Reader
-	served  Served
-	cluster string
+	reader     client.Reader
+	served     Served
+	cluster    string
+	namespaces []string
 }
 
-// NewWorld reads the objects of the cluster of that name.
-func NewWorld(reader client.Reader, served Served, cluster string) *World {
-	return &World{reader: reader, served: served, cluster: cluster}
+// NewWorld reads the objects of the cluster of that name. If there are namespaces, only these are in the cache.
+func NewWorld(reader client.Reader, served Served, cluster string, namespaces []string) *World {
+	return &World{reader: reader, served: served, cluster: cluster, namespaces: namespaces}
+}
+
+// watched says that objects of that namespace are in the cache.
+func (w *World) watched(namespace string) bool {
+	return namespace == "" || len(w.namespaces) == 0 || slices.Contains(w.namespaces, namespace)
 }
 
 // Application reads one. It is nil if there is none.
@@ -62,6 +68,9 @@ func (w *World) Rollout(ctx context.Context, key types.NamespacedName) (*rollout
 }
 
 func (w *World) get(ctx context.Context, key types.NamespacedName, into client.Object) (bool, error) {
+	if !w.watched(key.Namespace) {
+		return false, nil
+	}
 	err := w.reader.Get(ctx, key, into, client.UnsafeDisableDeepCopy)
 	if apierrors.IsNotFound(err) {
 		return false, nil
@@ -90,17 +99,13 @@ func (w *World) Manager(ctx context.Context, view View, ro *rollouts.Rollout) (*
 }
 
 // Claimants are the Applications that a Rollout may belong to, followed or not.
-func (w *World) Claimants(ctx context.Context, key types.NamespacedName) ([]argocd.Application, error) {
-	claimants, err := w.applications(ctx, indexManaged, key.Namespace+"/"+key.Name)
+func (w *World) Claimants(ctx context.Context, ro *rollouts.Rollout) ([]argocd.Application, error) {
+	listing, err := w.applications(ctx, indexManaged, ro.Namespace+"/"+ro.Name)
 	if err != nil {
 		return nil, err
 	}
-	ro, err := w.Rollout(ctx, key)
-	if ro == nil {
-		return claimants, err
-	}
 	tracked, err := w.tracked(ctx, ro)
-	return append(claimants, tracked...), err
+	return append(listing, tracked...), err
 }
 
 // tracked are the Applications that the Rollout's tracking id may mean. That id is an annotation that anybody may write who may write the
@@ -244,6 +249,50 @@ func (w *World) sets(ctx context.Context, ro *rollouts.Rollout) ([]appsv1.Replic
 		return nil, err
 	}
 	return list.Items, nil
+}
+
+// Applications are those that a target selects.
+func (w *World) Applications(ctx context.Context, t *Target) ([]argocd.Application, error) {
+	var found []argocd.Application
+	err := w.selected(ctx, t, dora.KindApplication, &argocd.ApplicationList{}, func(list client.ObjectList) {
+		if apps, ok := list.(*argocd.ApplicationList); ok {
+			found = append(found, apps.Items...)
+		}
+	})
+	return found, err
+}
+
+// Rollouts are those that a target selects, also those that an Application manages.
+func (w *World) Rollouts(ctx context.Context, t *Target) ([]rollouts.Rollout, error) {
+	var found []rollouts.Rollout
+	err := w.selected(ctx, t, dora.KindRollout, &rollouts.RolloutList{}, func(list client.ObjectList) {
+		if ros, ok := list.(*rollouts.RolloutList); ok {
+			found = append(found, ros.Items...)
+		}
+	})
+	return found, err
+}
+
+// selected lists, into the same list again and again, what a target selects in each of its namespaces.
+func (w *World) selected(ctx context.Context, t *Target, kind dora.Kind, list client.ObjectList, each func(client.ObjectList)) error {
+	if !w.served.Served(kind) {
+		return nil
+	}
+	selector, namespaces := t.Selector(kind)
+	if len(namespaces) == 0 {
+		namespaces = []string{""} // all of them
+	}
+	for _, namespace := range namespaces {
+		if !w.watched(namespace) {
+			continue
+		}
+		options := &client.ListOptions{LabelSelector: selector, Namespace: namespace}
+		if err := w.reader.List(ctx, list, options, client.UnsafeDisableDeepCopy); err != nil {
+			return fmt.Errorf("cannot list %ss in namespace %q: %w", kind, namespace, err)
+		}
+		each(list)
+	}
+	return nil
 }
 
 func (w *World) list(ctx context.Context, into client.ObjectList, index, value string) error {

@@ -71,6 +71,15 @@ func (d *directory) same(row *ledger.Subject) bool {
 // Lookup returns what the ledger remembers of the subject with that uid.
 func (r *Recorder) Lookup(uid string) (ledger.Subject, bool) { return r.memory.lookup(uid) }
 
+// Looked says that a subject is remembered, or was looked at without anything to remember.
+func (r *Recorder) Looked(uid string) bool {
+	if _, ok := r.memory.lookup(uid); ok {
+		return true
+	}
+	s, ok := r.subjects.peek(uid)
+	return ok && s.looked.Load()
+}
+
 // Named returns the subjects of that name that are not known to be gone, whatever their uids.
 func (r *Recorder) Named(kind dora.Kind, namespace, called string) []dora.Subject {
 	r.memory.mu.RLock()

@@ -109,9 +109,14 @@ func (r *Recorder) Record(
 	defer s.mu.Unlock()
 	for range attempts {
 		result, err := r.decide(ctx, s, &l)
-		if !errors.Is(err, ledger.ErrConflict) {
-			return result, err
+		if errors.Is(err, ledger.ErrConflict) {
+			continue
 		}
+		if s.looked.Store(err == nil); obs.Deleting {
+			s.known = false // it is not asked about often any more
+			r.subjects.drop(obs.Subject.UID)
+		}
+		return result, err
 	}
 	return deploy.Result{}, fmt.Errorf("cannot record %s %s/%s: %w", obs.Subject.Kind, obs.Subject.Namespace, obs.Subject.Name, ledger.ErrConflict)
 }
@@ -203,11 +208,8 @@ func (r *Recorder) Bury(ctx context.Context, gone dora.Subject, now time.Time) e
 		return nil
 	}
 	obs := deploy.Observation{Cluster: r.cluster, Subject: row.Subject, Deleting: true}
-	if _, err := r.Record(ctx, &obs, row.Labels, deploy.Policy{}, nil, now); err != nil {
-		return err
-	}
-	r.forget(gone.UID)
-	return nil
+	_, err := r.Record(ctx, &obs, row.Labels, deploy.Policy{}, nil, now)
+	return err
 }
 
 // Release forgets, in memory, a subject that no target follows any more. The ledger keeps what it knows, and learns its labels as
@@ -217,7 +219,7 @@ func (r *Recorder) Release(ctx context.Context, subject dora.Subject, labels map
 	if !ok {
 		return nil
 	}
-	r.forget(subject.UID)
+	r.release(subject.UID)
 	row.Labels, row.DeletedAt = labels, time.Time{}
 	if r.memory.same(&row) {
 		return nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/dora-controller/dora-controller/internal/deploy"
 	"github.com/dora-controller/dora-controller/internal/dora"
@@ -26,6 +27,7 @@ type subject struct {
 	state deploy.State
 	stored
 	counted figures
+	looked  atomic.Bool // since the process started
 }
 
 // service is the state that all subjects of one service in one environment share, as the ledger has it.
@@ -123,8 +125,8 @@ func (r *Recorder) decisions(l *look, result *deploy.Result) []ledger.Decision {
 	return rows
 }
 
-// forget drops a subject's state from memory.
-func (r *Recorder) forget(uid string) {
+// release drops a subject's state from memory.
+func (r *Recorder) release(uid string) {
 	s := r.subjects.of(uid)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -162,6 +164,13 @@ func (k *keyed[K, V]) of(key K) *V {
 		k.values[key] = v
 	}
 	return v
+}
+
+func (k *keyed[K, V]) peek(key K) (*V, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	v, ok := k.values[key]
+	return v, ok
 }
 
 func (k *keyed[K, V]) drop(key K) {

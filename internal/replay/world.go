@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -266,7 +265,7 @@ func (w *World) decide(uid string) (Step, bool) {
 		return Step{}, false
 	}
 	policy := w.policy(labels, obs.Subject.Name)
-	key := strings.Join([]string{policy.Service, policy.Environment}, "\x00")
+	key := policy.Service + "\x00" + policy.Environment
 	result := deploy.Decide(w.states[uid], w.services[key], &obs, &policy, w.now)
 	w.states[uid], w.services[key] = result.State, result.Service
 	return Step{At: w.now, Subject: obs.Subject, Events: result.Events, Decisions: result.Decisions}, true

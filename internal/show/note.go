@@ -11,6 +11,19 @@ import (
 // shortDigest is how much of a digest a line has room for, as in `docker ps`.
 const shortDigest = len("sha256:") + 12
 
+// Line tells an event in half a line, without its time: checkout: deploy succeeded 1.2.0.
+func Line(e *dora.Event) string {
+	what := string(e.Type)
+	if e.Outcome != "" {
+		what += " " + string(e.Outcome)
+	}
+	line := e.Service + ": " + what + " " + versionOf(e)
+	if e.Type == dora.TypeDeploy && e.Previous.Version != nil {
+		line += ", before it " + previousOf(e)
+	}
+	return printable(line)
+}
+
 // versionOf is what an event is about: the attempt's version, or, of a failure, what ran.
 func versionOf(e *dora.Event) string {
 	if e.Type != dora.TypeDeploy {

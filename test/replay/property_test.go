@@ -1,12 +1,12 @@
 package replay_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,6 +46,7 @@ func TestARestartWithoutAGapChangesNothing(t *testing.T) {
 	perturbed(t, func(r *rand.Rand, lines []replay.Event) ([]replay.Event, int) {
 		return lines, r.IntN(len(lines))
 	}, func(t *testing.T, got, full []dora.Event) {
+		t.Helper()
 		if !reflect.DeepEqual(got, full) {
 			t.Errorf("the events differ:\n%s\nwithout the restart:\n%s", lines(got), lines(full))
 		}
@@ -57,6 +58,7 @@ func TestADuplicatedLineChangesNothing(t *testing.T) {
 		i := r.IntN(len(lines))
 		return slices.Insert(lines, i, lines[i]), len(lines) + 1
 	}, func(t *testing.T, got, full []dora.Event) {
+		t.Helper()
 		if !reflect.DeepEqual(got, full) {
 			t.Errorf("the events differ:\n%s\nwithout the duplicate:\n%s", lines(got), lines(full))
 		}
@@ -113,7 +115,8 @@ func deploys(events []dora.Event) []dora.Event {
 
 func inPlaceOf(e, full dora.Event) bool {
 	unnamed := e.Version.Tag == "" && !e.Previous.Known // which of several images changed is not told
-	if e.Version.Tag != full.Version.Tag && !(unnamed && slices.Equal(e.Version.Images, full.Version.Images)) {
+	sameVersion := e.Version.Tag == full.Version.Tag || unnamed && slices.Equal(e.Version.Images, full.Version.Images)
+	if !sameVersion {
 		return false
 	}
 	if e.Outcome == dora.Unknown || e.Basis == dora.BasisHistory && e.Outcome == dora.Succeeded && !*full.IsRollback {
@@ -134,10 +137,9 @@ func lostItsRank(e, full dora.Event, got []dora.Event) bool {
 }
 
 func lines(events []dora.Event) string {
-	var s string
+	var s strings.Builder
 	for _, e := range events {
-		line, _ := json.Marshal(e)
-		s += "  " + string(line) + "\n"
+		s.WriteString("  " + text(e) + "\n")
 	}
-	return s
+	return s.String()
 }

@@ -43,7 +43,7 @@ func policy(labels map[string]string, name string) deploy.Policy {
 	}
 }
 
-func recordings(t testing.TB) []string {
+func recordings(t *testing.T) []string {
 	t.Helper()
 	all, err := filepath.Glob("testdata/*.expected.jsonl")
 	if err != nil || len(all) < 36 {
@@ -55,7 +55,7 @@ func recordings(t testing.TB) []string {
 	return all
 }
 
-func read(t testing.TB, name string) []replay.Event {
+func read(t *testing.T, name string) []replay.Event {
 	t.Helper()
 	f, err := os.Open(name + ".jsonl")
 	if err != nil {
@@ -69,7 +69,7 @@ func read(t testing.TB, name string) []replay.Event {
 	return events
 }
 
-func wanted(t testing.TB, name string) []expected {
+func wanted(t *testing.T, name string) []expected {
 	t.Helper()
 	data, err := os.ReadFile(name + ".expected.jsonl")
 	if err != nil {
@@ -111,6 +111,14 @@ func TestRecordingsReplayToTheirEvents(t *testing.T) {
 	}
 }
 
+func text(e dora.Event) string {
+	line, err := json.Marshal(e)
+	if err != nil {
+		return err.Error()
+	}
+	return string(line)
+}
+
 func uniqueIDs(t *testing.T, events []dora.Event) {
 	t.Helper()
 	seen := map[string]bool{}
@@ -127,7 +135,7 @@ func compare(t *testing.T, got []dora.Event, want []expected) {
 	byID := map[string]dora.Event{}
 	for i, e := range got {
 		byID[e.ID] = e
-		line, _ := json.Marshal(e)
+		line := text(e)
 		if i >= len(want) {
 			t.Errorf("event %d was not expected: %s", i+1, line)
 			continue

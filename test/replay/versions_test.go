@@ -115,7 +115,10 @@ func appliedImages(t *testing.T, name string, app object) []any {
 	}
 	asked, commits := -1, 0
 	for dec := json.NewDecoder(bytes.NewReader(data)); dec.More(); {
-		var action struct{ Seen, Action string }
+		var action struct {
+			Seen   string `json:"seen"`
+			Action string `json:"action"`
+		}
 		if err := dec.Decode(&action); err != nil {
 			t.Fatal(err)
 		}

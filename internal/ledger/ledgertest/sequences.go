@@ -42,7 +42,7 @@ func sequenceCount(t *testing.T) int {
 	t.Helper()
 	text := os.Getenv("LEDGERTEST_SEQUENCES")
 	if text == "" {
-		return 300
+		return defaultSequences
 	}
 	count, err := strconv.Atoi(text)
 	if err != nil {

@@ -1,0 +1,78 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/dora-controller/dora-controller/internal/dora"
+)
+
+// Controller is a controller whose watches of Argo's objects start with their kinds.
+type Controller struct {
+	Name       string
+	Reconciler reconcile.Reconciler
+	Workers    int
+	// Always are watched from the start, Of a kind once it is installed.
+	Always []source.Source
+	Of     func(kind dora.Kind) []source.Source
+}
+
+// AddTo makes the controller part of a manager.
+func (c Controller) AddTo(mgr manager.Manager, kinds *Kinds) error {
+	options := controller.Options{Reconciler: c.Reconciler, MaxConcurrentReconciles: c.Workers, Logger: mgr.GetLogger()}
+	options.DefaultFromConfig(mgr.GetControllerOptions())
+	made, err := controller.NewUnmanaged(c.Name, options)
+	if err != nil {
+		return fmt.Errorf("cannot make controller %s: %w", c.Name, err)
+	}
+	if err := watch(made, c.Always); err != nil {
+		return err
+	}
+	kinds.OnFirst(func(kind dora.Kind) error { return watch(made, c.Of(kind)) })
+	if err := mgr.Add(made); err != nil {
+		return fmt.Errorf("cannot add controller %s: %w", c.Name, err)
+	}
+	return nil
+}
+
+func watch(c controller.Controller, sources []source.Source) error {
+	for _, s := range sources {
+		if err := c.Watch(s); err != nil {
+			return fmt.Errorf("cannot watch %v: %w", s, err)
+		}
+	}
+	return nil
+}
+
+// Map asks, after a while, for reconciles of the objects that a change of another object concerns: as it was and as it is.
+func Map[object client.Object](after time.Duration, concerned func(context.Context, object) ([]types.NamespacedName, error)) handler.TypedEventHandler[object, reconcile.Request] {
+	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+	ask := func(ctx context.Context, q queue, of ...object) {
+		for _, o := range of {
+			names, err := concerned(ctx, o)
+			if err != nil {
+				log.FromContext(ctx).Error(err, "Cannot tell whom a change concerns", "namespace", o.GetNamespace(), "name", o.GetName())
+			}
+			for _, name := range names {
+				q.AddAfter(reconcile.Request{NamespacedName: name}, after)
+			}
+		}
+	}
+	return handler.TypedFuncs[object, reconcile.Request]{
+		CreateFunc: func(ctx context.Context, e event.TypedCreateEvent[object], q queue) { ask(ctx, q, e.Object) },
+		UpdateFunc: func(ctx context.Context, e event.TypedUpdateEvent[object], q queue) { ask(ctx, q, e.ObjectOld, e.ObjectNew) },
+		DeleteFunc: func(ctx context.Context, e event.TypedDeleteEvent[object], q queue) { ask(ctx, q, e.Object) },
+	}
+}
