@@ -2,9 +2,9 @@ package doratarget
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -49,37 +49,73 @@ var _ reconcile.Reconciler = (*Reconciler)(nil)
 
 // Reconcile looks at one target.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	object := &dorav1alpha1.DoraTarget{}
-	err := r.Client.Get(ctx, req.NamespacedName, object)
-	if apierrors.IsNotFound(err) || err == nil && !object.DeletionTimestamp.IsZero() {
-		r.forget(req, object)
-		return ctrl.Result{}, nil
-	}
-	if err != nil {
-		return ctrl.Result{}, fmt.Errorf("cannot read the target: %w", err)
+	object, err := r.get(ctx, req)
+	if object == nil {
+		return ctrl.Result{}, err
 	}
 	target := r.Targets.Understand(object)
 	if object.Spec.Suspend {
-		return ctrl.Result{}, r.stand(ctx, object, dorav1alpha1.Suspended())
+		return ctrl.Result{}, r.write(ctx, object, unchanged(object, dorav1alpha1.Suspended()))
 	}
-	if target.Refused != nil {
-		return ctrl.Result{}, r.blank(ctx, object, *target.Refused)
+	thresholds, refused := understand(target)
+	if refused != nil {
+		return ctrl.Result{}, r.write(ctx, object, blank(object, *refused))
 	}
-	thresholds, err := thresholdsOf(&object.Spec.Bands)
-	if err != nil {
-		return ctrl.Result{}, r.blank(ctx, object, dorav1alpha1.InvalidSpec(err))
-	}
-	if wait := r.pace.wait(req.NamespacedName, r.Clock.Now()); wait > 0 {
+	if wait := r.pace.wait(object.UID, r.Clock.Now()); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
-	defer r.pace.measure(req.NamespacedName, r.Clock)()
+	defer r.pace.measure(object.UID, r.Clock)()
+
 	scope, err := r.gather(ctx, target)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	record, err := r.read(ctx, target, scope)
+	history, err := r.read(ctx, scope)
 	if err != nil {
-		return ctrl.Result{}, errorsJoin(r.stand(ctx, object, dorav1alpha1.LedgerUnavailable()), err)
+		stale := unchanged(object, dorav1alpha1.LedgerUnavailable())
+		return ctrl.Result{}, errors.Join(err, r.write(ctx, object, stale))
 	}
-	return ctrl.Result{RequeueAfter: record.next(scope)}, r.show(ctx, object, scope, record, thresholds)
+	status := tell(object, scope, history, thresholds)
+	r.Metrics.Set(req.NamespacedName, status)
+	return ctrl.Result{RequeueAfter: next(scope, history)}, r.write(ctx, object, status)
+}
+
+// get reads the target. If there is none, what was kept of it is dropped.
+func (r *Reconciler) get(ctx context.Context, req ctrl.Request) (*dorav1alpha1.DoraTarget, error) {
+	object := &dorav1alpha1.DoraTarget{}
+	err := r.Client.Get(ctx, req.NamespacedName, object)
+	if err == nil && object.DeletionTimestamp.IsZero() {
+		return object, nil
+	}
+	if client.IgnoreNotFound(err) != nil {
+		return nil, fmt.Errorf("cannot read the target: %w", err)
+	}
+	r.Metrics.Delete(req.NamespacedName)
+	return nil, nil
+}
+
+// write patches the status if it differs from the one that the object has.
+func (r *Reconciler) write(ctx context.Context, object *dorav1alpha1.DoraTarget, status *dorav1alpha1.DoraTargetStatus) error {
+	if same(&object.Status, status) {
+		return nil
+	}
+	changed := object.DeepCopy()
+	changed.Status = *status
+	err := r.Client.Status().Patch(ctx, changed, client.MergeFrom(object))
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("cannot write the status: %w", err)
+	}
+	return nil
+}
+
+// understand reads what only this controller needs of the spec.
+func understand(target *kube.Target) (thresholds, *metav1.Condition) {
+	if target.Refused != nil {
+		return thresholds{}, target.Refused
+	}
+	read, err := thresholdsOf(&target.Object.Spec.Bands)
+	if err != nil {
+		return thresholds{}, new(dorav1alpha1.InvalidSpec(err))
+	}
+	return read, nil
 }

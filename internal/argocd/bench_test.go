@@ -3,6 +3,7 @@ package argocd
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"runtime"
 	"strings"
 	"testing"
@@ -158,11 +159,7 @@ func largeStatus(name string, source fields) fields {
 }
 
 func with(row, more fields) fields {
-	all := fields{}
-	for _, part := range []fields{row, more} {
-		for key, value := range part {
-			all[key] = value
-		}
-	}
+	all := maps.Clone(row)
+	maps.Copy(all, more)
 	return all
 }

@@ -13,7 +13,8 @@ import (
 func FuzzObserveApplication(f *testing.F) {
 	seen := map[string]int{}
 	recorded(f, func(file string, raw []byte) {
-		if seen[file]++; seen[file]%20 == 0 {
+		seen[file]++
+		if seen[file]%20 == 0 {
 			f.Add(raw)
 		}
 	})

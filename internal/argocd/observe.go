@@ -46,7 +46,7 @@ func ManagedRollouts(app *Application) []types.NamespacedName {
 }
 
 // String names the destination by its server, or else by its name.
-func (d Destination) String() string {
+func (d *Destination) String() string {
 	cluster := d.Server
 	if cluster == "" {
 		cluster = d.Name
@@ -84,22 +84,27 @@ func (a *Application) stale() bool {
 	if skipped, _ := strconv.ParseBool(a.Annotations[skipReconcile]); skipped {
 		return true
 	}
-	return slices.ContainsFunc(a.Status.Conditions, Condition.stale)
+	for i := range a.Status.Conditions {
+		if a.Status.Conditions[i].stale() {
+			return true
+		}
+	}
+	return false
 }
 
-func (c Condition) stale() bool {
+func (c *Condition) stale() bool {
 	return c.Type == "UnknownError" && strings.Contains(c.Message, tooLarge)
 }
 
 func observeHistory(entries []Revision) []deploy.HistoryEntry {
-	var observed []deploy.HistoryEntry
-	for _, entry := range entries {
-		observed = append(observed, entry.observe())
+	observed := make([]deploy.HistoryEntry, len(entries))
+	for i := range entries {
+		observed[i] = entries[i].observe()
 	}
 	return observed
 }
 
-func (r Revision) observe() deploy.HistoryEntry {
+func (r *Revision) observe() deploy.HistoryEntry {
 	return deploy.HistoryEntry{
 		ID:         r.ID,
 		StartedAt:  r.DeployStartedAt.UTC(),
@@ -112,19 +117,19 @@ func (r Revision) observe() deploy.HistoryEntry {
 // observeResources leaves hooks out: Argo CD does not count their health.
 func observeResources(rows []Resource) []deploy.Resource {
 	var kept []deploy.Resource
-	for _, r := range rows {
-		if r.needed() {
+	for i := range rows {
+		if r := &rows[i]; r.needed() {
 			kept = append(kept, deploy.Resource{Kind: r.Kind, Namespace: r.Namespace, Name: r.Name, Health: r.health()})
 		}
 	}
 	return kept
 }
 
-func (r Resource) needed() bool {
+func (r *Resource) needed() bool {
 	return !r.Hook && (isWorkload(r.Group, r.Kind) || r.health() == deploy.Degraded)
 }
 
-func (r Resource) health() deploy.Health {
+func (r *Resource) health() deploy.Health {
 	if r.Health == nil {
 		return ""
 	}

@@ -88,7 +88,7 @@ func TestRowsThatNoDecisionReadsAreLeftOut(t *testing.T) {
 		rows string
 		want string
 	}{
-		"workloads stay, changed or not":  {workload + "," + workload, "web web"},
+		"workloads stay, changed or not":  {workload + "," + hook + "," + unchanged, "web"},
 		"others stay if changed":          {unchanged + "," + changed + "," + workload + "," + hook, "c web"},
 		"one of the changed is enough":    {many(changed, 20) + "," + workload, "c web"},
 		"a result is never lost entirely": {many(unchanged, 20), "u"},

@@ -11,7 +11,7 @@ const unchanged = "unchanged"
 
 // observe says what was asked for. Auto-sync selects resources only to repair drift, which is how self-heal shows before
 // Argo CD 2.14 began to count its attempts.
-func (o Operation) observe() deploy.Request {
+func (o *Operation) observe() deploy.Request {
 	if o.Sync == nil {
 		return deploy.Request{}
 	}
@@ -43,14 +43,15 @@ func (o *OperationState) observe() *deploy.Operation {
 }
 
 func observeRows(rows []ResourceResult) []deploy.Row {
-	var observed []deploy.Row
-	for _, r := range neededRows(rows) {
-		observed = append(observed, r.observe())
+	needed := neededRows(rows)
+	observed := make([]deploy.Row, len(needed))
+	for i, r := range needed {
+		observed[i] = r.observe()
 	}
 	return observed
 }
 
-func (r ResourceResult) observe() deploy.Row {
+func (r *ResourceResult) observe() deploy.Row {
 	return deploy.Row{
 		Kind: r.Kind, Namespace: r.Namespace, Name: r.Name,
 		Workload:  r.workload(),
@@ -61,17 +62,17 @@ func (r ResourceResult) observe() deploy.Row {
 }
 
 // workload: a Job that is a hook runs beside the deployment and is none.
-func (r ResourceResult) workload() bool {
+func (r *ResourceResult) workload() bool {
 	return r.HookType == "" && isWorkload(r.Group, r.Kind)
 }
 
 // applied: rows of versions that did not tell the phase count as those of phase Sync.
-func (r ResourceResult) applied() bool {
+func (r *ResourceResult) applied() bool {
 	return r.Status == "Synced" && r.HookType == "" && (r.SyncPhase == "" || r.SyncPhase == "Sync")
 }
 
-func (r ResourceResult) unchanged() bool {
+func (r *ResourceResult) unchanged() bool {
 	return strings.HasSuffix(r.Message, unchanged)
 }
 
-func (r ResourceResult) changed() bool { return r.applied() && !r.unchanged() }
+func (r *ResourceResult) changed() bool { return r.applied() && !r.unchanged() }

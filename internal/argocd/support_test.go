@@ -43,8 +43,12 @@ func applications(tb testing.TB, file string) [][]byte {
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		var line struct{ Object json.RawMessage }
-		var kind struct{ Kind string }
+		var line struct {
+			Object json.RawMessage `json:"object"`
+		}
+		var kind struct {
+			Kind string `json:"kind"`
+		}
 		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
 			tb.Fatal(err)
 		}

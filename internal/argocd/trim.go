@@ -1,6 +1,7 @@
 package argocd
 
 import (
+	"slices"
 	"strings"
 	"unique"
 )
@@ -16,7 +17,7 @@ func Trim(obj any) (any, error) {
 		return obj, nil // a tombstone, or another kind
 	}
 	app.trimMeta()
-	app.Spec.Destination = app.Spec.Destination.trimmed()
+	app.Spec.Destination.trim()
 	app.Status.trim()
 	return app, nil
 }
@@ -37,56 +38,62 @@ func (a *Application) trimMeta() {
 	a.Labels = labels
 }
 
-func (d Destination) trimmed() Destination {
-	return Destination{Server: shared(d.Server), Name: shared(d.Name), Namespace: shared(d.Namespace)}
+func (d *Destination) trim() {
+	d.Server, d.Name, d.Namespace = shared(d.Server), shared(d.Name), shared(d.Namespace)
 }
 
 func (s *Status) trim() {
-	s.Resources = keep(s.Resources, Resource.needed, Resource.trimmed)
-	s.Conditions = keep(s.Conditions, Condition.stale, Condition.trimmed)
+	s.Resources = keep(s.Resources, (*Resource).needed, (*Resource).trim)
+	s.Conditions = keep(s.Conditions, (*Condition).stale, (*Condition).trim)
+	s.History = keep(s.History, always, (*Revision).trim)
+	s.Summary.Images = slices.Clone(s.Summary.Images)
 	s.Health.Status, s.Sync.Status = shared(s.Health.Status), shared(s.Sync.Status)
-	s.History = keep(s.History, always, Revision.trimmed)
-	s.Summary.Images = keep(s.Summary.Images, always, asIs)
 	if s.OperationState != nil {
 		s.OperationState.trim()
 	}
 }
 
-// trimmed lets go of sources that name no image, as most do.
-func (r Revision) trimmed() Revision {
+// trim lets go of sources that name no image, as most do.
+func (r *Revision) trim() {
 	if len(sourceImages(r.Source, r.Sources)) == 0 {
 		r.Source, r.Sources = Source{}, nil
 	}
-	return r
 }
 
 func (o *OperationState) trim() {
 	o.Phase, o.Message = shared(o.Phase), shared(cut(o.Message))
-	if o.SyncResult != nil {
-		o.SyncResult.Resources = keep(neededRows(o.SyncResult.Resources), always, ResourceResult.trimmed)
+	if o.SyncResult == nil {
+		return
 	}
+	needed := neededRows(o.SyncResult.Resources)
+	rows := make([]ResourceResult, len(needed))
+	for i, r := range needed {
+		rows[i] = *r
+		rows[i].trim()
+	}
+	o.SyncResult.Resources = rows
 }
 
 // neededRows are the workloads, and one other that the operation changed: decisions ask whether there is one. If it changed none, one
 // of the rest stays, since that is not the same as a result that Argo CD did not tell.
-func neededRows(rows []ResourceResult) []ResourceResult {
-	var kept []ResourceResult
+func neededRows(rows []ResourceResult) []*ResourceResult {
+	var kept []*ResourceResult
 	changed := false
-	for _, r := range rows {
-		switch {
+	for i := range rows {
+		switch r := &rows[i]; {
 		case r.workload():
 			kept = append(kept, r)
 		case r.changed() && !changed:
 			kept, changed = append(kept, r), true
 		}
 	}
-	if len(kept) == 0 {
-		kept = rows[:min(1, len(rows))]
+	if len(kept) == 0 && len(rows) > 0 {
+		kept = append(kept, &rows[0])
 	}
 	return kept
 }
 
-func (r ResourceResult) trimmed() ResourceResult {
+func (r *ResourceResult) trim() {
 	message := ""
 	if r.unchanged() {
 		message = unchanged
@@ -94,45 +101,37 @@ func (r ResourceResult) trimmed() ResourceResult {
 	r.Message = message
 	r.Group, r.Kind, r.Namespace = shared(r.Group), shared(r.Kind), shared(r.Namespace)
 	r.Status, r.SyncPhase = shared(r.Status), shared(r.SyncPhase)
-	return r
 }
 
-func (r Resource) trimmed() Resource {
+func (r *Resource) trim() {
 	r.Group, r.Kind, r.Namespace = shared(r.Group), shared(r.Kind), shared(r.Namespace)
 	if r.Health != nil {
 		r.Health.Status = shared(r.Health.Status)
 	}
-	return r
 }
 
-func (c Condition) trimmed() Condition {
-	c.Message = tooLarge
-	return c
-}
+func (c *Condition) trim() { c.Message = tooLarge }
 
-// keep copies what is needed into memory of its own size, so that nothing holds on to the rest.
-func keep[T any](all []T, needed func(T) bool, trimmed func(T) T) []T {
-	count := 0
-	for _, one := range all {
-		if needed(one) {
-			count++
+// keep copies what is needed into memory of its own size, so that nothing holds on to the rest, and trims the copies.
+func keep[T any](all []T, needed func(*T) bool, trim func(*T)) []T {
+	var chosen []*T
+	for i := range all {
+		if needed(&all[i]) {
+			chosen = append(chosen, &all[i])
 		}
 	}
-	if count == 0 {
+	if len(chosen) == 0 {
 		return nil
 	}
-	kept := make([]T, 0, count)
-	for _, one := range all {
-		if needed(one) {
-			kept = append(kept, trimmed(one))
-		}
+	kept := make([]T, len(chosen))
+	for i, one := range chosen {
+		kept[i] = *one
+		trim(&kept[i])
 	}
 	return kept
 }
 
-func always[T any](T) bool { return true }
-
-func asIs[T any](one T) T { return one }
+func always[T any](*T) bool { return true }
 
 // shared is the same text held once for all objects: kinds, phases and namespaces repeat in every Application.
 func shared(text string) string { return unique.Make(text).Value() }

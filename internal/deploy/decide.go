@@ -135,22 +135,22 @@ func (d *decider) takeBaseline() {
 		}
 	}
 	for _, r := range s.Rollouts {
-		for i := range r.Revisions {
-			d.baseRevision(r, &r.Revisions[i])
-		}
+		d.baseRollout(r)
 	}
 	d.decidef(ReasonBaseline, "", "first sight: what runs now is not a deployment")
 }
 
-func (d *decider) baseRevision(r *RolloutState, rev *Revision) {
-	inFlight := r.StableHash != rev.Hash && len(rev.Aborts) == 0 && rev.DegradedSince.IsZero()
-	if !inFlight {
-		rev.Closed = true
+// baseRollout takes what a Rollout runs at first sight as given; a version that is going out just then is still to be judged.
+func (d *decider) baseRollout(r *RolloutState) {
+	d.s.Settled, d.s.Current = union(d.s.Settled, r.Stable), union(d.s.Current, r.Stable)
+	for i := range r.Revisions {
+		rev := &r.Revisions[i]
+		rev.Closed = r.StableHash == rev.Hash || len(rev.Aborts) > 0 || !rev.DegradedSince.IsZero()
+		rev.Moving = true
+		for j := range rev.Aborts {
+			rev.Aborts[j].Judged = true
+		}
 	}
-	for i := range rev.Aborts {
-		rev.Aborts[i].Judged = true
-	}
-	rev.Moving = true
 }
 
 // runningNow is what serves production: live images and the stable version of each Rollout.

@@ -200,7 +200,8 @@ func (d *decider) outlasted(since time.Time) bool {
 func (d *decider) rolloutMoving() bool {
 	for i := range d.obs.Rollouts {
 		ro := &d.obs.Rollouts[i]
-		if ro.StableHash != ro.CurrentHash || !ro.Observed {
+		between := ro.StableHash != ro.CurrentHash || !ro.Observed
+		if between || ro.Phase == RolloutDegraded && !ro.TimedOut { // an invalid spec deploys nothing
 			return true
 		}
 	}

@@ -179,9 +179,7 @@ func (d *decider) explainIdle(o *Op) {
 	attempt := attemptOf(o)
 	switch {
 	case d.s.Inherited:
-		d.s.Inherited = false
-		d.settle(d.s.Settled, d.now)
-		d.decidef(ReasonRecreated, attempt, "the recreated subject runs what its predecessor ran")
+		d.recreated(attempt)
 	case o.SelfHeal:
 		d.decidef(ReasonSelfHeal, attempt, "Argo CD repaired drift; the images did not change")
 	case o.OutOfSync:
@@ -189,6 +187,12 @@ func (d *decider) explainIdle(o *Op) {
 	default:
 		d.decidef(ReasonSameImages, attempt, "the images did not change")
 	}
+}
+
+// recreated is rule 11: a deleted and recreated subject with the same images is nothing new.
+func (d *decider) recreated(attempt string) {
+	d.settle(d.s.Settled, d.now)
+	d.decidef(ReasonRecreated, attempt, "the recreated subject runs what its predecessor ran")
 }
 
 // settleCurrent settles a version that got no success verdict but runs Healthy after all.

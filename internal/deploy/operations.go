@@ -193,6 +193,7 @@ func (d *decider) noteMissed() {
 		last--
 	}
 	baseline := !d.s.Based && !d.s.New && !d.s.Inherited
+	d.noteDropped(baseline)
 	for i := range max(last, 0) {
 		switch o := &d.s.Ops[i]; {
 		case o.Closed || !d.cameAndWent(o):
@@ -202,7 +203,6 @@ func (d *decider) noteMissed() {
 			d.missed(o)
 		}
 	}
-	d.noteDropped(baseline)
 }
 
 // noteDropped counts entries that history dropped before anybody saw them: their ids are missing. Ids that start over tell nothing.

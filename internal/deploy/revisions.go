@@ -358,7 +358,9 @@ func (d *decider) closeRest() {
 			continue
 		}
 		m.rev.Closed = true
-		if m.rev.Return {
+		if d.s.Inherited {
+			d.recreated(m.rev.Owner)
+		} else if m.rev.Return {
 			d.decidef(ReasonReturned, m.rev.Owner, "the stable template came back; what runs did not change")
 		} else {
 			d.decidef(ReasonSameImages, m.rev.Owner, "the images did not change")

@@ -16,13 +16,16 @@ func (d *decider) readRollouts() {
 		if d.s.Rollouts == nil {
 			d.s.Rollouts = map[string]*RolloutState{}
 		}
-		r := d.s.Rollouts[ro.UID]
-		if r == nil {
+		r, known := d.s.Rollouts[ro.UID]
+		if !known {
 			r = &RolloutState{}
 			d.s.Rollouts[ro.UID] = r
 		}
 		d.readRevision(r, ro)
 		d.readStable(r, ro)
+		if !known && d.s.Based && ro.CreatedAt.Before(d.s.FollowedSince) {
+			d.baseRollout(r)
+		}
 	}
 }
 
@@ -79,6 +82,9 @@ func (d *decider) nextRevision(r *RolloutState, ro *Rollout) *Revision {
 	before := r.current()
 	if before == nil {
 		next.First = ro.Revision <= 1
+		if next.First && d.s.Inherited {
+			next.Base = d.s.Settled
+		}
 		if ro.StableHash != "" && ro.StableHash != ro.CurrentHash {
 			next.BaseHash, next.Base = ro.StableHash, d.imagesOf(ro, ro.StableHash)
 		}
@@ -168,8 +174,8 @@ func (d *decider) readPromotion(rev *Revision, ro *Rollout) {
 		return
 	}
 	rev.PromotedAt = ro.CompletedCond.Since
-	if rev.PromotedAt.IsZero() {
-		rev.PromotedAt = d.now
+	if rev.PromotedAt.Before(rev.At) { // promoted at once: the stable ReplicaSet was gone
+		rev.PromotedAt = later(ro.HealthyCond.Since, rev.At)
 	}
 }
 

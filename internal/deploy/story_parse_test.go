@@ -281,7 +281,7 @@ func (p *passage) match(words []string) (map[string]string, bool) {
 
 var (
 	parameter = regexp.MustCompile(`^[A-Z]+$`)
-	inText    = regexp.MustCompile(`\b[A-Z]+\b`)
+	inText    = regexp.MustCompile(`[A-Z]+\b`)
 	relative  = regexp.MustCompile(`\+\d+\b`)
 )
 

@@ -47,7 +47,7 @@ func (f *Follower) Follow(ctx context.Context, obs *deploy.Observation, object c
 	}
 	if result.Changed {
 		f.Announcer.Announce(ctx, obs.Subject, &result, selection)
-		f.Targets.Ask(settling, names(selection)...)
+		f.Targets.Ask(settling, selection.Names()...)
 	}
 	if result.RecheckAt.IsZero() {
 		return reconcile.Result{}, nil
@@ -65,7 +65,7 @@ func (f *Follower) BuryOthers(ctx context.Context, view View, kind dora.Kind, ke
 			return fmt.Errorf("cannot record that %s %s is gone: %w", kind, key, err)
 		}
 		log.FromContext(ctx).Info("Subject is gone", "kind", kind, "uid", subject.UID)
-		f.Targets.Ask(settling, names(Selection(view))...)
+		f.Targets.Ask(settling, view.Names()...)
 	}
 	return nil
 }
@@ -77,12 +77,4 @@ func (f *Follower) Release(ctx context.Context, kind dora.Kind, object client.Ob
 		return fmt.Errorf("cannot release the subject: %w", err)
 	}
 	return nil
-}
-
-func names(selection Selection) []types.NamespacedName {
-	list := make([]types.NamespacedName, len(selection))
-	for i, t := range selection {
-		list[i] = client.ObjectKeyFromObject(t.Object)
-	}
-	return list
 }

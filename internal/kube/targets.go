@@ -95,3 +95,15 @@ func (v View) Follows(kind dora.Kind, object client.Object) bool {
 		return !t.Object.Spec.Suspend && t.Selects(kind, object.GetNamespace(), object.GetLabels())
 	})
 }
+
+// Names are the names of all targets.
+func (v View) Names() []types.NamespacedName { return Selection(v).Names() }
+
+// Names are the names of the targets.
+func (s Selection) Names() []types.NamespacedName {
+	names := make([]types.NamespacedName, len(s))
+	for i, t := range s {
+		names[i] = client.ObjectKeyFromObject(t.Object)
+	}
+	return names
+}

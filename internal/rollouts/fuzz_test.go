@@ -14,7 +14,8 @@ import (
 func FuzzObserveRollout(f *testing.F) {
 	seen := map[string]int{}
 	recorded(f, "r*", func(l look) {
-		if seen[l.file]++; seen[l.file]%40 != 0 {
+		seen[l.file]++
+		if seen[l.file]%40 != 0 {
 			return
 		}
 		for _, set := range l.sets {

@@ -82,8 +82,8 @@ func (r *Rollout) phase() (deploy.RolloutPhase, string) {
 	}
 }
 
-// timedOut: the version that is wanted now exceeded its deadline. The condition alone can be that of the version before, so the name of the ReplicaSet
-// in its message must end with the current hash.
+// timedOut: the version that is wanted now exceeded its deadline. The condition alone can be that of the version before, so the name of the
+// ReplicaSet in its message must end with the current hash.
 func (r *Rollout) timedOut() bool {
 	c := r.condition(progressing)
 	return c.Status == string(deploy.False) && c.Reason == timedOutReason &&

@@ -10,9 +10,9 @@ import (
 // trackingID is where Argo CD says which Application an object belongs to, by default since 3.0.
 const trackingID = "argocd.argoproj.io/tracking-id"
 
-// Owner is the Application that says to manage this Rollout. Its namespace is empty if that is Argo CD's own. The older way to track, the label
-// app.kubernetes.io/instance, is not read: Helm charts set it too. An Application lists its Rollouts whatever the tracking, so that
-// list comes first and this is a hint for a Rollout whose Application has not listed it yet.
+// Owner is the Application that says to manage this Rollout. Its namespace is empty if that is Argo CD's own. The older way to track, the
+// label app.kubernetes.io/instance, is not read: Helm charts set it too. An Application lists its Rollouts whatever the tracking, so
+// that list comes first and this is a hint for a Rollout whose Application has not listed it yet.
 func Owner(ro *Rollout) (application types.NamespacedName, ok bool) {
 	instance, resource, found := strings.Cut(ro.Annotations[trackingID], ":")
 	if !found || instance == "" || resource != ro.trackedAs() {

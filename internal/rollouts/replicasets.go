@@ -24,7 +24,8 @@ func observeSets(ro *Rollout, sets []appsv1.ReplicaSet) []deploy.ReplicaSet {
 	return observed
 }
 
-// observeSet reads the images of containers alone, as syncResult.resources[].images does: init containers come and go before the version runs.
+// observeSet reads the images of containers alone, as syncResult.resources[].images does: init containers come and go before the version
+// runs.
 func observeSet(set *appsv1.ReplicaSet) deploy.ReplicaSet {
 	observed := deploy.ReplicaSet{
 		Hash:      set.Labels[HashLabel],

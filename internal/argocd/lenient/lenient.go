@@ -63,14 +63,12 @@ func (t Time) Equal(other Time) bool { return t == other }
 
 // UnmarshalJSON never fails: anything but an RFC 3339 string reads as the zero Time.
 func (t *Time) UnmarshalJSON(data []byte) error {
-	*t = Time{}
 	var text string
-	if json.Unmarshal(data, &text) != nil {
-		return nil
+	var parsed time.Time
+	if json.Unmarshal(data, &text) == nil {
+		parsed, _ = time.Parse(time.RFC3339, text)
 	}
-	if parsed, err := time.Parse(time.RFC3339, text); err == nil {
-		*t = At(parsed)
-	}
+	*t = At(parsed)
 	return nil
 }
 
@@ -81,9 +79,6 @@ func (t Time) MarshalJSON() ([]byte, error) {
 	}
 	return json.Marshal(t.UTC().Format(time.RFC3339))
 }
-
-// DeepCopyInto copies the time.
-func (t *Time) DeepCopyInto(out *Time) { *out = *t }
 
 // Meta is the part of an object's metadata that is read.
 type Meta struct {

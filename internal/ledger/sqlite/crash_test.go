@@ -88,23 +88,33 @@ func verifyWhole(t *testing.T, path string, acknowledged map[string]bool, round 
 	for _, id := range ids(t, s) {
 		written[id] = true
 	}
+	var lost, torn []string
 	for id := range acknowledged {
-		g.Expect(written).To(HaveKey(id), "round %d lost an acknowledged event", round)
+		if !written[id] {
+			lost = append(lost, id)
+		}
 	}
+	states := 0
 	for writer := range crashWriters {
 		state, err := s.ReadState(t.Context(), "writer-"+strconv.Itoa(writer))
 		g.Expect(err).NotTo(HaveOccurred())
 		for version := range state.Version {
-			g.Expect(written).To(HaveKey(fmt.Sprintf("%s/%d", state.Key, version+1)), "a state without its event")
+			if id := fmt.Sprintf("%s/%d", state.Key, version+1); !written[id] {
+				torn = append(torn, id)
+			}
 		}
-		g.Expect(written).NotTo(HaveKey(fmt.Sprintf("%s/%d", state.Key, state.Version+1)), "an event without its state")
+		states += int(state.Version)
 	}
 	decisions, err := s.Decisions(t.Context(), "uid-cart", 0)
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(decisions).To(HaveLen(len(written)))
 	for _, d := range decisions {
-		g.Expect(written).To(HaveKey(d.EventID))
+		if !written[d.EventID] {
+			torn = append(torn, d.EventID)
+		}
 	}
+	g.Expect(lost).To(BeEmpty(), "round %d: acknowledged events are missing", round)
+	g.Expect(torn).To(BeEmpty(), "round %d: states or decisions without their event", round)
+	g.Expect([]int{states, len(decisions)}).To(HaveEach(len(written)), "round %d: events without their state or decision", round)
 	sinks, err := s.Sinks(t.Context())
 	g.Expect(err).NotTo(HaveOccurred())
 	if len(written) > 0 {

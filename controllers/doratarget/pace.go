@@ -1,0 +1,53 @@
+package doratarget
+
+import (
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+)
+
+// share is how many times as long as it took to compute a target it is left alone afterwards: a fleet with a million events
+// must not keep a processor busy because one of its services is deployed every minute.
+const share = 10
+
+// patience bounds how long a target is left alone.
+const patience = 5 * time.Minute
+
+// pace remembers when a target may be computed again.
+type pace struct {
+	mu   sync.Mutex
+	from map[types.UID]time.Time
+}
+
+// wait is how long the target is to be left alone.
+func (p *pace) wait(target types.UID, now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.from[target].Sub(now)
+}
+
+// measure starts a measurement; what it returns ends it.
+func (p *pace) measure(target types.UID, c clock.PassiveClock) (done func()) {
+	began := c.Now()
+	return func() {
+		now := c.Now()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.from == nil {
+			p.from = map[types.UID]time.Time{}
+		}
+		p.drop(now)
+		p.from[target] = now.Add(min(share*now.Sub(began), patience))
+	}
+}
+
+// drop forgets targets that need not wait any more, also those that are gone.
+func (p *pace) drop(now time.Time) {
+	for target, from := range p.from {
+		if !from.After(now) {
+			delete(p.from, target)
+		}
+	}
+}

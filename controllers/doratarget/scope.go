@@ -1,0 +1,157 @@
+package doratarget
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/fourkeys"
+	"github.com/dora-controller/dora-controller/internal/kube"
+	"github.com/dora-controller/dora-controller/internal/ledger"
+)
+
+// scope is whose deployments a target counts at this moment.
+type scope struct {
+	target   *kube.Target
+	now      time.Time
+	subjects dorav1alpha1.ObservedSubjects
+	// followed are the services of the objects that exist, and since when.
+	followed map[fourkeys.Service]time.Time
+	teams    map[fourkeys.Service]string
+	// known are the rows of all subjects that count, those that are gone among them, by uid.
+	known map[string]ledger.Subject
+	uids  []string
+	// waiting is the number of objects that were not looked at yet.
+	waiting int
+	owners  map[*kube.Target]*dorav1alpha1.PolicyOwner
+	// missing are the kinds that the target asks for and that are not installed.
+	missing []string
+}
+
+// gather finds the subjects of a target.
+func (r *Reconciler) gather(ctx context.Context, target *kube.Target) (*scope, error) {
+	s := &scope{
+		target: target, now: r.Clock.Now(),
+		followed: map[fourkeys.Service]time.Time{}, teams: map[fourkeys.Service]string{}, known: map[string]ledger.Subject{},
+		owners: map[*kube.Target]*dorav1alpha1.PolicyOwner{},
+	}
+	view, err := r.Targets.View(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.addApplications(ctx, s, view); err != nil {
+		return nil, err
+	}
+	if err := r.addRollouts(ctx, s, view); err != nil {
+		return nil, err
+	}
+	for _, kind := range []dora.Kind{dora.KindApplication, dora.KindRollout} {
+		if target.Asks(kind) && !r.Served.Served(kind) {
+			s.missing = append(s.missing, string(kind))
+		}
+	}
+	r.addGone(s)
+	s.uids = slices.Sorted(maps.Keys(s.known))
+	return s, nil
+}
+
+func (r *Reconciler) addApplications(ctx context.Context, s *scope, view kube.View) error {
+	apps, err := r.World.Applications(ctx, s.target)
+	for i := range apps {
+		if apps[i].DeletionTimestamp.IsZero() {
+			s.subjects.Applications++
+			r.add(s, dora.KindApplication, &apps[i], view)
+		}
+	}
+	return err
+}
+
+// addRollouts leaves out those that a followed Application manages.
+func (r *Reconciler) addRollouts(ctx context.Context, s *scope, view kube.View) error {
+	ros, err := r.World.Rollouts(ctx, s.target)
+	if err != nil {
+		return err
+	}
+	for i := range ros {
+		manager, err := r.World.Manager(ctx, view, &ros[i])
+		if err != nil {
+			return err
+		}
+		if manager == nil && ros[i].DeletionTimestamp.IsZero() {
+			s.subjects.Rollouts++
+			r.add(s, dora.KindRollout, &ros[i], view)
+		}
+	}
+	return nil
+}
+
+// add takes in an object that exists.
+func (r *Reconciler) add(s *scope, kind dora.Kind, object client.Object, view kube.View) {
+	selection := view.Selecting(kind, object)
+	if len(selection) == 0 {
+		return // the target has changed meanwhile, and will be looked at again
+	}
+	policy := selection.Policy(object.GetName(), object.GetLabels())
+	service := fourkeys.Service{Name: policy.Service, Environment: policy.Environment}
+	since := s.now
+	if row, ok := r.Memory.Lookup(string(object.GetUID())); ok {
+		s.known[row.UID] = row
+		since = row.FollowedSince
+	}
+	if !r.Memory.Looked(string(object.GetUID())) {
+		s.waiting++
+	}
+	if known, ok := s.followed[service]; !ok || since.Before(known) {
+		s.followed[service] = since
+	}
+	if s.teams[service] == "" {
+		s.teams[service] = policy.Team
+	}
+	s.compare(selection[0], object)
+}
+
+// compare notes that another target decides about an object, and would decide otherwise.
+func (s *scope) compare(owner *kube.Target, object client.Object) {
+	if owner.Object.UID == s.target.Object.UID {
+		return
+	}
+	fields := s.target.Object.Spec.PolicyDiffers(&owner.Object.Spec, object.GetName(), object.GetLabels())
+	if len(fields) == 0 {
+		return
+	}
+	noted := s.owners[owner]
+	if noted == nil {
+		noted = &dorav1alpha1.PolicyOwner{Namespace: owner.Object.Namespace, Name: owner.Object.Name}
+		s.owners[owner] = noted
+	}
+	noted.Objects++
+	noted.Fields = slices.Compact(slices.Sorted(slices.Values(append(noted.Fields, fields...))))
+}
+
+// addGone takes in the subjects that are gone, by the labels that they had, and those whose kind is not installed at the moment.
+func (r *Reconciler) addGone(s *scope) {
+	gone := r.Memory.Remembered(func(row *ledger.Subject) bool {
+		return (!row.DeletedAt.IsZero() || !r.Served.Served(row.Kind)) && s.target.Selects(row.Kind, row.Namespace, row.Labels)
+	})
+	for _, row := range gone {
+		if _, exists := s.known[row.UID]; !exists {
+			s.known[row.UID] = row
+		}
+	}
+}
+
+// gaps counts, for each service, the deployments that Argo no longer tells of.
+func (s *scope) gaps() map[fourkeys.Service]int64 {
+	counted := map[fourkeys.Service]int64{}
+	for _, row := range s.known {
+		if row.Gaps > 0 {
+			counted[fourkeys.Service{Name: row.Service, Environment: row.Environment}] += int64(row.Gaps)
+		}
+	}
+	return counted
+}

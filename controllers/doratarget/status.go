@@ -1,0 +1,199 @@
+package doratarget
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/fourkeys"
+)
+
+// unchanged keeps the figures and says why they stand still.
+func unchanged(object *dorav1alpha1.DoraTarget, ready metav1.Condition) *dorav1alpha1.DoraTargetStatus {
+	status := object.Status.DeepCopy()
+	if status.Display == nil {
+		status.Display = dorav1alpha1.NewDisplay(status, nil)
+	}
+	status.SetConditions(object.Generation, ready, notes(status)...)
+	return status
+}
+
+// notes are the conditions of a status that say something about its figures.
+func notes(status *dorav1alpha1.DoraTargetStatus) []metav1.Condition {
+	return slices.DeleteFunc(slices.Clone(status.Conditions), func(c metav1.Condition) bool {
+		return c.Type != dorav1alpha1.ConditionPolicyOverridden && c.Type != dorav1alpha1.ConditionIncomplete
+	})
+}
+
+// blank is the status of a target that follows nothing until its spec is mended.
+func blank(object *dorav1alpha1.DoraTarget, ready metav1.Condition) *dorav1alpha1.DoraTargetStatus {
+	status := &dorav1alpha1.DoraTargetStatus{
+		Conditions: slices.Clone(object.Status.Conditions), ObservedGeneration: object.Status.ObservedGeneration,
+		ObservedSubjects: &dorav1alpha1.ObservedSubjects{},
+	}
+	status.Display = dorav1alpha1.NewDisplay(status, nil)
+	status.SetConditions(object.Generation, ready)
+	return status
+}
+
+// tell is the status of a target that is followed.
+func tell(object *dorav1alpha1.DoraTarget, s *scope, h *history, t thresholds) *dorav1alpha1.DoraTargetStatus {
+	status := &dorav1alpha1.DoraTargetStatus{
+		Conditions: slices.Clone(object.Status.Conditions), ObservedGeneration: object.Status.ObservedGeneration,
+		ObservedSubjects: new(s.subjects),
+	}
+	tellFigures(status, s, h, t)
+	status.LastDeployment = lastDeployment(h.last)
+	status.SetOpenFailures(openFailures(h.events))
+	status.SetConditions(object.Generation, readiness(s), remarks(s)...)
+	return status
+}
+
+func tellFigures(status *dorav1alpha1.DoraTargetStatus, s *scope, h *history, t thresholds) {
+	if len(h.services) == 0 {
+		status.Display = dorav1alpha1.NewDisplay(status, nil)
+		return
+	}
+	fleet := fourkeys.Aggregate(h.events, h.window, h.services, h.kinds...)
+	gaps, all := s.gaps(), int64(0)
+	var services []dorav1alpha1.ServiceStatus
+	var environments []string
+	for service, summary := range fleet.Services {
+		services = append(services, dorav1alpha1.ServiceStatus{
+			Service: service.Name, Environment: service.Environment, Team: s.teamOf(service, h.events),
+			Figures: figuresOf(&summary, t.Bands(summary), gaps[service]),
+		})
+		environments = append(environments, service.Environment)
+	}
+	for _, n := range gaps {
+		all += n
+	}
+	status.SetServices(services)
+	status.Summary = new(figuresOf(&fleet.Whole, t.Bands(fleet.Whole), all))
+	status.Bands = distributionsOf(new(fleet.Distribution(t)))
+	status.Display = dorav1alpha1.NewDisplay(status, environments)
+}
+
+// teamOf is the team that the service's objects name, or of a service that is gone its latest event.
+func (s *scope) teamOf(service fourkeys.Service, events []dora.Event) string {
+	if _, followed := s.followed[service]; followed {
+		return s.teams[service]
+	}
+	var latest *dora.Event
+	for i := range events {
+		if e := &events[i]; serviceOf(e) == service && (latest == nil || !e.OccurredAt.Before(latest.OccurredAt)) {
+			latest = e
+		}
+	}
+	if latest == nil {
+		return ""
+	}
+	return latest.Team
+}
+
+func readiness(s *scope) metav1.Condition {
+	asked := 0
+	for _, kind := range []dora.Kind{dora.KindApplication, dora.KindRollout} {
+		if s.target.Asks(kind) {
+			asked++
+		}
+	}
+	switch {
+	case len(s.missing) == asked:
+		return dorav1alpha1.ArgoCRDsMissing(s.missing...)
+	case s.subjects == dorav1alpha1.ObservedSubjects{}:
+		return dorav1alpha1.NothingSelected()
+	case s.waiting > 0:
+		return dorav1alpha1.Starting()
+	}
+	return dorav1alpha1.Followed(s.subjects, s.missing...)
+}
+
+// remarks are what there is to know about the figures of a target that is in order.
+func remarks(s *scope) []metav1.Condition {
+	var conditions []metav1.Condition
+	if len(s.owners) > 0 {
+		owners := make([]dorav1alpha1.PolicyOwner, 0, len(s.owners))
+		for _, owner := range s.owners {
+			owners = append(owners, *owner)
+		}
+		conditions = append(conditions, dorav1alpha1.PolicyOwnedByAnother(owners...))
+	}
+	gaps := int64(0)
+	for _, n := range s.gaps() {
+		gaps += n
+	}
+	if gaps > 0 {
+		conditions = append(conditions, dorav1alpha1.HistoryGap(gaps))
+	}
+	return conditions
+}
+
+func lastDeployment(e *dora.Event) *dorav1alpha1.LastDeployment {
+	if e == nil {
+		return nil
+	}
+	last := &dorav1alpha1.LastDeployment{
+		Service: e.Service, Environment: e.Environment, Outcome: outcome(e.Outcome),
+		Time: metav1.NewTime(e.OccurredAt), EventID: e.ID,
+	}
+	if e.Version != nil {
+		last.Version = e.Version.Tag
+	}
+	return last
+}
+
+func outcome(o dora.Outcome) dorav1alpha1.Outcome {
+	switch o {
+	case dora.Succeeded:
+		return dorav1alpha1.OutcomeSucceeded
+	case dora.Failed:
+		return dorav1alpha1.OutcomeFailed
+	case dora.RolledBack:
+		return dorav1alpha1.OutcomeRolledBack
+	case dora.Unknown:
+	}
+	return dorav1alpha1.OutcomeUnknown
+}
+
+func openFailures(events []dora.Event) []dorav1alpha1.OpenFailure {
+	ended := map[string]bool{}
+	for i := range events {
+		if events[i].Type == dora.TypeRecovered {
+			ended[events[i].FailureID] = true
+		}
+	}
+	var open []dorav1alpha1.OpenFailure
+	for i := range events {
+		if e := &events[i]; e.Type == dora.TypeDegraded && !ended[e.FailureID] {
+			open = append(open, dorav1alpha1.OpenFailure{
+				Service: e.Service, Environment: e.Environment, Since: metav1.NewTime(e.OccurredAt), EventID: e.ID, CausedBy: e.CausedBy,
+			})
+		}
+	}
+	slices.SortFunc(open, func(a, b dorav1alpha1.OpenFailure) int {
+		return cmp.Or(a.Since.Compare(b.Since.Time), cmp.Compare(a.EventID, b.EventID))
+	})
+	return open
+}
+
+// same compares as the API server stores it: times to the second.
+func same(a, b *dorav1alpha1.DoraTargetStatus) bool {
+	return equality.Semantic.DeepEqual(stored(a), stored(b))
+}
+
+func stored(status *dorav1alpha1.DoraTargetStatus) *dorav1alpha1.DoraTargetStatus {
+	status = status.DeepCopy()
+	if status.LastDeployment != nil {
+		status.LastDeployment.Time = metav1.NewTime(status.LastDeployment.Time.UTC().Truncate(time.Second))
+	}
+	for i := range status.OpenFailures {
+		status.OpenFailures[i].Since = metav1.NewTime(status.OpenFailures[i].Since.UTC().Truncate(time.Second))
+	}
+	return status
+}
