@@ -134,13 +134,13 @@ func openInput(cmd *cobra.Command, name string) (io.ReadCloser, error) {
 	return f, nil
 }
 
-// flat lists the errors that were joined.
+// flat lists the errors that were joined. One that only wraps a join stays whole, since it says where that was.
 func flat(err error) []error {
-	var joined interface{ Unwrap() []error }
-	if !errors.As(err, &joined) {
-		if err == nil {
-			return nil
-		}
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // the join itself is meant, not one further down
+	if !ok {
 		return []error{err}
 	}
 	var all []error

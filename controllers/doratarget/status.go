@@ -2,6 +2,7 @@ package doratarget
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -117,12 +118,8 @@ func readiness(s *scope) metav1.Condition {
 // remarks are what there is to know about the figures of a target that is in order.
 func remarks(s *scope) []metav1.Condition {
 	var conditions []metav1.Condition
-	if len(s.owners) > 0 {
-		owners := make([]dorav1alpha1.PolicyOwner, 0, len(s.owners))
-		for _, owner := range s.owners {
-			owners = append(owners, *owner)
-		}
-		conditions = append(conditions, dorav1alpha1.PolicyOwnedByAnother(owners...))
+	if owners := slices.Collect(maps.Values(s.owners)); len(owners) > 0 {
+		conditions = append(conditions, dorav1alpha1.PolicyOwnedByAnother(*owners[0], others(owners[1:])...))
 	}
 	gaps := int64(0)
 	for _, n := range s.gaps() {
@@ -132,6 +129,14 @@ func remarks(s *scope) []metav1.Condition {
 		conditions = append(conditions, dorav1alpha1.HistoryGap(gaps))
 	}
 	return conditions
+}
+
+func others(owners []*dorav1alpha1.PolicyOwner) []dorav1alpha1.PolicyOwner {
+	more := make([]dorav1alpha1.PolicyOwner, len(owners))
+	for i, owner := range owners {
+		more[i] = *owner
+	}
+	return more
 }
 
 func lastDeployment(e *dora.Event) *dorav1alpha1.LastDeployment {

@@ -175,7 +175,11 @@ func (d *decider) settledDegraded(since time.Time) bool {
 	if d.otherDegraded() {
 		return true
 	}
-	return !d.rolloutMoving() && d.outlasted(since)
+	if d.rolloutMoving() {
+		d.s.Excused, d.s.ExcusedUntil = since, time.Time{}
+		return false
+	}
+	return d.outlasted(since)
 }
 
 // outlasted: a Degraded that is older than a Rollout's last turn may be what the Rollout showed before it; only a comparison
@@ -188,12 +192,18 @@ func (d *decider) outlasted(since time.Time) bool {
 			turned = later(turned, later(rev.At, later(rev.PromotedAt, rev.ReturnedAt)))
 		}
 	}
-	if since.After(turned) {
-		return true
+	var enough time.Time
+	if since.Equal(d.s.Excused) {
+		if d.s.ExcusedUntil.IsZero() {
+			d.s.ExcusedUntil = d.now.Add(settleFor)
+		}
+		enough = d.s.ExcusedUntil
 	}
-	enough := turned.Add(settleFor)
+	if !since.After(turned) {
+		enough = later(enough, turned.Add(settleFor))
+	}
 	d.recheckAt(enough)
-	return !d.now.Before(enough) && d.app.ReconciledAt.After(turned)
+	return !d.now.Before(enough) && (since.After(turned) || d.app.ReconciledAt.After(turned))
 }
 
 // rolloutMoving: a visible Rollout is between versions, or shows an abort.

@@ -82,8 +82,8 @@ func (d *decider) nextRevision(r *RolloutState, ro *Rollout) *Revision {
 	before := r.current()
 	if before == nil {
 		next.First = ro.Revision <= 1
-		if next.First && d.s.Inherited {
-			next.Base = d.s.Settled
+		if next.First {
+			next.Base = d.s.Settled // of a subject, or an object of it, that was made anew
 		}
 		if ro.StableHash != "" && ro.StableHash != ro.CurrentHash {
 			next.BaseHash, next.Base = ro.StableHash, d.imagesOf(ro, ro.StableHash)

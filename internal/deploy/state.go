@@ -50,6 +50,9 @@ type State struct {
 	HealthSeen time.Time `json:"health_seen,omitzero"`
 	// HealthAt is the transition time of HealthCode as last seen.
 	HealthAt time.Time `json:"health_at,omitzero"`
+	// Excused is the Degraded that a Rollout's change or abort explained, ExcusedUntil how long it is still taken for that one afterwards.
+	Excused      time.Time `json:"excused,omitzero"`
+	ExcusedUntil time.Time `json:"excused_until,omitzero"`
 	// DegradedSince is when the settled version turned Degraded, while that does not count yet.
 	DegradedSince time.Time `json:"degraded_since,omitzero"`
 	Failure       *Failure  `json:"failure,omitempty"`

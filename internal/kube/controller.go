@@ -72,7 +72,9 @@ func Map[object client.Object](after time.Duration, concerned func(context.Conte
 	}
 	return handler.TypedFuncs[object, reconcile.Request]{
 		CreateFunc: func(ctx context.Context, e event.TypedCreateEvent[object], q queue) { ask(ctx, q, e.Object) },
-		UpdateFunc: func(ctx context.Context, e event.TypedUpdateEvent[object], q queue) { ask(ctx, q, e.ObjectOld, e.ObjectNew) },
+		UpdateFunc: func(ctx context.Context, e event.TypedUpdateEvent[object], q queue) {
+			ask(ctx, q, e.ObjectOld, e.ObjectNew)
+		},
 		DeleteFunc: func(ctx context.Context, e event.TypedDeleteEvent[object], q queue) { ask(ctx, q, e.Object) },
 	}
 }

@@ -31,6 +31,7 @@ type Kinds struct {
 	starts  []func(kind dora.Kind) error
 	changed []func(kind dora.Kind)
 	done    map[dora.Kind]int // how many of prepare and starts were called for a kind
+	asking  sync.Mutex        // held while any of the above is used
 
 	mu     sync.RWMutex
 	served map[dora.Kind]bool
@@ -49,14 +50,24 @@ func (k *Kinds) Served(kind dora.Kind) bool {
 	return k.served[kind]
 }
 
-// OnFirst has a function called once for each kind, as soon as the kind is installed. It is for use before Ask and Start.
-func (k *Kinds) OnFirst(start func(kind dora.Kind) error) { k.starts = append(k.starts, start) }
+// OnFirst has a function called once for each kind, when it is next asked about and installed.
+func (k *Kinds) OnFirst(start func(kind dora.Kind) error) {
+	k.asking.Lock()
+	defer k.asking.Unlock()
+	k.starts = append(k.starts, start)
+}
 
-// OnChange has a function called whenever a kind appeared or was removed. It is for use before Ask and Start.
-func (k *Kinds) OnChange(changed func(kind dora.Kind)) { k.changed = append(k.changed, changed) }
+// OnChange has a function called whenever a kind has appeared or was removed.
+func (k *Kinds) OnChange(changed func(kind dora.Kind)) {
+	k.asking.Lock()
+	defer k.asking.Unlock()
+	k.changed = append(k.changed, changed)
+}
 
 // Ask looks once, and starts what waits for a kind that has appeared.
 func (k *Kinds) Ask(ctx context.Context) error {
+	k.asking.Lock()
+	defer k.asking.Unlock()
 	found, err := k.find(ctx)
 	if err != nil {
 		return err
@@ -127,6 +138,9 @@ func (k *Kinds) find(ctx context.Context) (map[dora.Kind]bool, error) {
 	}
 	return found, nil
 }
+
+// NeedLeaderElection says no: whoever stands by fills its cache already.
+func (k *Kinds) NeedLeaderElection() bool { return false }
 
 // Start asks until the context ends. An error is logged and the question asked again.
 func (k *Kinds) Start(ctx context.Context) error {

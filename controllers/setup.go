@@ -1,0 +1,116 @@
+// Package controllers lists every controller and gives each what it needs.
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"github.com/dora-controller/dora-controller/controllers/application"
+	"github.com/dora-controller/dora-controller/controllers/doratarget"
+	"github.com/dora-controller/dora-controller/controllers/rollout"
+	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/kube"
+	"github.com/dora-controller/dora-controller/internal/ledger"
+)
+
+// Memory records what is observed, and knows what was. Package record's Recorder implements it.
+type Memory interface {
+	kube.Recorder
+	doratarget.Memory
+}
+
+// Options are what the controllers need.
+type Options struct {
+	// Cluster names the cluster in events.
+	Cluster string
+	// Namespaces are those that are watched; none means all.
+	Namespaces []string
+	// Trusted are the namespaces whose targets see all namespaces.
+	Trusted []string
+	// Sinks are owed every event.
+	Sinks []string
+	// Explain shows Kubernetes events for what was not counted too.
+	Explain bool
+	Clock   clock.PassiveClock
+	// Kinds prepares the cache for each kind that is installed.
+	Kinds   *kube.Kinds
+	Memory  Memory
+	Events  doratarget.Events
+	Metrics *doratarget.Metrics
+}
+
+// Setup adds all controllers to a manager that may be running.
+func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
+	s := newShared(mgr, o)
+	apps := &application.Reconciler{World: s.world, Targets: s.targets, Served: o.Kinds, Follower: s.follower}
+	if err := application.Setup(mgr, o.Kinds, apps, s.applications); err != nil {
+		return err
+	}
+	ros := &rollout.Reconciler{World: s.world, Targets: s.targets, Served: o.Kinds, Follower: s.follower}
+	if err := rollout.Setup(mgr, o.Kinds, ros, s.rollouts); err != nil {
+		return err
+	}
+	figures := &doratarget.Reconciler{
+		Client: mgr.GetClient(), World: s.world, Targets: s.targets, Served: o.Kinds,
+		Memory: o.Memory, Events: o.Events, Metrics: o.Metrics, Cluster: o.Cluster, Clock: o.Clock,
+	}
+	if err := doratarget.Setup(mgr, o.Kinds, figures, s.follower.Targets); err != nil {
+		return err
+	}
+	return s.begin(ctx)
+}
+
+// shared is what the controllers have in common.
+type shared struct {
+	Options
+
+	targets                *kube.Targets
+	world                  *kube.World
+	follower               *kube.Follower
+	applications, rollouts *kube.Trigger
+}
+
+func newShared(mgr manager.Manager, o Options) *shared {
+	return &shared{
+		Options: o,
+		targets: kube.NewTargets(mgr.GetCache(), o.Trusted),
+		world:   kube.NewWorld(mgr.GetCache(), o.Kinds, o.Cluster, o.Namespaces),
+		follower: &kube.Follower{
+			Recorder: o.Memory, Targets: kube.NewTrigger(), Sinks: o.Sinks, Clock: o.Clock,
+			Announcer: &kube.Announcer{Events: mgr.GetEventRecorder("dora-controller"), Explain: o.Explain},
+		},
+		applications: kube.NewTrigger(), rollouts: kube.NewTrigger(),
+	}
+}
+
+// begin starts the watches of the kinds that are installed, and looks for what vanished while nobody watched.
+func (s *shared) begin(ctx context.Context) error {
+	if err := s.Kinds.Ask(ctx); err != nil {
+		return fmt.Errorf("cannot begin to watch: %w", err)
+	}
+	for _, kind := range []dora.Kind{dora.KindApplication, dora.KindRollout} {
+		s.lookAgain(kind)
+	}
+	s.Kinds.OnChange(func(kind dora.Kind) {
+		s.lookAgain(kind)
+		if view, err := s.targets.View(ctx); err == nil {
+			s.follower.Targets.Ask(0, view.Names()...)
+		}
+	})
+	return nil
+}
+
+// lookAgain asks for a look at everything that the ledger takes to exist.
+func (s *shared) lookAgain(kind dora.Kind) {
+	trigger := s.rollouts
+	if kind == dora.KindApplication {
+		trigger = s.applications
+	}
+	for _, row := range s.Memory.Remembered(func(row *ledger.Subject) bool { return row.Kind == kind && row.DeletedAt.IsZero() }) {
+		trigger.Ask(0, types.NamespacedName{Namespace: row.Namespace, Name: row.Name})
+	}
+}

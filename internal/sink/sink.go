@@ -1,0 +1,98 @@
+// Package sink is the contract of the places that events are sent to.
+//
+// A sink sends; it does not wait, retry or remember. One attempt is one call of Send, and its error says what is to
+// become of the events:
+//
+//	nil            all of them arrived
+//	*Permanent     the destination will never take them: they are set aside with the reason
+//	*Partial       some arrived, the others each have an error of their own
+//	*Retryable     later, and not before its After
+//	any other      later
+//
+// Delivery is at least once and in order per service: a sink may get an event again, and recognises it by its id, which
+// never changes. What a sink says in its errors ends up in statuses and logs, so no secret may be in them.
+//
+// The package knows no ledger; package dispatch joins the two.
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dora-controller/dora-controller/internal/dora"
+)
+
+// Sink is one destination of events.
+type Sink interface {
+	// Name tells the destination from all others, for as long as it is owed events: namespace/name of its DoraSink.
+	Name() string
+	// Send makes one attempt to send events, in their order, and returns soon after the context has ended. It is called
+	// by one goroutine at a time. Without events it does nothing.
+	Send(ctx context.Context, events []dora.Event) error
+}
+
+// Permanent is an error that no retry will mend, such as a payload that the destination refuses.
+type Permanent struct{ Err error }
+
+func (e *Permanent) Error() string { return e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *Permanent) Unwrap() error { return e.Err }
+
+// Retryable is an error that time may mend.
+type Retryable struct {
+	Err error
+	// After is how long the destination asked to be left alone. Zero if it did not.
+	After time.Duration
+}
+
+func (e *Retryable) Error() string { return e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *Retryable) Unwrap() error { return e.Err }
+
+// Partial is the error of a batch of which some events arrived. Failed holds the error of each that did not, by its id;
+// those errors are Permanent, Retryable or any other, but not Partial.
+type Partial struct{ Failed map[string]error }
+
+// Error names the events that failed, by their ids, up to a few.
+func (e *Partial) Error() string {
+	const named = 3
+	var reasons []string
+	for id, err := range e.Failed {
+		reasons = append(reasons, fmt.Sprintf("%s: %v", id, err))
+	}
+	slices.Sort(reasons)
+	if len(reasons) > named {
+		reasons = append(reasons[:named], fmt.Sprintf("and %d more", len(reasons)-named))
+	}
+	return fmt.Sprintf("%d events failed: %s", len(e.Failed), strings.Join(reasons, "; "))
+}
+
+// Unwrap returns the reasons, in no order.
+func (e *Partial) Unwrap() []error {
+	var all []error
+	for _, err := range e.Failed {
+		all = append(all, err)
+	}
+	return all
+}
+
+// IsPermanent tells whether no retry will mend an error.
+func IsPermanent(err error) bool {
+	var permanent *Permanent
+	return errors.As(err, &permanent)
+}
+
+// RetryAfter is how long the destination asked to be left alone; zero if it did not.
+func RetryAfter(err error) time.Duration {
+	var retryable *Retryable
+	if errors.As(err, &retryable) {
+		return retryable.After
+	}
+	return 0
+}

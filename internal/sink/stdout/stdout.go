@@ -1,0 +1,87 @@
+// Package stdout writes events as JSON, one event a line, for log collectors and for people who try things out.
+//
+// Only whole lines are written, each batch with one Write. If a writer takes part of a line and fails, its rest is the
+// first thing that the next batch writes, so that a reader never finds two halves glued together. An event may stand
+// there twice, as in every sink.
+package stdout
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/sink"
+)
+
+// Sink writes events to a writer.
+type Sink struct {
+	name string
+
+	mu   sync.Mutex
+	out  io.Writer
+	rest []byte // of a line that the writer took in part
+}
+
+var _ sink.Sink = (*Sink)(nil)
+
+// New makes a sink of that name. The writer is the sink's alone: what others write to it may land between two lines.
+func New(name string, out io.Writer) *Sink { return &Sink{name: name, out: out} }
+
+// Name implements sink.Sink.
+func (s *Sink) Name() string { return s.name }
+
+// Send implements sink.Sink. It fails with Permanent if an event cannot be encoded, and can be retried if the writer fails.
+func (s *Sink) Send(ctx context.Context, events []dora.Event) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("cannot write events: %w", err)
+	}
+	lines, err := encode(events)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(lines) == 0 {
+		return nil
+	}
+	return s.write(append(s.rest, lines...))
+}
+
+func encode(events []dora.Event) ([]byte, error) {
+	var lines bytes.Buffer
+	for _, event := range events {
+		line, err := json.Marshal(event)
+		if err != nil {
+			return nil, &sink.Permanent{Err: fmt.Errorf("cannot encode event %s: %w", event.ID, err)}
+		}
+		lines.Write(line)
+		lines.WriteByte('\n')
+	}
+	return lines.Bytes(), nil
+}
+
+// write remembers what is missing of a line that was begun. Lines that were not begun will be sent again.
+func (s *Sink) write(lines []byte) error {
+	n, err := s.out.Write(lines)
+	if err == nil && n < len(lines) {
+		err = io.ErrShortWrite
+	}
+	s.rest = begun(lines, n)
+	if err != nil {
+		return &sink.Retryable{Err: fmt.Errorf("cannot write events: %w", err)}
+	}
+	return nil
+}
+
+// begun is the rest of the line in which the first n bytes end.
+func begun(lines []byte, n int) []byte {
+	if n == 0 || lines[n-1] == '\n' {
+		return nil
+	}
+	end := bytes.IndexByte(lines[n:], '\n') + 1
+	return bytes.Clone(lines[n : n+end])
+}
