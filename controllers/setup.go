@@ -110,7 +110,10 @@ func (s *shared) lookAgain(kind dora.Kind) {
 	if kind == dora.KindApplication {
 		trigger = s.applications
 	}
-	for _, row := range s.Memory.Remembered(func(row *ledger.Subject) bool { return row.Kind == kind && row.DeletedAt.IsZero() }) {
+	existing := s.Memory.Remembered(func(row *ledger.Subject) bool {
+		return row.Kind == kind && row.DeletedAt.IsZero() && s.world.Watches(row.Namespace)
+	})
+	for _, row := range existing {
 		trigger.Ask(0, types.NamespacedName{Namespace: row.Namespace, Name: row.Name})
 	}
 }

@@ -14,6 +14,7 @@ func (d *decider) judgePending() {
 	}
 	if p := d.s.Pending; p != nil {
 		d.noteInFlight(p, d.lastTouching())
+		d.failedBeforeReturn(p)
 	}
 	version, added, bringer := d.version()
 	d.missedVerdict(added)
@@ -60,6 +61,19 @@ func (d *decider) supersede(v verdict, firstSeen time.Time, proven bool) {
 		d.svc.settle(rankKey(v.images, d.s.Silent), firstSeen)
 	}
 	d.decidef(ReasonSuperseded, v.id, "a newer version replaced it before any verdict")
+}
+
+// failedBeforeReturn: production stood Degraded when the operation started that brought the earlier version back. That counts at once
+// (rule 7), and the return is an attempt of its own.
+func (d *decider) failedBeforeReturn(p *Attempt) {
+	_, added, _ := d.version()
+	last, bound := d.lastTouching(), d.boundOf(p)
+	if p.DegradedSince.IsZero() || bound.IsZero() || len(added) > 0 || last == nil || !last.ended() || anyLive(p.Added, d.live) {
+		return
+	}
+	d.s.Pending = nil
+	d.fail(d.pendingVerdict(p), p.DegradedSince)
+	d.openFailure(p.DegradedSince, d.lastEvent(), "")
 }
 
 // missedVerdict: a newer operation came and went unseen, and nothing proves that the attempt was still going out by then. What became of
@@ -285,7 +299,7 @@ func (d *decider) failedDegraded(p *Attempt, last *Op) bool {
 		if p.DegradedSince.IsZero() {
 			p.DegradedSince = since
 		}
-	case d.app.Health == HealthUnknown:
+	case d.app.Health == HealthUnknown, since.Equal(bound):
 	case !p.DegradedSince.IsZero():
 		d.decidef(ReasonBlip, attemptAt(p.Start), "Degraded for less than degradedFor (%s)", d.policy.DegradedFor)
 		p.DegradedSince = time.Time{}
@@ -325,7 +339,7 @@ func (d *decider) revertedPending(p *Attempt, added []string, last *Op) bool {
 	if p.Change != dora.ChangeImage || len(added) > 0 || last == nil || !last.Start.After(p.Start) || !last.ended() {
 		return false
 	}
-	if slices.ContainsFunc(p.Added, func(ref string) bool { return slices.Contains(d.live, ref) }) || !d.healthyAfter(last, last.Start, true) {
+	if anyLive(p.Added, d.live) || !d.healthyAfter(last, last.Start, true) {
 		return false
 	}
 	d.s.Pending = nil

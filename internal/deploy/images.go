@@ -95,6 +95,11 @@ func onlyThese(version, live []string) bool {
 	})
 }
 
+// anyLive says that at least one of these images is live.
+func anyLive(images, live []string) bool {
+	return slices.ContainsFunc(images, func(ref string) bool { return slices.Contains(live, ref) })
+}
+
 // allLive says that each of these images is live.
 func allLive(images, live []string) bool {
 	return !slices.ContainsFunc(images, func(ref string) bool { return !slices.Contains(live, ref) })

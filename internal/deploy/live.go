@@ -21,13 +21,11 @@ func (d *decider) readImages() {
 	if p := d.s.Pending; p != nil && p.Change == dora.ChangeImage && len(minus(p.Added, d.rolloutImages())) == 0 {
 		d.s.Pending = nil // its ReplicaSet was not visible when the attempt began; the Rollout's own facts tell more
 	}
-	bringer := d.bringerOfNew()
 	pods := make(map[string]time.Time, len(d.live))
 	for _, ref := range d.live {
 		start, known := d.s.Pods[ref]
 		if !known {
-			start = bringer
-			if bringer.IsZero() {
+			if start = d.bringerOfNew(); start.IsZero() {
 				d.joinSilently(ref)
 			}
 		}

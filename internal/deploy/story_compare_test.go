@@ -141,3 +141,11 @@ func orNone(text string) string {
 	}
 	return text
 }
+
+// orUntagged: a version without a tag is one of several images of which none, or none that is known, changed.
+func orUntagged(text string) string {
+	if text == "" {
+		return "untagged"
+	}
+	return text
+}

@@ -148,7 +148,7 @@ func tagOf(v *dora.Version) string {
 	if v == nil {
 		return "none"
 	}
-	return v.Tag
+	return orUntagged(v.Tag)
 }
 
 func previousOf(e *dora.Event) string {

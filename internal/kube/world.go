@@ -36,8 +36,8 @@ func NewWorld(reader client.Reader, served Served, cluster string, namespaces []
 	return &World{reader: reader, served: served, cluster: cluster, namespaces: namespaces}
 }
 
-// watched says that objects of that namespace are in the cache.
-func (w *World) watched(namespace string) bool {
+// Watches says that objects of that namespace are in the cache.
+func (w *World) Watches(namespace string) bool {
 	return namespace == "" || len(w.namespaces) == 0 || slices.Contains(w.namespaces, namespace)
 }
 
@@ -68,7 +68,7 @@ func (w *World) Rollout(ctx context.Context, key types.NamespacedName) (*rollout
 }
 
 func (w *World) get(ctx context.Context, key types.NamespacedName, into client.Object) (bool, error) {
-	if !w.watched(key.Namespace) {
+	if !w.Watches(key.Namespace) {
 		return false, nil
 	}
 	err := w.reader.Get(ctx, key, into, client.UnsafeDisableDeepCopy)
@@ -283,7 +283,7 @@ func (w *World) selected(ctx context.Context, t *Target, kind dora.Kind, list cl
 		namespaces = []string{""} // all of them
 	}
 	for _, namespace := range namespaces {
-		if !w.watched(namespace) {
+		if !w.Watches(namespace) {
 			continue
 		}
 		options := &client.ListOptions{LabelSelector: selector, Namespace: namespace}

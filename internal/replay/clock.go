@@ -5,17 +5,31 @@ import (
 	"time"
 )
 
-// newest finds the latest time that an object's metadata and status mention, not before the clock. Watch events that kubectl
-// prints carry no arrival time, and Argo stamps each change of a status. The spec is left out: it can name times to come.
+// stamps are the times that the API server and Argo write into an object. Annotations, labels and the spec are left out: they can
+// name times to come.
+type stamps struct {
+	Metadata struct {
+		CreationTimestamp any `json:"creationTimestamp"`
+		DeletionTimestamp any `json:"deletionTimestamp"`
+		ManagedFields     []struct {
+			Time any `json:"time"`
+		} `json:"managedFields"`
+	} `json:"metadata"`
+	Status any `json:"status"`
+}
+
+// newest is the latest time that was stamped on an object, not before the clock. It stands in for the arrival of an event that
+// kubectl printed.
 func newest(object json.RawMessage, clock time.Time) time.Time {
-	var parts struct {
-		Metadata any `json:"metadata"`
-		Status   any `json:"status"`
-	}
-	if json.Unmarshal(object, &parts) != nil {
+	var s stamps
+	if json.Unmarshal(object, &s) != nil {
 		return clock
 	}
-	return latest(parts.Status, latest(parts.Metadata, clock))
+	clock = latest([]any{s.Metadata.CreationTimestamp, s.Metadata.DeletionTimestamp, s.Status}, clock)
+	for _, field := range s.Metadata.ManagedFields {
+		clock = latest(field.Time, clock)
+	}
+	return clock
 }
 
 func latest(value any, at time.Time) time.Time {

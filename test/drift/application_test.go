@@ -88,7 +88,7 @@ func TestObserveGoesByArgosWords(t *testing.T) {
 	}
 	app := observe(t, &theirs).App
 	if !app.Stale || !app.Synced || app.OutOfSync {
-		t.Errorf("got stale %v, synced %v, out of sync %v; want true, true, false", app.Stale, app.Synced, app.OutOfSync)
+		t.Errorf("got stale %v, synced %v, out of sync %v; want a stale, synced one", app.Stale, app.Synced, app.OutOfSync)
 	}
 	if rows := app.Operation.Rows; len(rows) != 1 || !rows[0].Applied || !rows[0].Workload {
 		t.Errorf("got rows %+v, want the applied Deployment alone", rows)
@@ -189,7 +189,7 @@ func wantOperationState(theirs v1alpha1.OperationState) argocd.OperationState {
 		SyncResult: each(theirs.SyncResult, func(r v1alpha1.SyncOperationResult) argocd.SyncResult {
 			return argocd.SyncResult{
 				Revision: r.Revision, Revisions: r.Revisions,
-				Resources: all(r.Resources, func(r *v1alpha1.ResourceResult) argocd.ResourceResult { return wantResult(r) }),
+				Resources: all(r.Resources, wantResult),
 			}
 		}),
 	}
@@ -216,7 +216,7 @@ func wantResource(theirs v1alpha1.ResourceStatus) argocd.Resource {
 }
 
 func wantCondition(theirs v1alpha1.ApplicationCondition) argocd.Condition {
-	return argocd.Condition{Type: string(theirs.Type), Message: theirs.Message}
+	return argocd.Condition{Type: theirs.Type, Message: theirs.Message}
 }
 
 func wantTime(theirs *metav1.Time) lenient.Time {

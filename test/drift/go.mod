@@ -185,8 +185,9 @@ replace (
 	k8s.io/kubelet => k8s.io/kubelet v0.33.13
 )
 
-// What these would otherwise be raised to by the main module does not fit that Kubernetes.
+// What these would be raised to by other modules does not fit that Kubernetes, or Argo CD.
 replace (
+	github.com/cyphar/filepath-securejoin => github.com/cyphar/filepath-securejoin v0.3.6
 	github.com/google/gnostic-models => github.com/google/gnostic-models v0.6.9
 	k8s.io/kube-openapi => k8s.io/kube-openapi v0.0.0-20250318190949-c8a335a9a2ff
 	k8s.io/kubernetes => k8s.io/kubernetes v1.33.13

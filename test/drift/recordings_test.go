@@ -45,7 +45,8 @@ func objects(t *testing.T, file, kind string) [][]byte {
 		var line struct{ Object json.RawMessage }
 		decode(t, lines.Bytes(), &line)
 		var object struct{ Kind string }
-		if decode(t, line.Object, &object); object.Kind == kind {
+		decode(t, line.Object, &object)
+		if object.Kind == kind {
 			found = append(found, line.Object)
 		}
 	}

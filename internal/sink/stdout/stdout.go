@@ -70,18 +70,14 @@ func (s *Sink) write(lines []byte) error {
 	if err == nil && n < len(lines) {
 		err = io.ErrShortWrite
 	}
-	s.rest = begun(lines, n)
+	if whole := n == 0 && len(s.rest) == 0 || n > 0 && lines[n-1] == '\n'; whole {
+		s.rest = nil
+	} else {
+		end := n + bytes.IndexByte(lines[n:], '\n') + 1
+		s.rest = bytes.Clone(lines[n:end])
+	}
 	if err != nil {
 		return &sink.Retryable{Err: fmt.Errorf("cannot write events: %w", err)}
 	}
 	return nil
-}
-
-// begun is the rest of the line in which the first n bytes end.
-func begun(lines []byte, n int) []byte {
-	if n == 0 || lines[n-1] == '\n' {
-		return nil
-	}
-	end := bytes.IndexByte(lines[n:], '\n') + 1
-	return bytes.Clone(lines[n : n+end])
 }

@@ -1,0 +1,267 @@
+package main
+
+import (
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/dora-controller/dora-controller/internal/dora"
+)
+
+// pages are the ones that this test holds against the commands.
+var pages = []string{"README.md", "docs/README.md", "docs/concepts.md", "docs/events.md", "docs/replay.md"}
+
+func readPage(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+var (
+	fence   = regexp.MustCompile("(?ms)^```(\\w*)\n(.*?)^```$")
+	anyFlag = regexp.MustCompile(`(?:^|[\s\x60(|])--([a-z][a-z-]*)`)
+	link    = regexp.MustCompile(`\]\(([^)#\s]*)(#[^)\s]*)?\)`)
+	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
+)
+
+// block is a fenced block: what it is written in, and what it holds.
+type block struct{ language, text string }
+
+func blocks(page string) []block {
+	var found []block
+	for _, m := range fence.FindAllStringSubmatch(page, -1) {
+		found = append(found, block{m[1], m[2]})
+	}
+	return found
+}
+
+// The output that a page shows is what the command prints. With -update the page gets it.
+func TestPagesShowWhatCommandsPrint(t *testing.T) {
+	t.Chdir(root)
+	for _, name := range pages {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown := fence.ReplaceAllStringFunc(string(data), func(text string) string { return rerun(t, text) })
+		if *update && shown != string(data) {
+			if err := os.WriteFile(name, []byte(shown), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		} else if diff := cmp.Diff(string(data), shown); diff != "" {
+			t.Errorf("%s shows something else than its commands print; if that is meant, run go test ./cmd/dora-controller -update (-page +printed)\n%s", name, diff)
+		}
+	}
+}
+
+// rerun replaces the output in a console block by what its command prints now. Only replay depends on nothing but files.
+func rerun(t *testing.T, text string) string {
+	t.Helper()
+	first, _, _ := strings.Cut(strings.TrimPrefix(text, "```console\n"), "\n")
+	line, ok := strings.CutPrefix(first, "$ dora-controller ")
+	if !ok || !strings.HasPrefix(line, "replay ") {
+		return text
+	}
+	got := runCommand(t, "", strings.Fields(line)...)
+	if got.code != exitOK {
+		t.Errorf("%s: exit code %d: %s", first, got.code, got.stderr)
+	}
+	return "```console\n" + first + "\n" + got.stdout + "```"
+}
+
+// Every command line of ours in the pages is one that the command takes, as far as that shows without running it.
+func TestCommandLinesInPagesAreRight(t *testing.T) {
+	for _, name := range pages {
+		for _, b := range blocks(readPage(t, name)) {
+			for line := range strings.Lines(b.text) {
+				if _, after, ok := strings.Cut(line, "dora-controller "); ok && (b.language == "sh" || strings.HasPrefix(line, "$ ")) {
+					checkCommandLine(t, name, strings.Fields(after))
+				}
+			}
+		}
+	}
+}
+
+func checkCommandLine(t *testing.T, page string, words []string) {
+	t.Helper()
+	cmd, rest, err := newRootCommand().Find(withDefaultCommand(words))
+	if err != nil || !cmd.HasParent() {
+		return // a file or folder of that name
+	}
+	if err := cmd.ParseFlags(rest); err != nil {
+		t.Errorf("%s: dora-controller %s: %v", page, strings.Join(words, " "), err)
+	}
+}
+
+// foreignFlags are of kubectl.
+var foreignFlags = []string{"all-namespaces", "watch", "output-watch-events", "show-labels"}
+
+func TestFlagsInPagesExist(t *testing.T) {
+	known := slices.Clone(foreignFlags)
+	for _, cmd := range newRootCommand().Commands() {
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+	}
+	for _, name := range pages {
+		for _, m := range anyFlag.FindAllStringSubmatch(readPage(t, name), -1) {
+			if !slices.Contains(known, m[1]) {
+				t.Errorf("%s names --%s, which no command has", name, m[1])
+			}
+		}
+	}
+}
+
+func TestEveryFlagIsDocumentedWithItsDefault(t *testing.T) {
+	for page, cmd := range map[string]*cobra.Command{"docs/replay.md": newReplayCommand(), "docs/events.md": newEventsCommand()} {
+		text := readPage(t, page)
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			row := regexp.MustCompile("(?m)^\\|.*`--" + f.Name + "`.*$").FindString(text)
+			if row == "" {
+				t.Errorf("%s has no row for --%s", page, f.Name)
+			}
+			if f.Value.Type() == "duration" && !strings.Contains(row, "`"+f.DefValue+"`") {
+				t.Errorf("%s: --%s has default %s, not: %s", page, f.Name, f.DefValue, row)
+			}
+		})
+	}
+}
+
+// Whatever the pages show of an event is what some recording leads to.
+func TestEventsInPagesAreReal(t *testing.T) {
+	recordings, err := filepath.Glob(filepath.Join(root, "test/replay/testdata/*.expected.jsonl"))
+	if err != nil || len(recordings) == 0 {
+		t.Fatalf("there are no recordings (%v)", err)
+	}
+	var real []any
+	for _, path := range recordings {
+		for line := range strings.Lines(runCommand(t, "", "replay", "-o", "json", "--degraded-for", "0s", strings.Replace(path, ".expected", "", 1)).stdout) {
+			real = append(real, parsed(t, line))
+		}
+	}
+	for _, name := range pages {
+		for _, b := range blocks(readPage(t, name)) {
+			if b.language != "json" {
+				continue
+			}
+			shown := parsed(t, b.text)
+			if !slices.ContainsFunc(real, func(e any) bool { return reflect.DeepEqual(e, shown) }) {
+				t.Errorf("%s shows an event that no recording leads to:\n%s", name, b.text)
+			}
+		}
+	}
+}
+
+func parsed(t *testing.T, text string) any {
+	t.Helper()
+	var value any
+	if err := json.Unmarshal([]byte(text), &value); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	return value
+}
+
+func TestEveryFieldOfAnEventIsDocumented(t *testing.T) {
+	page := readPage(t, "docs/events.md")
+	for _, of := range []reflect.Type{reflect.TypeFor[dora.Event](), reflect.TypeFor[dora.Version](), reflect.TypeFor[dora.Subject]()} {
+		for i := range of.NumField() {
+			name, _, _ := strings.Cut(of.Field(i).Tag.Get("json"), ",")
+			if !regexp.MustCompile("(?m)^\\|.*`" + name + "`").MatchString(page) {
+				t.Errorf("docs/events.md has no row for %s.%s", of.Name(), name)
+			}
+		}
+	}
+}
+
+// reasons are the names of decisions, read from the source so that none can be forgotten here.
+func reasons(t *testing.T) []string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, "internal/deploy/reasons.go"), nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok || !strings.HasPrefix(spec.Names[0].Name, "Reason") || len(spec.Values) != 1 {
+			return true
+		}
+		literal, ok := spec.Values[0].(*ast.BasicLit)
+		if !ok {
+			return true
+		}
+		if name, err := strconv.Unquote(literal.Value); err == nil {
+			found = append(found, name)
+		}
+		return true
+	})
+	return found
+}
+
+func TestEveryReasonIsExplained(t *testing.T) {
+	_, page, ok := strings.Cut(readPage(t, "docs/events.md"), "## Decisions that lead to no event")
+	if !ok {
+		t.Fatal("docs/events.md has no section about decisions")
+	}
+	known := reasons(t)
+	if len(known) < 10 {
+		t.Fatalf("found only %v", known)
+	}
+	for _, name := range known {
+		if !strings.Contains(page, "| `"+name+"` | ") {
+			t.Errorf("docs/events.md does not explain the reason %s", name)
+		}
+	}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Z]\\w+)` \\|").FindAllStringSubmatch(page, -1) {
+		if !slices.Contains(known, m[1]) {
+			t.Errorf("docs/events.md explains %s, which is no reason", m[1])
+		}
+	}
+}
+
+func TestLinksInPagesLead(t *testing.T) {
+	for _, name := range pages {
+		for _, m := range link.FindAllStringSubmatch(readPage(t, name), -1) {
+			target := name
+			if m[1] != "" {
+				target = filepath.Join(filepath.Dir(name), m[1])
+			}
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(root, target)); err != nil {
+				t.Errorf("%s links to %s, which is not there", name, m[1])
+				continue
+			}
+			if m[2] != "" && !slices.Contains(anchors(readPage(t, target)), m[2]) {
+				t.Errorf("%s links to %s%s, and there is no such heading", name, m[1], m[2])
+			}
+		}
+	}
+}
+
+// anchors are the links to the headings of a page, as GitHub makes them.
+func anchors(page string) []string {
+	page = fence.ReplaceAllString(page, "")
+	var all []string
+	for _, m := range heading.FindAllStringSubmatch(page, -1) {
+		text := strings.ToLower(strings.ReplaceAll(m[1], "`", ""))
+		text = regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(text, "")
+		all = append(all, "#"+strings.ReplaceAll(text, " ", "-"))
+	}
+	return all
+}

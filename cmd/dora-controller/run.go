@@ -1,0 +1,78 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client/config"
+
+	"github.com/dora-controller/dora-controller/internal/app"
+)
+
+func newRunCommand() *cobra.Command {
+	options := app.Options{LeaderElectionNamespace: os.Getenv("POD_NAMESPACE")}
+	logs := newLogFlags()
+	var keep duration
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run the controller",
+		Long: `Run the controller until it is told to stop: watch Applications, Rollouts and DoraTargets, keep every decision in
+the ledger, and show the figures in the targets. Outside of a cluster it uses the current context of the kubeconfig.
+
+The ledger is a file with one writer. A second process waits until the first has left.`,
+		Example: `  # in a cluster, as config/manager does
+  dora-controller run --leader-elect --ledger=/var/lib/dora-controller/ledger.db --trusted-namespaces=argocd
+
+  # on a laptop, against the current context, each event printed as a line
+  dora-controller run --ledger=./ledger.db --stdout-sink`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			options.KeepEvents, options.Stdout = time.Duration(keep), cmd.OutOrStdout()
+			return run(cmd, options, logs)
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&options.Ledger, "ledger", defaultLedger, "file that every decision is kept in; made if there is none")
+	flags.StringVar(&options.Cluster, "cluster", "default", "name of this cluster in events; must not change while the ledger is used")
+	flags.StringSliceVar(&options.Namespaces, "namespaces", nil, "namespaces to watch (default: all)")
+	flags.StringSliceVar(&options.TrustedNamespaces, "trusted-namespaces", nil,
+		"namespaces whose DoraTargets see all namespaces; others see their own only")
+	flags.BoolVar(&options.StdoutSink, "stdout-sink", false, "print each event on standard output, one JSON object a line")
+	flags.BoolVar(&options.Explain, "explain", false, "show Kubernetes events for what was not counted too, with the reason")
+	flags.Var(&keep, "keep-events", "how long events are kept, such as 400d; 0 keeps them for ever")
+	flags.IntVar(&options.KeepDecisions, "keep-decisions", 0, "how many decisions are kept of each Application or Rollout (default 200)")
+	flags.BoolVar(&options.LeaderElect, "leader-elect", false, "let one of several processes work, by a lease")
+	flags.StringVar(&options.LeaderElectionNamespace, "leader-election-namespace", options.LeaderElectionNamespace,
+		"namespace of the lease (default: that of the pod)")
+	flags.StringVar(&options.MetricsAddress, "metrics-bind-address", ":8080", "where Prometheus metrics are served; 0 switches off")
+	flags.StringVar(&options.ProbeAddress, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served; 0 switches off")
+	logs.addTo(flags)
+	return cmd
+}
+
+// run is what the command does once its flags are read.
+func run(cmd *cobra.Command, options app.Options, logs *logFlags) error {
+	if err := options.Validate(); err != nil {
+		return usage(cmd, err)
+	}
+	options.Log = logs.logger(cmd.ErrOrStderr()).WithName("dora-controller")
+	ctrl.SetLogger(options.Log)
+	cluster, err := config.GetConfig()
+	if err != nil {
+		return fmt.Errorf("cannot find a cluster: %w; set KUBECONFIG, or run in a pod with a service account", err)
+	}
+	options.Log.Info("Starting", "version", version, "cluster", options.Cluster, "ledger", options.Ledger)
+	controller, err := app.New(cluster, options)
+	if err != nil {
+		return err
+	}
+	if err := controller.Run(cmd.Context()); err != nil && !errors.Is(err, cmd.Context().Err()) {
+		return err
+	}
+	return nil
+}

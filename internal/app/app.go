@@ -1,0 +1,178 @@
+// Package app chooses drivers and wires everything into one process. It is the only package, beside cmd, that knows which
+// ledger and which sinks there are.
+//
+// # The life of a process
+//
+//	start ─▶ caches fill ─▶ elected? ─ no ─▶ stands by: caches warm, not ready, ledger untouched
+//	                            │yes
+//	                            ▼
+//	              open the ledger ─ in use ─▶ wait for the process that leaves
+//	                            │
+//	                            ▼
+//	              recorder, controllers, dispatch ──▶ ready while the ledger takes writes
+//	                            │
+//	                signal, or the lease is lost
+//	                            ▼
+//	              controllers stop ─▶ the ledger is closed ─▶ Run returns, and the process must end
+//
+// The ledger is opened by whoever leads, and by nobody else: its file has one writer. So a hand-over is complete when the old
+// process has closed it, however the lease moved.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/kube"
+)
+
+// LeaderElectionID is the name of the lease.
+const LeaderElectionID = "dora-controller"
+
+// The limits of what is asked of the API server. Almost all reads come from the cache; this is for statuses and events.
+const (
+	queriesPerSecond = 50
+	queriesAtOnce    = 100
+)
+
+// App is one process of the controller.
+type App struct {
+	options Options
+	manager manager.Manager
+	kinds   *kube.Kinds
+	leader  *leader
+}
+
+// New prepares a process. Nothing is written, and the ledger is not opened, before Run.
+func New(cluster *rest.Config, options Options) (*App, error) {
+	if err := options.Validate(); err != nil {
+		return nil, err
+	}
+	options = options.withDefaults()
+	mgr, err := newManager(cluster, &options)
+	if err != nil {
+		return nil, err
+	}
+	kinds, err := newKinds(mgr, options.AskKinds)
+	if err != nil {
+		return nil, err
+	}
+	a := &App{options: options, manager: mgr, kinds: kinds}
+	a.leader = newLeader(mgr, kinds, &a.options)
+	return a, errors.Join(mgr.Add(warmUp{mgr}), mgr.Add(kinds), mgr.Add(a.leader), a.addChecks())
+}
+
+// Run works until the context ends or something fails that cannot be mended from inside. It can be called once.
+func (a *App) Run(ctx context.Context) error {
+	err := a.manager.Start(ctx)
+	return errors.Join(err, a.leader.close())
+}
+
+func (o Options) withDefaults() Options {
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
+	if o.Registry == nil {
+		o.Registry = metrics.Registry
+	}
+	if o.Stdout == nil {
+		o.Stdout = os.Stdout
+	}
+	for _, d := range []struct {
+		value    *time.Duration
+		fallback time.Duration
+	}{{&o.AskKinds, 15 * time.Second}, {&o.AwaitLedger, time.Second}, {&o.LeaseDuration, 15 * time.Second}} {
+		if *d.value == 0 {
+			*d.value = d.fallback
+		}
+	}
+	return o
+}
+
+func newManager(cluster *rest.Config, o *Options) (manager.Manager, error) {
+	scheme, err := kube.NewScheme()
+	if err != nil {
+		return nil, fmt.Errorf("cannot register the kinds: %w", err)
+	}
+	caching, err := kube.CacheOptions(o.Namespaces)
+	if err != nil {
+		return nil, err
+	}
+	mgr, err := ctrl.NewManager(limited(cluster), manager.Options{
+		Scheme: scheme, Logger: o.Log, Cache: caching,
+		// A status is compared with the one before: a cache that lags behind our own writes would hide a difference.
+		Client:                        client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: new(true)}},
+		Metrics:                       metricsserver.Options{BindAddress: o.MetricsAddress},
+		HealthProbeBindAddress:        o.ProbeAddress,
+		LeaderElection:                o.LeaderElect,
+		LeaderElectionID:              LeaderElectionID,
+		LeaderElectionNamespace:       o.LeaderElectionNamespace,
+		LeaderElectionReleaseOnCancel: true, // Run's caller ends the process
+		LeaseDuration:                 new(o.LeaseDuration),
+		RenewDeadline:                 new(o.LeaseDuration * 2 / 3),
+		RetryPeriod:                   new(o.LeaseDuration * 2 / 15),
+		Controller:                    config.Controller{RecoverPanic: new(true), SkipNameValidation: new(true)}, // a test runs several managers
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot make the manager: %w", err)
+	}
+	return mgr, nil
+}
+
+// limited leaves limits alone that were set on purpose.
+func limited(cluster *rest.Config) *rest.Config {
+	cluster = rest.CopyConfig(cluster)
+	if cluster.QPS == 0 {
+		cluster.QPS, cluster.Burst = queriesPerSecond, queriesAtOnce
+	}
+	return cluster
+}
+
+func newKinds(mgr manager.Manager, every time.Duration) (*kube.Kinds, error) {
+	asking, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return nil, fmt.Errorf("cannot make the discovery client: %w", err)
+	}
+	return kube.NewKinds(asking, every, func(ctx context.Context, kind dora.Kind) error {
+		return kube.Index(ctx, mgr.GetFieldIndexer(), kind)
+	}), nil
+}
+
+// warmUp fills the cache of targets before the election; Kinds does so for Argo's objects.
+type warmUp struct{ mgr manager.Manager }
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable.
+func (warmUp) NeedLeaderElection() bool { return false }
+
+// Start implements manager.Runnable.
+func (w warmUp) Start(ctx context.Context) error {
+	if _, err := w.mgr.GetCache().GetInformer(ctx, &dorav1alpha1.DoraTarget{}); err != nil {
+		return fmt.Errorf("cannot watch DoraTargets; is the CustomResourceDefinition doratargets.%s installed? %w", dorav1alpha1.GroupVersion.Group, err)
+	}
+	return nil
+}
+
+// addChecks: alive as long as it answers, ready as long as it sees the cluster and can keep what it decides.
+func (a *App) addChecks() error {
+	return errors.Join(
+		a.manager.AddHealthzCheck("ping", healthz.Ping),
+		a.manager.AddReadyzCheck("caches", a.checkCaches),
+		a.manager.AddReadyzCheck("ledger", a.leader.check),
+	)
+}

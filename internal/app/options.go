@@ -1,0 +1,141 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/utils/clock"
+)
+
+// Options are what an administrator decides. Zero values of the unexported and optional ones have working defaults.
+type Options struct {
+	// Ledger is the path of the file that every decision is kept in.
+	Ledger string
+	// Cluster names this cluster in events. It must stay the same for as long as the ledger is used.
+	Cluster string
+	// Namespaces are those that are watched; none means all.
+	Namespaces []string
+	// TrustedNamespaces are those whose DoraTargets see all namespaces that are watched.
+	TrustedNamespaces []string
+	// StdoutSink writes each event to Stdout, one JSON object a line.
+	StdoutSink bool
+	Stdout     io.Writer // os.Stdout if nil
+	// Explain shows Kubernetes events for what was not counted too.
+	Explain bool
+
+	// LeaderElect makes sure that of several processes one works. LeaderElectionNamespace holds the lease; empty means the
+	// namespace that the process runs in.
+	LeaderElect             bool
+	LeaderElectionNamespace string
+	// MetricsAddress and ProbeAddress are host:port; "0" switches off.
+	MetricsAddress string
+	ProbeAddress   string
+
+	// KeepEvents is how long events are kept; 0 means for ever. KeepDecisions is how many decisions are kept of each subject.
+	KeepEvents    time.Duration
+	KeepDecisions int
+
+	Log logr.Logger
+
+	// Clock is the wall clock if nil.
+	Clock clock.PassiveClock
+	// Registry is where metrics are registered; controller-runtime's, which is the one that is served, if nil.
+	Registry prometheus.Registerer
+	// AskKinds is how often to ask which of Argo's kinds are installed.
+	AskKinds time.Duration
+	// AwaitLedger is how often to ask for a ledger that another process writes.
+	AwaitLedger time.Duration
+	// LeaseDuration is how long a leader that was lost is waited for. The other times of the election follow from it.
+	LeaseDuration time.Duration
+}
+
+// shortestKeepEvents is the longest window that a DoraTarget can have: with less, figures would be of less than they say.
+const shortestKeepEvents = 366 * 24 * time.Hour
+
+// Validate names the flag that is wrong, and what to write instead.
+func (o *Options) Validate() error {
+	return errors.Join(
+		o.validateLedger(),
+		o.validateCluster(),
+		validateNamespaces("namespaces", o.Namespaces),
+		validateNamespaces("trusted-namespaces", o.TrustedNamespaces),
+		o.validateTrusted(),
+		o.validateElection(),
+		validateAddress("metrics-bind-address", o.MetricsAddress),
+		validateAddress("health-probe-bind-address", o.ProbeAddress),
+		o.validateRetention(),
+	)
+}
+
+func (o *Options) validateLedger() error {
+	if o.Ledger == "" {
+		return errors.New("--ledger is empty: name the file that events are kept in, such as /var/lib/dora-controller/ledger.db")
+	}
+	if info, err := os.Stat(o.Ledger); err == nil && info.IsDir() {
+		return fmt.Errorf("--ledger=%s is a folder: name a file in it, such as %s/ledger.db", o.Ledger, strings.TrimRight(o.Ledger, "/"))
+	}
+	return nil
+}
+
+func (o *Options) validateCluster() error {
+	if problems := validation.IsDNS1123Subdomain(o.Cluster); len(problems) > 0 {
+		return fmt.Errorf("--cluster=%q is no name: use lower-case letters, digits, '-' and '.', such as eu-west-1", o.Cluster)
+	}
+	return nil
+}
+
+func validateNamespaces(flag string, names []string) error {
+	for _, name := range names {
+		if len(validation.IsDNS1123Label(name)) > 0 {
+			return fmt.Errorf("--%s: %q is no name of a namespace: list names, separated by commas, such as argocd,payments", flag, name)
+		}
+	}
+	return nil
+}
+
+// validateTrusted: a target in a namespace that is not watched is never seen, so to trust it is a mistake.
+func (o *Options) validateTrusted() error {
+	for _, name := range o.TrustedNamespaces {
+		if len(o.Namespaces) > 0 && !slices.Contains(o.Namespaces, name) {
+			return fmt.Errorf("--trusted-namespaces: %s is not watched: add it to --namespaces, or leave --namespaces out", name)
+		}
+	}
+	return nil
+}
+
+func (o *Options) validateElection() error {
+	if name := o.LeaderElectionNamespace; name != "" && len(validation.IsDNS1123Label(name)) > 0 {
+		return fmt.Errorf("--leader-election-namespace=%q is no name of a namespace", name)
+	}
+	return nil
+}
+
+func validateAddress(flag, address string) error {
+	if address == "0" {
+		return nil
+	}
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		return fmt.Errorf("--%s=%q is no address: write host:port, :8080 for all interfaces, or 0 to switch it off", flag, address)
+	}
+	return nil
+}
+
+func (o *Options) validateRetention() error {
+	if o.KeepEvents != 0 && o.KeepEvents < shortestKeepEvents {
+		return fmt.Errorf("--keep-events=%s is shorter than the longest window of a DoraTarget: use at least %s, or 0 to keep them for ever",
+			o.KeepEvents, shortestKeepEvents)
+	}
+	if o.KeepDecisions < 0 {
+		return fmt.Errorf("--keep-decisions=%d is negative: say how many to keep of each subject, or 0 for the default", o.KeepDecisions)
+	}
+	return nil
+}

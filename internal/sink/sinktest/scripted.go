@@ -1,0 +1,59 @@
+package sinktest
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/sink"
+)
+
+// Scripted is a sink that does as it is told and remembers what it was sent. It may be used from many goroutines.
+type Scripted struct {
+	name string
+
+	mu     sync.Mutex
+	answer func(ctx context.Context, events []dora.Event) error
+	calls  [][]string
+}
+
+var _ sink.Sink = (*Scripted)(nil)
+
+// NewScripted makes a sink that takes everything, until Answer says otherwise.
+func NewScripted(name string) *Scripted {
+	return &Scripted{name: name, answer: func(context.Context, []dora.Event) error { return nil }}
+}
+
+// Answer sets what Send does from now on.
+func (s *Scripted) Answer(answer func(ctx context.Context, events []dora.Event) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answer = answer
+}
+
+// Fail makes Send return that error from now on; nil makes it take everything again.
+func (s *Scripted) Fail(err error) {
+	s.Answer(func(context.Context, []dora.Event) error { return err })
+}
+
+// Name implements sink.Sink.
+func (s *Scripted) Name() string { return s.name }
+
+// Send implements sink.Sink.
+func (s *Scripted) Send(ctx context.Context, events []dora.Event) error {
+	s.mu.Lock()
+	s.calls = append(s.calls, IDs(events))
+	answer := s.answer
+	s.mu.Unlock()
+	return answer(ctx, events)
+}
+
+// Calls are the ids of the events of each call, whatever became of it, since the last time this was asked.
+func (s *Scripted) Calls() [][]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	calls := slices.Clone(s.calls)
+	s.calls = nil
+	return calls
+}

@@ -1,0 +1,162 @@
+// Package sinktest says what every sink promises, in assertions that the tests of each share, and has a scripted sink
+// for the tests of those who use one.
+package sinktest
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/sink"
+)
+
+// Destination is a sink under test with a hand on the other end.
+type Destination struct {
+	Sink sink.Sink
+	// Arrived are the ids of the events that the other end got, in order and with repetitions.
+	Arrived func() []string
+	// Break makes the other end fail as it does when it is down; Mend makes it work again.
+	Break, Mend func()
+	// Secrets are what no error may tell.
+	Secrets []string
+}
+
+// Run checks the promises of a sink. It makes a new destination for each of them.
+func Run(t *testing.T, connect func(t *testing.T) Destination) {
+	t.Helper()
+	for name, check := range map[string]func(*testing.T, Destination){
+		"it has a name that stays":                             hasName,
+		"without events it does nothing":                       sendsNothing,
+		"events of every kind arrive, in order":                sendsInOrder,
+		"an event that is sent again is no error":              sendsAgain,
+		"once its context has ended it sends nothing":          heedsContext,
+		"while its destination is down it asks for a retry":    asksForRetry,
+		"what was refused while it was down can be sent later": recovers,
+	} {
+		t.Run(name, func(t *testing.T) { check(t, connect(t)) })
+	}
+}
+
+func hasName(t *testing.T, d Destination) {
+	g := NewWithT(t)
+	name := d.Sink.Name()
+	g.Expect(name).NotTo(BeEmpty())
+	g.Expect(d.Sink.Send(t.Context(), Events())).To(Succeed())
+	g.Expect(d.Sink.Name()).To(Equal(name))
+}
+
+func sendsNothing(t *testing.T, d Destination) {
+	g := NewWithT(t)
+	g.Expect(d.Sink.Send(t.Context(), nil)).To(Succeed())
+	g.Expect(d.Arrived()).To(BeEmpty())
+}
+
+func sendsInOrder(t *testing.T, d Destination) {
+	g := NewWithT(t)
+	events := Events()
+	g.Expect(d.Sink.Send(t.Context(), events[:3])).To(Succeed())
+	g.Expect(d.Sink.Send(t.Context(), events[3:])).To(Succeed())
+	g.Expect(d.Arrived()).To(Equal(IDs(events)))
+}
+
+func sendsAgain(t *testing.T, d Destination) {
+	g := NewWithT(t)
+	for range 2 {
+		g.Expect(d.Sink.Send(t.Context(), Events()[:1])).To(Succeed())
+	}
+	g.Expect(d.Arrived()).To(ContainElement(Events()[0].ID))
+}
+
+func heedsContext(t *testing.T, d Destination) {
+	g := NewWithT(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := d.Sink.Send(ctx, Events())
+	g.Expect(err).To(MatchError(context.Canceled))
+	g.Expect(sink.IsPermanent(err)).To(BeFalse())
+	g.Expect(d.Arrived()).To(BeEmpty())
+}
+
+func asksForRetry(t *testing.T, d Destination) {
+	g := NewWithT(t)
+	d.Break()
+	err := d.Sink.Send(t.Context(), Events())
+	g.Expect(err).To(HaveOccurred())
+	g.Expect(sink.IsPermanent(err)).To(BeFalse())
+	KeepsSecrets(t, err, d.Secrets...)
+}
+
+func recovers(t *testing.T, d Destination) {
+	g := NewWithT(t)
+	d.Break()
+	g.Expect(d.Sink.Send(t.Context(), Events())).NotTo(Succeed())
+	d.Mend()
+	g.Expect(d.Sink.Send(t.Context(), Events())).To(Succeed())
+	g.Expect(d.Arrived()).To(ContainElements(IDs(Events())))
+}
+
+// KeepsSecrets fails the test if an error, or any that it wraps, tells one of the secrets.
+func KeepsSecrets(t testing.TB, err error, secrets ...string) {
+	t.Helper()
+	for _, secret := range secrets {
+		for _, e := range unwrapped(err) {
+			if secret != "" && strings.Contains(e.Error(), secret) {
+				t.Errorf("the error tells a secret: %v", e)
+			}
+		}
+	}
+}
+
+// unwrapped is an error with everything that it wraps: a log may print any of them.
+func unwrapped(err error) []error {
+	if err == nil {
+		return nil
+	}
+	all := []error{err}
+	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // this walks the tree itself
+		for _, e := range many.Unwrap() {
+			all = append(all, unwrapped(e)...)
+		}
+	}
+	return append(all, unwrapped(errors.Unwrap(err))...)
+}
+
+// Events are one of each kind: deployments of every outcome, and a failure with its recovery.
+func Events() []dora.Event {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	yes, no, seconds := true, false, 90.5
+	version := &dora.Version{Images: []string{"registry.example.com/cart:1.2.3-4f5e6d7"}, Tag: "1.2.3-4f5e6d7", Commit: "4f5e6d7"}
+	base := dora.Event{
+		Schema: dora.Schema, Service: "cart", Team: "shop", Environment: "production", Cluster: "eu-1",
+		Subject:    dora.Subject{Kind: dora.KindApplication, Namespace: "argocd", Name: "cart", UID: "8f14e45f"},
+		OccurredAt: at, ObservedAt: at, Basis: dora.BasisLive,
+	}
+	deploy := func(id string, outcome dora.Outcome, success, rollback *bool) dora.Event {
+		event := base
+		event.ID, event.Type, event.Outcome, event.Success, event.IsRollback = id, dora.TypeDeploy, outcome, success, rollback
+		event.Attempt, event.StartedAt, event.Change = at.Format(time.RFC3339), at, dora.ChangeImage
+		event.Version, event.Previous, event.Running = version, dora.Predecessor{Known: true, Version: version}, version
+		return event
+	}
+	degraded, recovered := base, base
+	degraded.ID, degraded.Type, degraded.FailureID, degraded.CausedBy = "e5", dora.TypeDegraded, "f1", "e2"
+	recovered.ID, recovered.Type, recovered.FailureID, recovered.RecoverySeconds = "e6", dora.TypeRecovered, "f1", &seconds
+	return []dora.Event{
+		deploy("e1", dora.Succeeded, &yes, &no), deploy("e2", dora.Failed, &no, &no), deploy("e3", dora.RolledBack, &yes, &yes),
+		deploy("e4", dora.Unknown, nil, nil), degraded, recovered,
+	}
+}
+
+// IDs are those of some events, in their order.
+func IDs(events []dora.Event) []string {
+	ids := make([]string, 0, len(events))
+	for _, event := range events {
+		ids = append(ids, event.ID)
+	}
+	return ids
+}
