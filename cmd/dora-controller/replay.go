@@ -64,7 +64,7 @@ func (o *replayOptions) bind(cmd *cobra.Command) {
 	f.StringSliceVar(&o.changes, "changes", []string{string(dorav1alpha1.ChangeImage)}, "what counts as a deployment: Image, or Image,Config")
 	f.StringArrayVar(&o.include, "include", nil, "glob of the images that make up a version, may be repeated (default: all)")
 	f.StringArrayVar(&o.exclude, "exclude", nil, "glob of the images that do not, may be repeated")
-	f.StringVar(&o.cluster, "cluster", "", "name of the cluster in the events; it is part of their ids")
+	f.StringVar(&o.cluster, "cluster", "default", "name of the cluster in the events; it is part of their ids")
 	f.BoolVar(&o.baseline, "baseline", false, "take what the recording begins with for what ran before, as a controller that starts then (default: followed since before everything)")
 	f.Var(&o.until, "until", "go on after the last line until this time, or for this long, with nothing more happening (default: stop at the last line)")
 	f.BoolVar(&o.explain, "explain", false, "also tell what was not counted, and why: in the table, or with -o json on stderr")

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 
@@ -17,6 +19,7 @@ func newRunCommand() *cobra.Command {
 	options := app.Options{LeaderElectionNamespace: os.Getenv("POD_NAMESPACE")}
 	logs := newLogFlags()
 	var keep duration
+	var kubeconfig string
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the controller",
@@ -32,7 +35,7 @@ The ledger is a file with one writer. A second process waits until the first has
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			options.KeepEvents, options.Stdout = time.Duration(keep), cmd.OutOrStdout()
-			return run(cmd, options, logs)
+			return run(cmd, options, kubeconfig, logs)
 		},
 	}
 	flags := cmd.Flags()
@@ -44,6 +47,7 @@ The ledger is a file with one writer. A second process waits until the first has
 		"namespaces whose DoraTargets see all namespaces; others see their own only")
 	flags.BoolVar(&options.StdoutSink, "stdout-sink", false, "print each event on standard output, one JSON object a line")
 	flags.BoolVar(&options.Explain, "explain", false, "show Kubernetes events for what was not counted too, with the reason")
+	flags.StringVar(&kubeconfig, "kubeconfig", "", "file that says how to reach the cluster (default: KUBECONFIG, the pod's service account, or ~/.kube/config)")
 	flags.Var(&keep, "keep-events", "how long events are kept, such as 400d; 0 keeps them for ever")
 	flags.IntVar(&options.KeepDecisions, "keep-decisions", 0, "how many decisions are kept of each Application or Rollout (default 200)")
 	flags.BoolVar(&options.LeaderElect, "leader-elect", false, "let one of several processes work, by a lease")
@@ -56,15 +60,15 @@ The ledger is a file with one writer. A second process waits until the first has
 }
 
 // run is what the command does once its flags are read.
-func run(cmd *cobra.Command, options app.Options, logs *logFlags) error {
+func run(cmd *cobra.Command, options app.Options, kubeconfig string, logs *logFlags) error {
 	if err := options.Validate(); err != nil {
 		return usage(cmd, err)
 	}
 	options.Log = logs.logger(cmd.ErrOrStderr()).WithName("dora-controller")
 	ctrl.SetLogger(options.Log)
-	cluster, err := config.GetConfig()
+	cluster, err := clusterConfig(kubeconfig)
 	if err != nil {
-		return fmt.Errorf("cannot find a cluster: %w; set KUBECONFIG, or run in a pod with a service account", err)
+		return err
 	}
 	options.Log.Info("Starting", "version", version, "cluster", options.Cluster, "ledger", options.Ledger)
 	controller, err := app.New(cluster, options)
@@ -75,4 +79,19 @@ func run(cmd *cobra.Command, options app.Options, logs *logFlags) error {
 		return err
 	}
 	return nil
+}
+
+func clusterConfig(kubeconfig string) (*rest.Config, error) {
+	if kubeconfig == "" {
+		cluster, err := config.GetConfig()
+		if err != nil {
+			return nil, fmt.Errorf("cannot find a cluster: %w; use --kubeconfig, or run in a pod with a service account", err)
+		}
+		return cluster, nil
+	}
+	cluster, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("--kubeconfig: %w", err)
+	}
+	return cluster, nil
 }

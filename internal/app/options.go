@@ -61,6 +61,9 @@ type Options struct {
 // shortestKeepEvents is the longest window that a DoraTarget can have: with less, figures would be of less than they say.
 const shortestKeepEvents = 366 * 24 * time.Hour
 
+// podNamespace is where a pod finds the name of its namespace.
+const podNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
 // Validate names the flag that is wrong, and what to write instead.
 func (o *Options) Validate() error {
 	return errors.Join(
@@ -114,7 +117,10 @@ func (o *Options) validateTrusted() error {
 
 func (o *Options) validateElection() error {
 	if name := o.LeaderElectionNamespace; name != "" && len(validation.IsDNS1123Label(name)) > 0 {
-		return fmt.Errorf("--leader-election-namespace=%q is no name of a namespace", name)
+		return fmt.Errorf("--leader-election-namespace=%q is no name of a namespace: write one such as dora-system", name)
+	}
+	if _, err := os.Stat(podNamespace); o.LeaderElect && o.LeaderElectionNamespace == "" && err != nil {
+		return errors.New("--leader-elect needs --leader-election-namespace outside of a pod: name the namespace of the lease, such as dora-system")
 	}
 	return nil
 }

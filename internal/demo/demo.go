@@ -52,6 +52,9 @@ type Options struct {
 	OpenLedger func(context.Context) (Ledger, error)
 }
 
+// ErrStopped: the context ended before the stories did.
+var ErrStopped = errors.New("stopped before the end")
+
 // stage is a demo that goes on.
 type stage struct {
 	Options
@@ -73,7 +76,10 @@ func Run(ctx context.Context, o Options) (err error) {
 	if s.plane, err = startPlane(o.Assets, o.CRDs); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.plane.stop()) }()
+	defer func() {
+		s.say("stopping")
+		err = errors.Join(err, s.plane.stop())
+	}()
 	return s.runWithPlane(ctx)
 }
 
@@ -109,26 +115,26 @@ func (s *stage) startController(ctx context.Context, cancel context.CancelCauseF
 }
 
 func (s *stage) runWithController(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{s.makeTarget, s.tellStories, s.report, s.stay} {
+	for _, step := range []func(context.Context) error{s.makeTarget, s.tellStories, s.report} {
 		if err := step(ctx); err != nil {
 			if ctx.Err() != nil {
-				return nil // asked to stop: what failed on the way out is nobody's concern
+				return ErrStopped // what failed on the way out is nobody's concern
 			}
 			return err
 		}
 	}
+	s.stay(ctx)
 	return nil
 }
 
 // stay keeps everything up, if that was asked for.
-func (s *stage) stay(ctx context.Context) error {
+func (s *stage) stay(ctx context.Context) {
 	if !s.Keep {
-		return nil
+		return
 	}
 	s.say("staying up until Ctrl-C. In another terminal:")
 	fmt.Fprintf(s.Out, "    export KUBECONFIG=%s\n    %s get doratargets --all-namespaces --output wide\n", s.plane.kubeconfig, s.plane.kubectl)
 	<-ctx.Done()
-	return nil
 }
 
 func (s *stage) say(format string, args ...any) {

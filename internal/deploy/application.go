@@ -96,17 +96,31 @@ func (d *decider) missedVerdict(added []string) {
 	}
 	d.s.Pending = nil
 	still := slices.DeleteFunc(slices.Clone(p.Added), func(ref string) bool { return !slices.Contains(d.live, ref) })
-	if len(still) == 0 {
+	if len(still) == 0 && overwritten {
 		d.s.Judged = append(d.s.Judged, attemptAt(p.Start))
 		d.decidef(ReasonMissedAttempt, attemptAt(p.Start), "it ended while nobody looked, and its images are gone")
 		return
 	}
-	p.Images = minus(p.Images, minus(p.Added, still)) // a hook's pods are gone
-	wasNew := d.s.New
+	if len(still) > 0 {
+		p.Images = minus(p.Images, minus(p.Added, still)) // a hook's pods are gone
+	}
+	d.unknownPending(p, len(still) > 0)
+}
+
+// unknownPending ends an attempt whose verdict was missed. What it brought may still run, and run Healthy.
+func (d *decider) unknownPending(p *Attempt, runs bool) {
+	first, known := d.s.New, d.s.PreviousKnown
 	d.s.PreviousKnown = p.PreviousKnown
-	d.unknown(d.pendingVerdict(p), d.deployedAt(p.Start), dora.BasisHistory, "its verdict was missed")
-	if wasNew {
-		d.s.Settled, d.s.PreviousKnown = d.s.Current, true
+	v := d.pendingVerdict(p)
+	d.unknown(v, d.deployedAt(p.Start), dora.BasisHistory, "its verdict was missed")
+	d.s.PreviousKnown = known
+	switch {
+	case first:
+		d.s.Settled, d.s.PreviousKnown = v.images, true
+	case !runs:
+		d.s.Current = d.s.Settled
+	case d.app.Health == Healthy && !d.since().Before(p.Start) && onlyThese(p.Images, d.live):
+		d.settle(v.images, d.since())
 	}
 }
 
@@ -284,7 +298,7 @@ func (d *decider) failedOperation(p *Attempt) bool {
 	if degraded {
 		d.openFailure(since, d.lastEvent(), "")
 	} else if d.app.Health == Healthy && onlyThese(p.Images, d.live) {
-		d.settle(d.whole(p.Images), later(since, p.Start))
+		d.settleFailed(d.whole(p.Images), later(since, p.Start))
 	}
 	return true
 }

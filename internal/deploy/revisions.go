@@ -302,7 +302,7 @@ func (d *decider) judgeOperation(owner string, group []member, healthyAt time.Ti
 	d.fail(d.attempt(owner, group, 0), o.End)
 	closeGroup(group, true)
 	if !healthyAt.IsZero() {
-		d.settle(d.composed(group), healthyAt)
+		d.settleFailed(d.composed(group), healthyAt)
 	}
 	return true
 }
@@ -358,11 +358,12 @@ func (d *decider) closeRest() {
 			continue
 		}
 		m.rev.Closed = true
-		if d.s.Inherited {
+		switch {
+		case d.s.Inherited:
 			d.recreated(m.rev.Owner)
-		} else if m.rev.Return {
+		case m.rev.Return:
 			d.decidef(ReasonReturned, m.rev.Owner, "the stable template came back; what runs did not change")
-		} else {
+		default:
 			d.decidef(ReasonSameImages, m.rev.Owner, "the images did not change")
 		}
 	}

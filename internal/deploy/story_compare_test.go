@@ -90,13 +90,16 @@ func (want *expectation) implied(field string) string {
 	return ""
 }
 
-// cause is the tag of the deployment that a failure names.
+// cause is the tag of the deployment that a failure names, with `/config` if that changed configuration only.
 func cause(w *world, e *dora.Event) string {
 	if e.CausedBy == "" {
 		return "none"
 	}
 	for i := range w.got {
 		if d := &w.got[i]; d.ID == e.CausedBy && d.Type == dora.TypeDeploy {
+			if d.Change == dora.ChangeConfig {
+				return d.Version.Tag + "/config"
+			}
 			return d.Version.Tag
 		}
 	}

@@ -98,7 +98,7 @@ func (d *decider) predecessor(images []string, tag string, changed []string, kno
 			break
 		}
 	}
-	if len(same) == 0 && len(changed) > 0 && len(images) > 1 {
+	if len(same) == 0 && len(changed) > 0 {
 		return p // a new image: it has no tag before
 	}
 	p.Version.Label(same)
@@ -108,8 +108,7 @@ func (d *decider) predecessor(images []string, tag string, changed []string, kno
 // succeed is a version that reached Healthy: a deployment, or, if it was settled before the version it replaces, a rollback.
 func (d *decider) succeed(v verdict, at time.Time) {
 	s := &d.s
-	from := s.Current
-	back := d.svc.earlier(rankKey(v.images, s.Silent), rankKey(from, s.Silent)) && v.change == dora.ChangeImage
+	from, back := s.Current, d.bringsEarlier(v)
 	outcome := dora.Succeeded
 	if back {
 		outcome = dora.RolledBack
@@ -120,7 +119,6 @@ func (d *decider) succeed(v verdict, at time.Time) {
 		return
 	}
 	e.Success, e.IsRollback = new(true), new(back)
-	e.Running = nil
 	if back {
 		d.describe(e, v, from, true)
 		d.svc.Rework = true
@@ -134,6 +132,19 @@ func (d *decider) succeed(v verdict, at time.Time) {
 	d.settle(v.images, at)
 }
 
+// bringsEarlier is rule 6: the version was settled before the one it replaces first was.
+func (d *decider) bringsEarlier(v verdict) bool {
+	return v.change == dora.ChangeImage && d.svc.earlier(rankKey(v.images, d.s.Silent), rankKey(d.s.Current, d.s.Silent))
+}
+
+// settleFailed settles a version whose operation failed, but which runs Healthy.
+func (d *decider) settleFailed(images []string, at time.Time) {
+	d.settle(images, at)
+	if d.s.Deploy != nil {
+		d.s.Deploy.HealthyAt = at
+	}
+}
+
 // fail is an attempt under which production degraded, or whose operation failed after it applied a workload.
 func (d *decider) fail(v verdict, at time.Time) {
 	e := d.deployEvent(v, at, dora.Failed)
@@ -141,8 +152,12 @@ func (d *decider) fail(v verdict, at time.Time) {
 		return
 	}
 	e.Success, e.IsRollback = new(false), new(false)
-	e.Unplanned = new(d.unplanned(v.start))
-	d.describe(e, v, d.s.Settled, d.s.PreviousKnown)
+	if d.bringsEarlier(v) {
+		d.describe(e, v, d.s.Current, true)
+	} else {
+		e.Unplanned = new(d.unplanned(v.start))
+		d.describe(e, v, d.s.Settled, d.s.PreviousKnown)
+	}
 	e.Running = &dora.Version{Images: v.images, Tag: e.Version.Tag, Commit: e.Version.Commit}
 	d.s.Current, d.s.New = v.images, false
 	d.s.Deploy = &LastDeploy{EventID: e.ID, Start: v.start}

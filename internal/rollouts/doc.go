@@ -6,9 +6,9 @@
 // just resumed a pause. Observe makes them. What remains misleading for one patch, such as the condition of an aborted version that is
 // still there when an older version comes back, is told apart by pod-template hash, never by generation.
 //
-// The Rollout is a type of our own. Argo's CRD leaves parts of the object unvalidated, so with the original type one Rollout with an odd
-// quantity in it fails the decoding of every list that it is in, and the fields that are needed are few. What the kind is called comes from
-// Argo's own package; test/drift holds the rest against Argo's types.
+// The Rollout is a type of our own. Argo's CRD does not validate the resource limits in a pod template, so with the original type one
+// Rollout with an odd quantity fails the decoding of every list that it is in, and the fields that are needed are few. What the kind is
+// called comes from Argo's own package; test/drift holds the rest against Argo's types.
 //
 // +kubebuilder:object:generate=true
 package rollouts

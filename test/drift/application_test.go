@@ -99,6 +99,17 @@ func TestObserveGoesByArgosWords(t *testing.T) {
 	}
 }
 
+func TestAStatusTooLargeIsToldInArgosWords(t *testing.T) {
+	theirs := v1alpha1.Application{Status: v1alpha1.ApplicationStatus{Conditions: []v1alpha1.ApplicationCondition{{
+		Type: v1alpha1.ApplicationConditionUnknownError,
+		// Argo CD 3.5's message; version 2 has only the type.
+		Message: "Application status exceeds the Kubernetes resource size limit",
+	}}}}
+	if !observe(t, &theirs).App.Stale {
+		t.Error("want a stale status")
+	}
+}
+
 // An override that names an image fully is one that Argo CD takes for the same image.
 func TestImageOverridesAreKustomizes(t *testing.T) {
 	for _, override := range []string{"web:v2", "web=registry.example.com/web:v2", "registry.example.com:5000/web:v2"} {

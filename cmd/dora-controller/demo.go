@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"github.com/dora-controller/dora-controller/internal/app"
+	"github.com/dora-controller/dora-controller/internal/demo"
+	"github.com/dora-controller/dora-controller/internal/ledger/sqlite"
+)
+
+// demoOptions are the flags of `demo`.
+type demoOptions struct {
+	checkout, crds, assets, ledger string
+	keep                           bool
+}
+
+func newDemoCommand() *cobra.Command {
+	o := &demoOptions{}
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Show the controller at work on a control plane of its own",
+		Long: `Starts etcd and kube-apiserver, runs the controller against them, and lets three recorded stories of a real Argo CD
+happen again, as fast as they did: about a minute. Then it shows the DoraTarget and the events. Ctrl-C stops everything at
+any time; only the ledger and the controller's log stay.
+
+It needs a checkout of the project; make demo builds or fetches the rest.`,
+		Example: `  make demo
+  make demo ARGS=--keep`,
+		Args: cobra.NoArgs,
+		RunE: o.run,
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.checkout, "checkout", ".", "folder of the project's checkout: our CRDs and the recordings are taken from it")
+	f.StringVar(&o.crds, "crds", filepath.Join("bin", "crds"), "folder of Argo's CRDs")
+	f.StringVar(&o.assets, "assets", "", "folder of kube-apiserver, etcd and kubectl (default: $KUBEBUILDER_ASSETS, else bin/envtest)")
+	f.StringVar(&o.ledger, "ledger", "dora-demo.db", "where the ledger is to lie; it is begun anew")
+	f.BoolVar(&o.keep, "keep", false, "stay up afterwards until Ctrl-C, and say how to reach the control plane")
+	return cmd
+}
+
+func (o *demoOptions) run(cmd *cobra.Command, _ []string) error {
+	log, err := os.Create(o.ledger + ".log") //nolint:gosec // the path is the user's
+	if err != nil {
+		return fmt.Errorf("cannot write the controller's log: %w", err)
+	}
+	defer log.Close() //nolint:errcheck // a log that is cut off is better than none
+	err = demo.Run(cmd.Context(), demo.Options{
+		Assets: o.assetsFolder(), CRDs: []string{filepath.Join(o.checkout, "config", "crd", "bases"), o.crds},
+		Recordings: filepath.Join(o.checkout, "test", "replay", "testdata"), LedgerPath: o.ledger, Keep: o.keep, Out: cmd.OutOrStdout(),
+		Controller: func(ctx context.Context, cluster *rest.Config) error { return o.control(ctx, cluster, log) },
+		OpenLedger: func(ctx context.Context) (demo.Ledger, error) { return sqlite.OpenReadOnly(ctx, o.ledger) },
+	})
+	if err != nil && !errors.Is(err, demo.ErrStopped) {
+		return fmt.Errorf("%w\nThe controller's log is %s", err, log.Name())
+	}
+	return err
+}
+
+func (o *demoOptions) assetsFolder() string {
+	for _, folder := range []string{o.assets, os.Getenv("KUBEBUILDER_ASSETS")} {
+		if folder != "" {
+			return folder
+		}
+	}
+	return filepath.Join(o.checkout, "bin", "envtest")
+}
+
+// control runs the controller as `run` does, but for the ports, which another process may have.
+func (o *demoOptions) control(ctx context.Context, cluster *rest.Config, logTo io.Writer) error {
+	log := zap.New(zap.WriteTo(logTo))
+	ctrl.SetLogger(log)
+	klog.SetLogger(log)
+	controller, err := app.New(cluster, app.Options{Ledger: o.ledger, Cluster: "demo", MetricsAddress: "0", ProbeAddress: "0", Log: log})
+	if err != nil {
+		return err
+	}
+	return controller.Run(ctx)
+}

@@ -1,0 +1,122 @@
+package integration_test
+
+import (
+	"context"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// application plays Argo CD for one Application: it writes what Argo CD writes, so that a story reads like one.
+type application struct {
+	ctx     context.Context
+	client  client.Client
+	object  *unstructured.Unstructured
+	history []any
+	image   string
+	// clock is Argo's: it moves a minute from one deployment to the next, into the past of the API server's.
+	clock time.Time
+}
+
+type object = map[string]any
+
+// newApplication creates one that Argo CD has not looked at yet.
+func newApplication(ctx context.Context, c client.Client, namespace, name string, labels map[string]string) *application {
+	GinkgoHelper()
+	a := &application{ctx: ctx, client: c, clock: time.Now().UTC().Truncate(time.Second)}
+	a.object = &unstructured.Unstructured{Object: object{
+		"apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
+		"metadata": object{"namespace": namespace, "name": name},
+		"spec": object{
+			"project":     "default",
+			"destination": object{"server": "https://kubernetes.default.svc", "namespace": "prod-" + name},
+			"source":      object{"repoURL": "https://git.example.com/acme/deploy-config.git", "path": name, "targetRevision": "main"},
+		},
+	}}
+	a.object.SetLabels(labels)
+	Expect(c.Create(ctx, a.object)).To(Succeed())
+	return a
+}
+
+// wait moves Argo's clock.
+func (a *application) wait(d time.Duration) { a.clock = a.clock.Add(d) }
+
+func (a *application) now() string { return a.clock.Format(time.RFC3339) }
+
+// write replaces the status and the rest that Argo CD writes.
+func (a *application) write(change func(status object)) {
+	GinkgoHelper()
+	Eventually(func(g Gomega) {
+		g.Expect(a.client.Get(a.ctx, client.ObjectKeyFromObject(a.object), a.object)).To(Succeed())
+		status, _ := a.object.Object["status"].(object)
+		if status == nil {
+			status = object{}
+		}
+		change(status)
+		a.object.Object["status"] = status
+		g.Expect(a.client.Update(a.ctx, a.object)).To(Succeed())
+	}).WithTimeout(patience).Should(Succeed())
+}
+
+// sync is an operation that applies an image: it runs, and has succeeded two seconds later.
+func (a *application) sync(image string) {
+	GinkgoHelper()
+	started := a.now()
+	a.wait(2 * time.Second)
+	finished := a.now()
+	a.history = append(a.history, object{
+		"id": int64(len(a.history)), "revision": "8bef323a383a4d3b595e4605deb4f85f3e3e2146",
+		"deployStartedAt": started, "deployedAt": finished,
+		"source": object{"repoURL": "https://git.example.com/acme/deploy-config.git"},
+	})
+	row := object{
+		"group": "apps", "version": "v1", "kind": "Deployment", "namespace": "prod", "name": "web",
+		"status": "Synced", "syncPhase": "Sync", "hookPhase": "Running", "message": "deployment.apps/web configured",
+	}
+	a.write(func(status object) {
+		status["operationState"] = object{
+			"phase": "Succeeded", "message": "successfully synced (all tasks run)", "startedAt": started, "finishedAt": finished,
+			"operation":  object{"sync": object{"revision": "8bef323a383a4d3b595e4605deb4f85f3e3e2146"}},
+			"syncResult": object{"revision": "8bef323a383a4d3b595e4605deb4f85f3e3e2146", "resources": []any{row}},
+		}
+		status["history"] = a.history
+		status["sync"] = object{"status": "Synced", "revision": "8bef323a383a4d3b595e4605deb4f85f3e3e2146"}
+		status["health"] = object{"status": "Progressing", "lastTransitionTime": finished}
+		status["summary"] = object{"images": images(a.image, image)}
+		status["reconciledAt"] = finished
+		status["resources"] = []any{object{"group": "apps", "version": "v1", "kind": "Deployment", "namespace": "prod", "name": "web", "status": "Synced"}}
+	})
+	a.image = image
+}
+
+// becomes says that the health changes now, with the pods of the newest version alone.
+func (a *application) becomes(health string) {
+	GinkgoHelper()
+	a.wait(3 * time.Second)
+	a.write(func(status object) {
+		status["health"] = object{"status": health, "lastTransitionTime": a.now()}
+		status["summary"] = object{"images": images(a.image)}
+		status["reconciledAt"] = a.now()
+	})
+}
+
+// deploy is a whole deployment that goes well.
+func (a *application) deploy(image string) {
+	GinkgoHelper()
+	a.sync(image)
+	a.becomes("Healthy")
+	a.wait(time.Minute)
+}
+
+func images(all ...string) []any {
+	var list []any
+	for _, image := range all {
+		if image != "" {
+			list = append(list, image)
+		}
+	}
+	return list
+}

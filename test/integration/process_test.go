@@ -1,0 +1,163 @@
+package integration_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/dora-controller/dora-controller/internal/app"
+	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/ledger/sqlite"
+)
+
+// patience is how long specs wait for what must happen; most of it takes milliseconds.
+const patience = 60 * time.Second
+
+// process is one running dora-controller.
+type process struct {
+	options app.Options
+	metrics *prometheus.Registry
+	stdout  *lines
+	stop    context.CancelFunc
+	ended   chan error
+}
+
+// start runs a controller that watches these namespaces until the spec ends or it is stopped.
+func start(config *rest.Config, change func(*app.Options)) *process {
+	GinkgoHelper()
+	p := &process{metrics: prometheus.NewRegistry(), stdout: &lines{}, ended: make(chan error, 1)}
+	p.options = app.Options{
+		Ledger: filepath.Join(GinkgoT().TempDir(), "ledger.db"), Cluster: "test", StdoutSink: true, Stdout: p.stdout,
+		MetricsAddress: "0", ProbeAddress: freeAddress(), Registry: p.metrics,
+		AskKinds: 100 * time.Millisecond, AwaitLedger: 50 * time.Millisecond,
+		Log: ctrl.Log.WithName("process"),
+	}
+	change(&p.options)
+	controller, err := app.New(config, p.options)
+	Expect(err).NotTo(HaveOccurred())
+	ctx, stop := context.WithCancel(context.Background())
+	p.stop = stop
+	go func() {
+		defer GinkgoRecover()
+		p.ended <- controller.Run(ctx)
+	}()
+	DeferCleanup(p.end)
+	return p
+}
+
+// end stops the process and waits until it has ended.
+func (p *process) end() {
+	GinkgoHelper()
+	p.stop()
+	var err error
+	Eventually(p.ended).WithTimeout(patience).Should(Receive(&err))
+	Expect(err).NotTo(HaveOccurred())
+	p.ended <- nil // so that a second end finds it ended
+}
+
+func (p *process) ready() error { return p.probe("readyz") }
+
+func (p *process) probe(path string) error {
+	response, err := http.Get("http://" + p.options.ProbeAddress + "/" + path)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(response.Body)
+		return fmt.Errorf("%s: %s: %s", path, response.Status, body)
+	}
+	return nil
+}
+
+func (p *process) awaitReady() {
+	GinkgoHelper()
+	Eventually(p.ready).WithTimeout(patience).WithPolling(20 * time.Millisecond).Should(Succeed())
+}
+
+// events reads the ledger while it is written.
+func (p *process) events(g Gomega, q ledger.EventQuery) []dora.Event {
+	store, err := sqlite.OpenReadOnly(context.Background(), p.options.Ledger)
+	g.Expect(err).NotTo(HaveOccurred())
+	defer store.Close()
+	var events []dora.Event
+	for row, err := range store.Events(context.Background(), q) {
+		g.Expect(err).NotTo(HaveOccurred())
+		events = append(events, row.Event)
+	}
+	return events
+}
+
+// told is what specs compare of an event.
+func told(events []dora.Event) []string {
+	stories := make([]string, 0, len(events))
+	for _, e := range events {
+		story := string(e.Type)
+		if e.Type == dora.TypeDeploy {
+			story = fmt.Sprintf("%s %s", e.Outcome, e.Version.Tag)
+		}
+		stories = append(stories, e.Service+": "+story)
+	}
+	return stories
+}
+
+// expectEvents waits until the ledger holds exactly these events.
+func (p *process) expectEvents(want ...string) []dora.Event {
+	GinkgoHelper()
+	var events []dora.Event
+	Eventually(func(g Gomega) {
+		events = p.events(g, ledger.EventQuery{})
+		g.Expect(told(events)).To(Equal(want))
+	}).WithTimeout(patience).WithPolling(50 * time.Millisecond).Should(Succeed())
+	return events
+}
+
+func freeAddress() string {
+	GinkgoHelper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	Expect(err).NotTo(HaveOccurred())
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// lines collects what a sink writes.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// events are the events that were written, without repetitions.
+func (l *lines) events(g Gomega) []dora.Event {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var events []dora.Event
+	for _, line := range bytes.Split(bytes.TrimSpace(l.text.Bytes()), []byte("\n")) {
+		var e dora.Event
+		g.Expect(json.Unmarshal(line, &e)).To(Succeed(), "%s", line)
+		if !slices.ContainsFunc(events, func(known dora.Event) bool { return known.ID == e.ID }) {
+			events = append(events, e)
+		}
+	}
+	return events
+}
