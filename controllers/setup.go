@@ -3,6 +3,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -46,22 +47,29 @@ type Options struct {
 // Setup adds all controllers to a manager that may be running.
 func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 	s := newShared(mgr, o)
-	apps := &application.Reconciler{World: s.world, Targets: s.targets, Served: o.Kinds, Follower: s.follower}
-	if err := application.Setup(mgr, o.Kinds, apps, s.applications); err != nil {
+	apps, err := application.Setup(mgr, o.Kinds, &application.Reconciler{
+		World: s.world, Targets: s.targets, Served: o.Kinds, Follower: s.follower,
+	}, s.applications)
+	if err != nil {
 		return err
 	}
-	ros := &rollout.Reconciler{World: s.world, Targets: s.targets, Served: o.Kinds, Follower: s.follower}
-	if err := rollout.Setup(mgr, o.Kinds, ros, s.rollouts); err != nil {
+	ros, err := rollout.Setup(mgr, o.Kinds, &rollout.Reconciler{
+		World: s.world, Targets: s.targets, Served: o.Kinds, Follower: s.follower,
+	}, s.rollouts)
+	if err != nil {
 		return err
 	}
-	figures := &doratarget.Reconciler{
+	figures, err := doratarget.Setup(mgr, o.Kinds, &doratarget.Reconciler{
 		Client: mgr.GetClient(), World: s.world, Targets: s.targets, Served: o.Kinds,
 		Memory: o.Memory, Events: o.Events, Metrics: o.Metrics, Cluster: o.Cluster, Clock: o.Clock,
-	}
-	if err := doratarget.Setup(mgr, o.Kinds, figures, s.follower.Targets); err != nil {
+	}, s.follower.Targets)
+	if err != nil {
 		return err
 	}
-	return s.begin(ctx)
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	return errors.Join(mgr.Add(apps), mgr.Add(ros), mgr.Add(figures))
 }
 
 // shared is what the controllers have in common.

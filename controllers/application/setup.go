@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -33,14 +34,14 @@ const workers = 16
 // +kubebuilder:rbac:groups=dora-controller.io,resources=doratargets,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// Setup adds the controller to a manager. The trigger asks for looks at Applications that are remembered and may be gone.
-func Setup(mgr manager.Manager, kinds *kube.Kinds, r *Reconciler, trigger *kube.Trigger) error {
+// Setup prepares the controller. The trigger asks for looks at Applications that are remembered and may be gone.
+func Setup(mgr manager.Manager, kinds *kube.Kinds, r *Reconciler, trigger *kube.Trigger) (controller.Controller, error) {
 	w := &watches{cache: mgr.GetCache(), world: r.World, targets: r.Targets}
 	return kube.Controller{
 		Name: "application", Reconciler: r, Workers: workers,
 		Always: []source.Source{trigger, w.ofTargets()},
 		Of:     w.of,
-	}.AddTo(mgr, kinds)
+	}.Prepare(mgr, kinds)
 }
 
 // watches say which Applications a change of another object concerns.

@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -44,14 +45,14 @@ const settling = time.Second
 // +kubebuilder:rbac:groups=dora-controller.io,resources=doratargets,verbs=get;list;watch
 // +kubebuilder:rbac:groups=dora-controller.io,resources=doratargets/status,verbs=patch
 
-// Setup adds the controller to a manager. The trigger asks for looks at targets for whom something was recorded.
-func Setup(mgr manager.Manager, kinds *kube.Kinds, r *Reconciler, trigger *kube.Trigger) error {
+// Setup prepares the controller. The trigger asks for looks at targets for whom something was recorded.
+func Setup(mgr manager.Manager, kinds *kube.Kinds, r *Reconciler, trigger *kube.Trigger) (controller.Controller, error) {
 	w := &watches{cache: mgr.GetCache(), targets: r.Targets}
 	return kube.Controller{
 		Name: "doratarget", Reconciler: r, Workers: workers,
 		Always: []source.Source{trigger, w.own(), w.others()},
 		Of:     w.of,
-	}.AddTo(mgr, kinds)
+	}.Prepare(mgr, kinds)
 }
 
 // watches say which targets a change concerns.

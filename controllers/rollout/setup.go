@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -35,14 +36,14 @@ const workers = 16
 // +kubebuilder:rbac:groups=dora-controller.io,resources=doratargets,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// Setup adds the controller to a manager. The trigger asks for looks at Rollouts that are remembered and may be gone.
-func Setup(mgr manager.Manager, kinds *kube.Kinds, r *Reconciler, trigger *kube.Trigger) error {
+// Setup prepares the controller. The trigger asks for looks at Rollouts that are remembered and may be gone.
+func Setup(mgr manager.Manager, kinds *kube.Kinds, r *Reconciler, trigger *kube.Trigger) (controller.Controller, error) {
 	w := &watches{cache: mgr.GetCache(), world: r.World, targets: r.Targets}
 	return kube.Controller{
 		Name: "rollout", Reconciler: r, Workers: workers,
 		Always: []source.Source{trigger, w.ofTargets()},
 		Of:     w.of,
-	}.AddTo(mgr, kinds)
+	}.Prepare(mgr, kinds)
 }
 
 // watches say which Rollouts a change of another object concerns.
@@ -105,9 +106,9 @@ func (w *watches) managed(ctx context.Context, app *argocd.Application) ([]types
 }
 
 func owner(_ context.Context, set *appsv1.ReplicaSet) ([]types.NamespacedName, error) {
-	controller := metav1.GetControllerOfNoCopy(set)
-	if controller == nil {
+	by := metav1.GetControllerOfNoCopy(set)
+	if by == nil {
 		return nil, nil
 	}
-	return []types.NamespacedName{{Namespace: set.Namespace, Name: controller.Name}}, nil
+	return []types.NamespacedName{{Namespace: set.Namespace, Name: by.Name}}, nil
 }

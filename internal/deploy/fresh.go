@@ -201,7 +201,9 @@ func (d *decider) settleCurrent() {
 	if len(d.obs.Rollouts) > 0 || slices.Equal(d.s.Current, d.s.Settled) || o == nil || !d.healthyAfter(o, o.Start, true) {
 		return
 	}
-	if version, added, _ := d.version(); len(added) == 0 && allLive(d.live, version) {
+	// Pods of the version before may linger; after a newer operation they could as well be what it brought back.
+	version, added, _ := d.version()
+	if len(added) == 0 && (allLive(d.live, version) || d.judged(attemptOf(o))) {
 		d.settleLate(d.s.Current, d.since(), attemptOf(o))
 	}
 }

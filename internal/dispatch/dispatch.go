@@ -83,7 +83,7 @@ type Dispatcher struct {
 	mu      sync.Mutex
 	workers map[string]*worker
 	ending  map[string]<-chan struct{} // of removed workers: closed once they have stopped
-	ctx     context.Context //nolint:containedctx // Start's, for the workers of sinks that are registered later
+	ctx     context.Context            //nolint:containedctx // Start's, for the workers of sinks that are registered later
 	stopped bool
 	running sync.WaitGroup
 }

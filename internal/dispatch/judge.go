@@ -17,12 +17,18 @@ const (
 	parked                // set aside: no retry will mend it
 )
 
+func (f fate) String() string {
+	return [...]string{left: "left", delivered: "delivered", retried: "retried", parked: "parked"}[f]
+}
+
 // verdict is the fate of one row, with the error that led to it.
 type verdict struct {
 	row  ledger.Delivery
 	fate fate
 	err  error
 }
+
+var errElsewhere = errors.New("the sink told of failed events, but of none that it was sent")
 
 // batches divides due rows into what is sent at once: rows that never failed together, each that failed alone, so that
 // one event that the destination chokes on does not take others down with it for ever.
@@ -48,6 +54,8 @@ func judge(batch []ledger.Delivery, answer error) (verdicts []verdict, apart boo
 		return all(batch, delivered, nil), false
 	case errors.As(answer, &partial) && names(partial, batch):
 		return each(batch, func(row ledger.Delivery) error { return partial.Failed[row.Event.ID] }), false
+	case partial != nil:
+		return each(batch, func(ledger.Delivery) error { return errElsewhere }), false
 	case !sink.IsPermanent(answer):
 		return each(batch, func(ledger.Delivery) error { return answer }), false
 	case len(batch) == 1:

@@ -29,22 +29,17 @@ type Controller struct {
 	Of     func(kind dora.Kind) []source.Source
 }
 
-// AddTo makes the controller part of a manager.
-func (c Controller) AddTo(mgr manager.Manager, kinds *Kinds) error {
+// Prepare makes the controller, which is still to be added to the manager: once the watches of the kinds that are installed have been
+// added to it, so that it waits until all of them are in step before it begins to work.
+func (c Controller) Prepare(mgr manager.Manager, kinds *Kinds) (controller.Controller, error) {
 	options := controller.Options{Reconciler: c.Reconciler, MaxConcurrentReconciles: c.Workers, Logger: mgr.GetLogger()}
 	options.DefaultFromConfig(mgr.GetControllerOptions())
 	made, err := controller.NewUnmanaged(c.Name, options)
 	if err != nil {
-		return fmt.Errorf("cannot make controller %s: %w", c.Name, err)
-	}
-	if err := watch(made, c.Always); err != nil {
-		return err
+		return nil, fmt.Errorf("cannot make controller %s: %w", c.Name, err)
 	}
 	kinds.OnFirst(func(kind dora.Kind) error { return watch(made, c.Of(kind)) })
-	if err := mgr.Add(made); err != nil {
-		return fmt.Errorf("cannot add controller %s: %w", c.Name, err)
-	}
-	return nil
+	return made, watch(made, c.Always)
 }
 
 func watch(c controller.Controller, sources []source.Source) error {

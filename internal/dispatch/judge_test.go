@@ -1,0 +1,88 @@
+package dispatch
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/sink"
+)
+
+// rows are named service+number, as in "cart1".
+func rows(names ...string) []ledger.Delivery {
+	list := make([]ledger.Delivery, len(names))
+	for i, name := range names {
+		list[i] = ledger.Delivery{Seq: int64(i + 1), Event: dora.Event{ID: name, Service: strings.TrimRight(name, "0123456789")}}
+	}
+	return list
+}
+
+func TestJudge(t *testing.T) {
+	busy, refused := errors.New("busy"), &sink.Permanent{Err: errors.New("refused")}
+	batch := rows("cart1", "pay1", "cart2", "pay2", "search1")
+	for name, test := range map[string]struct {
+		batch  []ledger.Delivery
+		answer error
+		want   string
+		apart  bool
+	}{
+		"no error delivers all":                               {batch, nil, "delivered delivered delivered delivered delivered", false},
+		"a failure puts off the first row of each service":    {batch, busy, "retried retried left left retried", false},
+		"so does one that names a time":                       {batch, &sink.Retryable{Err: busy, After: time.Hour}, "retried retried left left retried", false},
+		"a refusal of several tells nothing about each":       {batch, refused, "", true},
+		"a refusal of one parks it":                           {batch[:1], refused, "parked", false},
+		"a wrapped refusal is one":                            {batch[:1], fmt.Errorf("send: %w", refused), "parked", false},
+		"a partial failure tells the rows apart":              {batch, &sink.Partial{Failed: map[string]error{"pay2": busy, "search1": refused}}, "delivered delivered delivered retried parked", false},
+		"what arrived behind a failed row is sent again":      {batch, &sink.Partial{Failed: map[string]error{"cart1": busy}}, "retried delivered left delivered delivered", false},
+		"what arrived behind a refused row stays delivered":   {batch, &sink.Partial{Failed: map[string]error{"cart1": refused}}, "parked delivered delivered delivered delivered", false},
+		"a refusal behind a failed row is not recorded yet":   {batch, &sink.Partial{Failed: map[string]error{"cart1": busy, "cart2": refused}}, "retried delivered left delivered delivered", false},
+		"a partial failure of other events is a failure":      {batch[:1], &sink.Partial{Failed: map[string]error{"else": busy}}, "retried", false},
+		"a partial failure of nothing is a failure":           {batch[:1], &sink.Partial{}, "retried", false},
+		"a partial refusal of other events parks nobody here": {batch[:1], &sink.Partial{Failed: map[string]error{"else": refused}}, "retried", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			verdicts, apart := judge(test.batch, test.answer)
+			fates := []string{}
+			for i, v := range verdicts {
+				g.Expect(v.row).To(Equal(test.batch[i]))
+				g.Expect(v.err != nil).To(Equal(v.fate == retried || v.fate == parked))
+				fates = append(fates, v.fate.String())
+			}
+			g.Expect(strings.Join(fates, " ")).To(Equal(test.want))
+			g.Expect(apart).To(Equal(test.apart))
+		})
+	}
+}
+
+func TestBatches(t *testing.T) {
+	g := NewWithT(t)
+	due := rows("a1", "b1", "c1", "d1", "e1")
+	due[2].Attempts = 3
+	divided := [][]string{}
+	for _, batch := range batches(due) {
+		names := []string{}
+		for _, row := range batch {
+			names = append(names, row.Event.ID)
+		}
+		divided = append(divided, names)
+	}
+	g.Expect(divided).To(Equal([][]string{{"a1", "b1"}, {"c1"}, {"d1", "e1"}}))
+	g.Expect(batches(nil)).To(BeEmpty())
+}
+
+func TestReason(t *testing.T) {
+	g := NewWithT(t)
+	g.Expect(reason(errors.New("busy"))).To(Equal("busy"))
+	long := reason(errors.New(strings.Repeat("ü", 1000)))
+	g.Expect(utf8.ValidString(long)).To(BeTrue())
+	g.Expect(long).To(And(HaveSuffix("…"), HaveLen(maxReason+len("…"))))
+	g.Expect(reason(errors.New("a\xffb"))).To(Equal("ab"))
+}
