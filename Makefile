@@ -60,7 +60,7 @@ fuzz: ## Run each fuzz target for a short while (FUZZTIME)
 	@hack/fuzz.sh $(FUZZTIME)
 
 drift: ## Compare our reading of Applications with Argo CD's own types
-	cd test/drift && go test ./...
+	cd test/drift && go test -mod=mod ./...
 
 ##@ Checks
 
@@ -94,6 +94,7 @@ verify: ## Check that what is generated is up to date
 generate: ## Generate deepcopy code, CRDs and RBAC from the markers
 	@hack/tool.sh controller-gen
 	@bin/controller-gen object:headerFile=hack/boilerplate.go.txt crd paths=./api/... output:crd:artifacts:config=config/crd/bases
+	@bin/controller-gen object:headerFile=hack/boilerplate.go.txt paths=./internal/argocd/... paths=./internal/rollouts/...
 	@bin/controller-gen rbac:roleName=dora-controller paths=./controllers/... output:rbac:artifacts:config=config/rbac
 
 envtest: ## Get the tests' control plane: kube-apiserver, etcd, kubectl

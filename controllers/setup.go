@@ -32,8 +32,9 @@ type Options struct {
 	Namespaces []string
 	// Trusted are the namespaces whose targets see all namespaces.
 	Trusted []string
-	// Sinks are owed every event.
+	// Sinks are owed every event; Owed is called when they are owed more.
 	Sinks []string
+	Owed  func()
 	// Explain shows Kubernetes events for what was not counted too.
 	Explain bool
 	Clock   clock.PassiveClock
@@ -88,7 +89,7 @@ func newShared(mgr manager.Manager, o Options) *shared {
 		targets: kube.NewTargets(mgr.GetCache(), o.Trusted),
 		world:   kube.NewWorld(mgr.GetCache(), o.Kinds, o.Cluster, o.Namespaces),
 		follower: &kube.Follower{
-			Recorder: o.Memory, Targets: kube.NewTrigger(), Sinks: o.Sinks, Clock: o.Clock,
+			Recorder: o.Memory, Targets: kube.NewTrigger(), Sinks: o.Sinks, Owed: o.Owed, Clock: o.Clock,
 			Announcer: &kube.Announcer{Events: mgr.GetEventRecorder("dora-controller"), Explain: o.Explain},
 		},
 		applications: kube.NewTrigger(), rollouts: kube.NewTrigger(),

@@ -17,7 +17,7 @@ fi
 failed=0
 while read -r package target; do
   say "$target in $package for $fuzztime"
-  go test -run '^$' -fuzz "^$target\$" -fuzztime "$fuzztime" "$package" </dev/null || failed=$((failed + 1))
+  go test -run '^$' -fuzz "^$target\$" -fuzztime "$fuzztime" -fuzzminimizetime 10x "$package" </dev/null || failed=$((failed + 1))
 done <<<"$targets"
 echo "$(wc -l <<<"$targets" | tr -d ' ') fuzz targets, $failed failed"
 ((failed == 0))

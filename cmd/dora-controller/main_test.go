@@ -30,7 +30,9 @@ func TestMain(m *testing.M) {
 // root is the checkout, from where docs and recordings are named.
 const root = "../.."
 
-func recording(name string) string { return filepath.Join(root, "test/replay/testdata", name+".jsonl") }
+func recording(name string) string {
+	return filepath.Join(root, "test", "replay", "testdata", name+".jsonl")
+}
 
 // result is what one command line did.
 type result struct {

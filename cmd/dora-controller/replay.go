@@ -61,12 +61,15 @@ func (o *replayOptions) bind(cmd *cobra.Command) {
 	f.Var(&o.degradedFor, "degraded-for", "how long production must stay Degraded before it is a failure")
 	f.Var(&o.failureWindow, "failure-window", "how long after a deployment became Healthy a failure is held against it")
 	f.Var(&o.verdictTimeout, "verdict-timeout", "how long a deployment may stay without a verdict before its outcome is unknown")
-	f.StringSliceVar(&o.changes, "changes", []string{string(dorav1alpha1.ChangeImage)}, "what counts as a deployment: Image, or Image,Config")
+	f.StringSliceVar(&o.changes, "changes", []string{string(dorav1alpha1.ChangeImage)},
+		"what counts as a deployment: Image, or Image,Config")
 	f.StringArrayVar(&o.include, "include", nil, "glob of the images that make up a version, may be repeated (default: all)")
 	f.StringArrayVar(&o.exclude, "exclude", nil, "glob of the images that do not, may be repeated")
 	f.StringVar(&o.cluster, "cluster", "default", "name of the cluster in the events; it is part of their ids")
-	f.BoolVar(&o.baseline, "baseline", false, "take what the recording begins with for what ran before, as a controller that starts then (default: followed since before everything)")
-	f.Var(&o.until, "until", "go on after the last line until this time, or for this long, with nothing more happening (default: stop at the last line)")
+	f.BoolVar(&o.baseline, "baseline", false,
+		"take what the recording begins with for what ran before, as a controller that starts then (default: all of it is new)")
+	f.Var(&o.until, "until",
+		"go on after the last line until this time, or for this long, with nothing more happening (default: stop at the last line)")
 	f.BoolVar(&o.explain, "explain", false, "also tell what was not counted, and why: in the table, or with -o json on stderr")
 	o.output = addOutputFlag(cmd)
 }
@@ -127,7 +130,7 @@ func openInput(cmd *cobra.Command, name string) (io.ReadCloser, error) {
 	if name == "-" {
 		return io.NopCloser(cmd.InOrStdin()), nil
 	}
-	f, err := os.Open(name)
+	f, err := os.Open(name) //nolint:gosec // the path is the user's
 	if err != nil {
 		return nil, fmt.Errorf("cannot read a recording: %w", err)
 	}
@@ -139,7 +142,7 @@ func flat(err error) []error {
 	if err == nil {
 		return nil
 	}
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // the join itself is meant, not one further down
+	joined, ok := err.(interface{ Unwrap() []error }) // not errors.As: the join itself is meant, not one further down
 	if !ok {
 		return []error{err}
 	}

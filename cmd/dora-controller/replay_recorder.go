@@ -49,8 +49,8 @@ func (r *recorder) policy(labels map[string]string, name string) deploy.Policy {
 	return deploy.Policy{
 		Service: service, Team: target.TeamOf(labels), Environment: target.EnvironmentOf(labels),
 		Include: o.include, Exclude: o.exclude, CountConfig: target.Counts(dorav1alpha1.ChangeConfig),
-		DegradedFor: time.Duration(o.degradedFor), FailureWindow: time.Duration(o.failureWindow), VerdictTimeout: time.Duration(o.verdictTimeout),
-		FollowedSince: r.followed,
+		DegradedFor: time.Duration(o.degradedFor), FailureWindow: time.Duration(o.failureWindow),
+		VerdictTimeout: time.Duration(o.verdictTimeout), FollowedSince: r.followed,
 	}
 }
 

@@ -99,11 +99,18 @@ func readRecording(t *testing.T, name string) string {
 // recordingUntil is a recording up to the first line whose Application has that health and, if given, sync status.
 func recordingUntil(t *testing.T, name, health, sync string) string {
 	t.Helper()
-	type code struct{ Status string }
+	type code struct {
+		Status string `json:"status"`
+	}
 	cut := ""
 	for line := range strings.Lines(readRecording(t, name)) {
 		var e struct {
-			Object struct{ Status struct{ Health, Sync code } }
+			Object struct {
+				Status struct {
+					Health code `json:"health"`
+					Sync   code `json:"sync"`
+				} `json:"status"`
+			} `json:"object"`
 		}
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
 			t.Fatal(err)
@@ -158,20 +165,20 @@ func TestReplayOfAClusterThatAlreadyRan(t *testing.T) {
 	first := before[strings.LastIndex(strings.TrimSpace(before), "\n")+1:]
 	cut := strings.Replace(first, `"MODIFIED"`, `"ADDED"`, 1) + whole[len(before):]
 	for want, args := range map[string][]string{
-		"main-2b2b2b2 main-3c3c3c3 ":              {"--baseline"},
-		"main-1a1a1a1 main-2b2b2b2 main-3c3c3c3 ": nil,
+		"main-2b2b2b2 main-3c3c3c3":              {"--baseline"},
+		"main-1a1a1a1 main-2b2b2b2 main-3c3c3c3": nil,
 	} {
 		got := runCommand(t, cut, append([]string{"replay", "-o", "json", "-"}, args...)...)
-		tags := ""
+		var tags []string
 		for line := range strings.Lines(got.stdout) {
 			var e dora.Event
 			if err := json.Unmarshal([]byte(line), &e); err != nil {
 				t.Fatal(err)
 			}
-			tags += e.Version.Tag + " "
+			tags = append(tags, e.Version.Tag)
 		}
-		if tags != want {
-			t.Errorf("%v: want %s, got %s", args, want, tags)
+		if got := strings.Join(tags, " "); got != want {
+			t.Errorf("%v: want %s, got %s", args, want, got)
 		}
 	}
 }

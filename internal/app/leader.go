@@ -14,10 +14,13 @@ import (
 
 	"github.com/dora-controller/dora-controller/controllers"
 	"github.com/dora-controller/dora-controller/controllers/doratarget"
+	"github.com/dora-controller/dora-controller/internal/dispatch"
 	"github.com/dora-controller/dora-controller/internal/kube"
 	"github.com/dora-controller/dora-controller/internal/ledger"
 	"github.com/dora-controller/dora-controller/internal/ledger/sqlite"
 	"github.com/dora-controller/dora-controller/internal/record"
+	"github.com/dora-controller/dora-controller/internal/sink"
+	"github.com/dora-controller/dora-controller/internal/sink/stdout"
 )
 
 // leader is what the process does once it leads.
@@ -45,22 +48,62 @@ func (l *leader) Start(ctx context.Context) error {
 		return err
 	}
 	l.store.Store(&store)
-	metrics := record.NewPrometheus()
-	recorder, err := record.Open(ctx, store, l.options.Cluster, metrics)
+	w, err := l.prepare(ctx, store)
 	if err != nil {
 		return err
 	}
-	figures := doratarget.NewMetrics()
-	unregister, err := register(l.options.Registry, metrics, recorder.Gauges(), figures)
+	// A registry within the registry, so that all of it can be taken out again.
+	if err := l.options.Registry.Register(w.metrics); err != nil {
+		return fmt.Errorf("cannot register metrics: %w", err)
+	}
+	defer l.options.Registry.Unregister(w.metrics)
+	if err := controllers.Setup(ctx, l.mgr, w.controllers); err != nil {
+		return fmt.Errorf("cannot set up the controllers: %w", err)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return w.dispatcher.Start(ctx) })
+	group.Go(func() error { return l.prune(ctx, store) })
+	return group.Wait()
+}
+
+// work is what is done on an open ledger.
+type work struct {
+	controllers controllers.Options
+	dispatcher  *dispatch.Dispatcher
+	metrics     *prometheus.Registry
+}
+
+func (l *leader) prepare(ctx context.Context, store ledger.Store) (*work, error) {
+	o := l.options
+	counting, figures := record.NewPrometheus(), doratarget.NewMetrics()
+	recorder, err := record.Open(ctx, store, o.Cluster, counting)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer unregister()
-	sinks := l.sinks()
-	if err := l.control(ctx, store, recorder, figures, sinks); err != nil {
-		return err
+	w := &work{metrics: prometheus.NewRegistry()}
+	w.dispatcher = dispatch.New(store, dispatch.Options{Clock: o.Clock, Registerer: w.metrics, Log: l.mgr.GetLogger().WithName("dispatch")})
+	w.controllers = controllers.Options{
+		Cluster: o.Cluster, Namespaces: o.Namespaces, Trusted: o.TrustedNamespaces, Explain: o.Explain, Clock: o.Clock,
+		Kinds: l.kinds, Memory: recorder, Events: store, Metrics: figures, Owed: w.dispatcher.Notify,
 	}
-	return l.work(ctx, store, sinks)
+	for _, s := range sinks(o) {
+		w.dispatcher.Register(s)
+		w.controllers.Sinks = append(w.controllers.Sinks, s.Name())
+	}
+	for _, c := range []prometheus.Collector{counting, recorder.Gauges(), figures} {
+		if err := w.metrics.Register(c); err != nil {
+			return nil, fmt.Errorf("cannot register metrics: %w", err)
+		}
+	}
+	return w, nil
+}
+
+// sinks are those that flags ask for.
+func sinks(o *Options) []sink.Sink {
+	if !o.StdoutSink {
+		return nil
+	}
+	return []sink.Sink{stdout.New("stdout", o.Stdout)}
 }
 
 // open waits for a ledger that another process writes. It returns nothing if the context ends before.
@@ -86,22 +129,6 @@ func (l *leader) open(ctx context.Context) (ledger.Store, error) {
 	}
 }
 
-func (l *leader) control(ctx context.Context, store ledger.Store, recorder *record.Recorder, figures *doratarget.Metrics, sinks []sinkDriver) error {
-	o := l.options
-	return controllers.Setup(ctx, l.mgr, controllers.Options{
-		Cluster: o.Cluster, Namespaces: o.Namespaces, Trusted: o.TrustedNamespaces, Explain: o.Explain, Clock: o.Clock,
-		Kinds: l.kinds, Memory: recorder, Events: store, Metrics: figures, Sinks: names(sinks),
-	})
-}
-
-// work delivers and prunes until the context ends.
-func (l *leader) work(ctx context.Context, store ledger.Store, sinks []sinkDriver) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return l.deliver(ctx, store, sinks) })
-	group.Go(func() error { return l.prune(ctx, store) })
-	return group.Wait()
-}
-
 // close is called after everything has stopped that uses the ledger.
 func (l *leader) close() error {
 	store := l.store.Swap(nil)
@@ -113,19 +140,4 @@ func (l *leader) close() error {
 	}
 	l.log.Info("Ledger is closed")
 	return nil
-}
-
-func register(registry prometheus.Registerer, collectors ...prometheus.Collector) (unregister func(), err error) {
-	unregister = func() {
-		for _, c := range collectors {
-			registry.Unregister(c)
-		}
-	}
-	for _, c := range collectors {
-		if err := registry.Register(c); err != nil {
-			unregister()
-			return nil, fmt.Errorf("cannot register metrics: %w", err)
-		}
-	}
-	return unregister, nil
 }

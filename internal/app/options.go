@@ -47,7 +47,7 @@ type Options struct {
 	Log logr.Logger
 
 	// Clock is the wall clock if nil.
-	Clock clock.PassiveClock
+	Clock clock.WithDelayedExecution
 	// Registry is where metrics are registered; controller-runtime's, which is the one that is served, if nil.
 	Registry prometheus.Registerer
 	// AskKinds is how often to ask which of Argo's kinds are installed.

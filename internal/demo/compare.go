@@ -8,13 +8,12 @@ import (
 	"strings"
 	"time"
 
+	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/internal/deploy"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
 	"github.com/dora-controller/dora-controller/internal/replay"
 	"github.com/dora-controller/dora-controller/internal/show"
-
-	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 )
 
 // tolerance is how far two looks at the same event may differ in its time, where that is a time of writing.

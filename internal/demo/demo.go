@@ -52,7 +52,7 @@ type Options struct {
 	OpenLedger func(context.Context) (Ledger, error)
 }
 
-// ErrStopped: the context ended before the stories did.
+// ErrStopped is returned when the context ended before the stories did.
 var ErrStopped = errors.New("stopped before the end")
 
 // stage is a demo that goes on.
@@ -72,12 +72,12 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := forget(o.LedgerPath); err != nil {
 		return err
 	}
-	s.say("starting etcd and kube-apiserver")
+	s.sayf("starting etcd and kube-apiserver")
 	if s.plane, err = startPlane(o.Assets, o.CRDs); err != nil {
 		return err
 	}
 	defer func() {
-		s.say("stopping")
+		s.sayf("stopping")
 		err = errors.Join(err, s.plane.stop())
 	}()
 	return s.runWithPlane(ctx)
@@ -103,7 +103,7 @@ func (s *stage) runWithPlane(ctx context.Context) (err error) {
 
 // startController runs the controller beside the demo. If it ends by itself, so does the demo.
 func (s *stage) startController(ctx context.Context, cancel context.CancelCauseFunc) {
-	s.say("starting the controller")
+	s.sayf("starting the controller")
 	go func() {
 		err := s.Controller(ctx, s.plane.config)
 		if ctx.Err() == nil {
@@ -132,12 +132,13 @@ func (s *stage) stay(ctx context.Context) {
 	if !s.Keep {
 		return
 	}
-	s.say("staying up until Ctrl-C. In another terminal:")
-	fmt.Fprintf(s.Out, "    export KUBECONFIG=%s\n    %s get doratargets --all-namespaces --output wide\n", s.plane.kubeconfig, s.plane.kubectl)
+	s.sayf("staying up until Ctrl-C. In another terminal:")
+	fmt.Fprintf(s.Out, "    export KUBECONFIG=%s\n", s.plane.kubeconfig)
+	fmt.Fprintf(s.Out, "    %s get doratargets --all-namespaces --output wide\n", s.plane.kubectl)
 	<-ctx.Done()
 }
 
-func (s *stage) say(format string, args ...any) {
+func (s *stage) sayf(format string, args ...any) {
 	fmt.Fprintf(s.Out, "==> "+format+"\n", args...)
 }
 

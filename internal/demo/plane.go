@@ -69,7 +69,8 @@ func (p *plane) stop() error {
 // run runs the real kubectl and copies what it prints.
 func (p *plane) run(ctx context.Context, out io.Writer, args ...string) error {
 	var said bytes.Buffer
-	cmd := exec.CommandContext(ctx, p.kubectl, append([]string{"--kubeconfig", p.kubeconfig}, args...)...) //nolint:gosec // the path is the caller's
+	args = append([]string{"--kubeconfig", p.kubeconfig}, args...)
+	cmd := exec.CommandContext(ctx, p.kubectl, args...) //nolint:gosec // the path is the caller's
 	cmd.Stdout, cmd.Stderr = out, &said
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("kubectl %v: %w: %s", args, err, bytes.TrimSpace(said.Bytes()))

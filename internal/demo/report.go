@@ -62,7 +62,7 @@ func (s *stage) report(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.say("the ledger holds exactly the %d events that `dora-controller replay` finds in the recordings", len(rows))
+	s.sayf("the ledger holds exactly the %d events that `dora-controller replay` finds in the recordings", len(rows))
 	if err := s.awaitStatus(ctx, rows); err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func newTarget() (*dorav1alpha1.DoraTarget, error) {
 // makeTarget creates the DoraTarget and waits until the controller has taken it up, since what runs before the following
 // begins is no deployment.
 func (s *stage) makeTarget(ctx context.Context) error {
-	s.say("creating a DoraTarget for every Application with env=prod")
+	s.sayf("creating a DoraTarget for every Application with env=prod")
 	t, err := newTarget()
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func (s *stage) tellStories(ctx context.Context) error {
 	}
 	s.lines = lines
 	last := lines[len(lines)-1].at
-	s.say("telling three recorded stories, in %.0f s as they happened:", time.Until(last).Seconds())
+	s.sayf("telling three recorded stories, in %.0f s as they happened:", time.Until(last).Seconds())
 	for i := range stories {
 		fmt.Fprintf(s.Out, "    %-10s %s\n", stories[i].service, stories[i].title)
 	}

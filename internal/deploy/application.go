@@ -157,10 +157,23 @@ func (d *decider) begin(version, added []string, bringer time.Time) {
 			d.s.Pending = nil
 		}
 	case p != nil:
-	case len(added) > 0 && !bringer.IsZero() && !d.judged(attemptAt(bringer)) && d.told(added):
-		d.beginImage(version, added, bringer)
+	case len(added) > 0 && !bringer.IsZero() && !d.judged(attemptAt(bringer)):
+		d.missEarlier(bringer)
+		if d.told(added) {
+			d.beginImage(version, added, bringer)
+		}
 	case d.policy.CountConfig && len(added) == 0:
 		d.beginConfig(version)
+	}
+}
+
+// missEarlier: of a new subject, operations before the first one that is seen to bring an image came and went with what they brought.
+func (d *decider) missEarlier(bringer time.Time) {
+	for i := range d.s.Ops {
+		o := &d.s.Ops[i]
+		if d.s.New && o.Start.Before(bringer) && o.ended() && !o.Closed && !o.SelfHeal && !d.judged(attemptOf(o)) {
+			d.missed(o)
+		}
 	}
 }
 

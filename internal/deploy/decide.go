@@ -20,15 +20,26 @@ func Decide(state State, service Service, obs *Observation, policy *Policy, now 
 	return decideAnew(state, service, obs, policy, now)
 }
 
-// decideAnew is apart from Decide so that an observation that changes nothing allocates nothing.
+// decideAnew is apart from Decide so that an observation that changes nothing allocates nothing. One verdict can make room for the
+// next (an attempt ends, and the one behind it comes to light), so it looks again until nothing more follows.
 func decideAnew(state State, service Service, obs *Observation, policy *Policy, now time.Time) Result {
 	d := &decider{s: state.clone(), svc: service.clone(), obs: obs, app: obs.App, policy: policy, now: now}
-	d.run()
+	for range maxLooks {
+		before, beforeService := d.s.clone(), d.svc.clone()
+		d.look = look{}
+		d.run()
+		if d.s.same(&before) && d.svc.same(&beforeService) {
+			break
+		}
+	}
 	d.s.RecheckAt = d.recheck
 	d.s.seen = fingerprint(&d.s, obs, policy)
 	changed := len(d.events) > 0 || len(d.decisions) > 0 || !d.s.same(&state) || !d.svc.same(&service)
 	return Result{State: d.s, Service: d.svc, Changed: changed, Events: d.events, Decisions: d.decisions, RecheckAt: d.recheck}
 }
+
+// maxLooks bounds how often one observation is looked at; more than three were never needed.
+const maxLooks = 8
 
 // decider carries one decision.
 type decider struct {
@@ -38,14 +49,19 @@ type decider struct {
 	app    *App
 	policy *Policy
 	now    time.Time
+	look
 
-	live      []string // counted images of pods that belong to no visible Rollout
-	appended  []time.Time
-	ended     []time.Time // operations that had ended before this observation
-	cameBack  bool        // health went away and came back unseen
 	events    []dora.Event
 	decisions []Decision
-	recheck   time.Time
+}
+
+// look is what one pass over the observation finds.
+type look struct {
+	live     []string    // counted images of pods that belong to no visible Rollout
+	appended []time.Time // operations that were not known before
+	ended    []time.Time // operations that had ended before this observation
+	cameBack bool        // health went away and came back unseen
+	recheck  time.Time
 }
 
 func (d *decider) run() {

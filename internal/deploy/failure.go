@@ -72,7 +72,7 @@ func (d *decider) judgeRecovery() {
 	}
 	for i := range d.obs.Rollouts {
 		ro := &d.obs.Rollouts[i]
-		if at := ro.healthySince(); ro.Observed && !at.Before(f.At) {
+		if at := ro.healthySince(); ro.Observed && !at.IsZero() && !at.Before(f.At) {
 			d.closeFailure(at)
 			return
 		}
@@ -154,6 +154,11 @@ func (d *decider) judgeSettled(degraded bool, since time.Time, unknown bool) {
 			s.DegradedSince = time.Time{}
 		}
 		return
+	}
+	if since.IsZero() { // Argo tells no time: the first sight stands in
+		if since = s.DegradedSince; since.IsZero() {
+			since = d.now
+		}
 	}
 	s.DegradedSince = since
 	if d.now.Sub(since) < d.policy.DegradedFor {

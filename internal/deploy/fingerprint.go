@@ -95,18 +95,33 @@ func (h *hasher) app(a *App) {
 		h.text(string(o.Phase))
 		h.time(o.StartedAt)
 		h.time(o.FinishedAt)
-		h.num(int64(len(o.Rows)))
 		h.flag(o.Partial, o.DryRun, o.SelfHeal)
+		h.text(o.Message)
+		h.list(o.Revisions)
+		h.rows(o.Rows)
 	}
 	if r := a.Requested; r != nil {
 		h.flag(r.Partial, r.DryRun, r.SelfHeal)
 	}
-	h.num(int64(len(a.History)))
 	for i := range a.History {
-		h.time(a.History[i].StartedAt)
+		e := &a.History[i]
+		h.num(e.ID)
+		h.time(e.StartedAt)
+		h.time(e.DeployedAt)
+		h.list(e.Revisions)
+		h.list(e.Images)
 	}
 	for i := range a.Resources {
-		h.text(a.Resources[i].Kind, a.Resources[i].Name, string(a.Resources[i].Health))
+		h.text(a.Resources[i].Kind, a.Resources[i].Namespace, a.Resources[i].Name, string(a.Resources[i].Health))
+	}
+}
+
+func (h *hasher) rows(rows []Row) {
+	for i := range rows {
+		r := &rows[i]
+		h.text(r.Kind, r.Namespace, r.Name)
+		h.flag(r.Workload, r.Applied, r.Unchanged)
+		h.list(r.Images)
 	}
 }
 
@@ -117,13 +132,18 @@ func (h *hasher) rollout(r *Rollout) {
 	h.time(r.AbortedAt)
 	h.num(int64(r.Weight))
 	h.num(int64(r.Desired))
+	h.list(r.TemplateImages)
+	h.flag(r.BlueGreen, r.TrafficRouted)
 	for _, c := range [...]*Condition{&r.Progressing, &r.CompletedCond, &r.HealthyCond, &r.Available, &r.PausedCond} {
-		h.text(string(c.Status))
+		h.text(string(c.Status), c.Reason)
 		h.time(c.Since)
 	}
 	for i := range r.ReplicaSets {
 		rs := &r.ReplicaSets[i]
 		h.text(rs.Hash)
+		h.list(rs.Images)
+		h.flag(rs.Reused)
+		h.time(rs.CreatedAt)
 		h.num(int64(rs.Revision)<<40 | int64(rs.Replicas)<<20 | int64(rs.Available))
 	}
 }

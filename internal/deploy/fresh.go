@@ -211,6 +211,9 @@ func (d *decider) settleCurrent() {
 // closeOlder closes operations that a newer one followed and that nothing waits for.
 func (d *decider) closeOlder() {
 	newest := d.newest()
+	if newest == nil {
+		return
+	}
 	for i := range d.s.Ops {
 		o := &d.s.Ops[i]
 		waits := d.s.Pending != nil && o.Start.Equal(d.s.Pending.Start)

@@ -49,7 +49,7 @@ func (d *decider) rolloutImages() []string {
 		ro := &d.obs.Rollouts[i]
 		sets = append(sets, d.policy.Counted(ro.TemplateImages))
 		for j := range ro.ReplicaSets {
-			sets = append(sets, d.policy.Counted(ro.ReplicaSets[j].Images))
+			sets = append(sets, d.policy.Counted(ro.ReplicaSets[j].Images), d.policy.Counted(ro.ReplicaSets[j].InitImages))
 		}
 	}
 	return union(sets...)

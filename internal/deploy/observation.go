@@ -195,6 +195,8 @@ type ReplicaSet struct {
 	Reused    bool
 	CreatedAt time.Time
 	Images    []string
+	// InitImages are those of its init containers. They are no part of a version, but live while its pods start.
+	InitImages []string
 	// Replicas exist; Available of them are.
 	Replicas, Available int
 }

@@ -222,14 +222,8 @@ func (d *decider) noteDropped(baseline bool) {
 	d.decidef(ReasonGap, "", "history has dropped entries that nobody saw (ids up to %d)", first-1)
 }
 
-// cameAndWent: it was first seen when a later one had started, or, before the first deployment of a new subject was seen, it was
-// never seen to bring an image.
-func (d *decider) cameAndWent(o *Op) bool {
-	if d.s.New && d.s.Pending == nil && !o.SelfHeal && len(d.obs.Rollouts) == 0 {
-		return true
-	}
-	return !o.Moving && slices.Contains(d.appended, o.Start)
-}
+// cameAndWent: it was first seen when a later one had started.
+func (d *decider) cameAndWent(o *Op) bool { return !o.Moving && slices.Contains(d.appended, o.Start) }
 
 // newest is the newest operation that is no dry run.
 func (d *decider) newest() *Op {

@@ -223,7 +223,9 @@ func (d *decider) readDegraded(rev *Revision, ro *Rollout) {
 	case ro.Phase != RolloutDegraded:
 		rev.DegradedSince = time.Time{}
 	case rev.DegradedSince.IsZero() && (ro.TimedOut || rev.First && ro.Aborted):
-		rev.DegradedSince = ro.Progressing.Since
+		if rev.DegradedSince = ro.Progressing.Since; rev.DegradedSince.IsZero() {
+			rev.DegradedSince = d.now
+		}
 	}
 }
 

@@ -130,7 +130,7 @@ func transcript(events []dora.Event, decisions []deploy.Decision) string {
 		fmt.Fprintf(&text, "      %s %s at=%s observed=%s of=%s", e.Type, e.Outcome, short(e.OccurredAt), short(e.ObservedAt), e.Subject.Name)
 		if e.Type == dora.TypeDeploy {
 			fmt.Fprintf(&text, " version=%s previous=%s running=%s started=%s success=%s is_rollback=%s unplanned=%s exposed=%s basis=%s change=%s attempt=%s",
-				tagOf(e.Version), previousOf(e), tagOf(e.Running), short(e.StartedAt), flag(e.Success), flag(e.IsRollback), flag(e.Unplanned), flag(e.Exposed), e.Basis, e.Change, e.Attempt)
+				tagOf(e.Version), previousOf(e), tagOf(e.Running), short(e.StartedAt), truth(e.Success), truth(e.IsRollback), truth(e.Unplanned), truth(e.Exposed), e.Basis, e.Change, e.Attempt)
 		}
 		text.WriteString("\n")
 	}
@@ -158,7 +158,7 @@ func previousOf(e *dora.Event) string {
 	return tagOf(e.Previous.Version)
 }
 
-func flag(b *bool) string {
+func truth(b *bool) string {
 	if b == nil {
 		return "null"
 	}

@@ -20,9 +20,9 @@
 //	                  └──▶ retried: put off, and the sink rests ┘
 //
 // A row is put off by its own failures, the sink rests by its failures in a row, both with exponential backoff and full
-// jitter. So a destination that is down is asked by one event at a time and ever less often, while an event that only its
-// destination's bug refuses costs the others a second now and then. Rows that failed before are sent alone. A batch that
-// is refused for good is sent again one by one, and only the events at fault are parked.
+// jitter. So a destination that is down is asked by one event at a time and ever less often, while an event on which alone
+// it chokes costs the others a second now and then: rows that failed before are sent alone, and after those that did not.
+// A batch that is refused for good is sent again one by one, and only the events at fault are parked.
 package dispatch
 
 import (

@@ -10,7 +10,6 @@ import (
 
 	. "github.com/onsi/gomega"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
 	clocktesting "k8s.io/utils/clock/testing"
 
@@ -107,7 +106,7 @@ func (f *fixture) figures(name string) ledger.SinkState {
 
 var (
 	errBusy    = errors.New("busy")
-	errRefused = &sink.Permanent{Err: errors.New("refused")}
+	errRefused = &sink.PermanentError{Err: errors.New("refused")}
 )
 
 // port is the sink of most stories.
@@ -144,8 +143,8 @@ func TestAFailedEventIsRetriedEverLater(t *testing.T) {
 		f.start(s)
 		f.record(port, "a1")
 		f.Expect(s.Calls()).To(HaveLen(1))
-		for _, wait := range []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300} {
-			f.wait(wait*time.Second - time.Microsecond)
+		for _, seconds := range []int{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300} {
+			f.wait(time.Duration(seconds)*time.Second - time.Microsecond)
 			f.Expect(s.Calls()).To(BeEmpty())
 			f.wait(time.Microsecond)
 			f.Expect(s.Calls()).To(Equal([][]string{{"a1"}}))
@@ -178,13 +177,142 @@ func TestAServiceWaitsForItsFirstEvent(t *testing.T) {
 		f.wait(time.Second)
 		f.Expect(s.Calls()).To(Equal([][]string{{"a1"}}), "what failed before is sent alone; it fails, and the sink rests")
 		f.wait(2 * time.Second)
-		f.Expect(s.Calls()).To(Equal([][]string{{"a1"}}))
-		f.wait(4 * time.Second)
-		f.Expect(s.Calls()).To(ContainElement([]string{"b1"}), "another service goes on beside it")
-		f.Expect(f.figures("port")).To(And(HaveField("Delivered", int64(1)), HaveField("Pending", int64(2))))
+		f.Expect(s.Calls()).To(Equal([][]string{{"b1"}, {"a1"}}), "what failed less goes first")
+		f.record(port, "c1")
+		f.Expect(s.Calls()).To(BeEmpty(), "the sink rests after a failure")
+		f.wait(time.Second)
+		f.Expect(s.Calls()).To(Equal([][]string{{"c1"}}), "but no longer than a second, as it took something since")
+		f.Expect(f.figures("port")).To(And(HaveField("Delivered", int64(2)), HaveField("Pending", int64(2))))
 		chokesOn("")
 		f.wait(5 * time.Minute)
 		f.Expect(s.Calls()).To(Equal([][]string{{"a1"}, {"a2"}}))
+		f.stop()
+	})
+}
+
+func TestADestinationMayAskForTime(t *testing.T) {
+	story(t, func(f *fixture) {
+		s := sinktest.NewScripted("port")
+		s.Fail(&sink.RetryableError{Err: errBusy, After: time.Minute})
+		f.start(s)
+		f.record(port, "a1")
+		f.record(port, "b1")
+		f.Expect(s.Calls()).To(HaveLen(1))
+		f.wait(59 * time.Second)
+		f.Expect(s.Calls()).To(BeEmpty(), "the whole sink rests, not the event alone")
+		s.Fail(&sink.RetryableError{Err: errBusy, After: 1000 * time.Hour})
+		f.wait(time.Second)
+		f.Expect(s.Calls()).To(Equal([][]string{{"b1"}}))
+		s.Fail(nil)
+		f.wait(time.Hour)
+		f.Expect(s.Calls()).To(HaveLen(2), "for an hour at most")
+		f.Expect(f.figures("port")).To(HaveField("Delivered", int64(2)))
+		f.stop()
+	})
+}
+
+func TestARefusedEventIsParked(t *testing.T) {
+	story(t, func(f *fixture) {
+		s := sinktest.NewScripted("port")
+		s.Answer(func(_ context.Context, events []dora.Event) error {
+			for _, event := range events {
+				if event.Service == "bad" {
+					return errRefused
+				}
+			}
+			return nil
+		})
+		f.start(s)
+		f.record(port, "a1", "bad1", "b1", "bad2", "c1")
+		f.Expect(s.Calls()).To(Equal([][]string{{"a1", "bad1", "b1", "bad2"}, {"a1"}, {"bad1"}, {"b1"}, {"bad2"}, {"c1"}}),
+			"a refused batch is sent again one by one")
+		f.Expect(f.figures("port")).To(And(HaveField("Delivered", int64(3)), HaveField("Parked", int64(2)), HaveField("LastError", "refused")))
+
+		s.Fail(nil)
+		f.wait(24 * time.Hour)
+		f.Expect(s.Calls()).To(BeEmpty(), "nobody sends it again")
+		f.Expect(f.Requeue(f.ctx, "port")).To(Equal(int64(2)))
+		f.d.Notify()
+		synctest.Wait()
+		f.Expect(s.Calls()).To(Equal([][]string{{"bad1", "bad2"}}), "until a person asks for it")
+		f.stop()
+	})
+}
+
+func TestAFailureAmongRefusalsEndsTheRound(t *testing.T) {
+	story(t, func(f *fixture) {
+		s := sinktest.NewScripted("port")
+		s.Answer(func(_ context.Context, events []dora.Event) error {
+			if len(events) > 1 {
+				return errRefused
+			}
+			return errBusy
+		})
+		f.start(s)
+		f.record(port, "a1", "b1", "c1")
+		f.Expect(s.Calls()).To(Equal([][]string{{"a1", "b1", "c1"}, {"a1"}}))
+		f.Expect(f.figures("port")).To(And(HaveField("Parked", int64(0)), HaveField("Pending", int64(3))))
+		f.stop()
+	})
+}
+
+func TestAPartialFailureKeepsWhatArrived(t *testing.T) {
+	story(t, func(f *fixture) {
+		s := sinktest.NewScripted("port")
+		s.Fail(&sink.PartialError{Failed: map[string]error{"a1": errBusy, "b1": errRefused}})
+		f.start(s)
+		f.record(port, "a1", "a2", "b1", "c1")
+		f.Expect(f.figures("port")).To(And(
+			HaveField("Delivered", int64(1)), HaveField("Parked", int64(1)), HaveField("Pending", int64(2))))
+		s.Calls()
+		s.Fail(nil)
+		f.wait(time.Second)
+		f.Expect(s.Calls()).To(Equal([][]string{{"a1"}, {"a2"}}))
+		f.stop()
+	})
+}
+
+func TestAnAttemptHasATimeLimit(t *testing.T) {
+	story(t, func(f *fixture) {
+		s := sinktest.NewScripted("port")
+		s.Answer(func(ctx context.Context, _ []dora.Event) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		f.start(s)
+		f.record(port, "a1")
+		f.wait(30*time.Second - 1)
+		f.Expect(f.figures("port").LastError).To(BeEmpty())
+		f.wait(1)
+		f.Expect(f.figures("port").LastError).To(Equal("no answer in time (30s)"))
+		f.stop()
+	})
+}
+
+func TestASlowSinkDelaysNoOther(t *testing.T) {
+	story(t, func(f *fixture) {
+		slow, quick := sinktest.NewScripted("slow"), sinktest.NewScripted("quick")
+		slow.Answer(func(ctx context.Context, _ []dora.Event) error { <-ctx.Done(); return ctx.Err() })
+		f.start(slow, quick)
+		for i := range 5 {
+			f.record([]string{"slow", "quick"}, fmt.Sprintf("a%d", i))
+			f.Expect(quick.Calls()).To(HaveLen(1))
+		}
+		f.Expect(slow.Calls()).To(HaveLen(1))
+		f.stop()
+	})
+}
+
+func TestAPanicIsAFailure(t *testing.T) {
+	story(t, func(f *fixture) {
+		s := sinktest.NewScripted("port")
+		s.Answer(func(context.Context, []dora.Event) error { panic("t0ken") })
+		f.start(s)
+		f.record(port, "a1")
+		f.Expect(f.figures("port")).To(And(HaveField("LastError", "the sink panicked, see the log"), HaveField("Pending", int64(1))))
+		s.Fail(nil)
+		f.wait(time.Second)
+		f.Expect(f.figures("port").Delivered).To(Equal(int64(1)))
 		f.stop()
 	})
 }

@@ -1,7 +1,9 @@
 package dispatch
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 
 	"github.com/dora-controller/dora-controller/internal/ledger"
 	"github.com/dora-controller/dora-controller/internal/sink"
@@ -30,6 +32,18 @@ type verdict struct {
 
 var errElsewhere = errors.New("the sink told of failed events, but of none that it was sent")
 
+// healthyFirst puts the services whose first row failed least before the others, and leaves the order within each as it
+// is. So an event that its destination chokes on is tried last, and when it makes the sink rest the others have gone.
+func healthyFirst(due []ledger.Delivery) []ledger.Delivery {
+	failures := map[string]int{}
+	for _, row := range slices.Backward(due) {
+		failures[row.Event.Service] = row.Attempts
+	}
+	return slices.SortedStableFunc(slices.Values(due), func(a, b ledger.Delivery) int {
+		return cmp.Compare(failures[a.Event.Service], failures[b.Event.Service])
+	})
+}
+
 // batches divides due rows into what is sent at once: rows that never failed together, each that failed alone, so that
 // one event that the destination chokes on does not take others down with it for ever.
 func batches(due []ledger.Delivery) [][]ledger.Delivery {
@@ -48,7 +62,7 @@ func batches(due []ledger.Delivery) [][]ledger.Delivery {
 // judge decides the fate of each row of a batch by the answer to it. If it cannot tell the rows apart, apart is true:
 // then each must be sent by itself.
 func judge(batch []ledger.Delivery, answer error) (verdicts []verdict, apart bool) {
-	var partial *sink.Partial
+	var partial *sink.PartialError
 	switch {
 	case answer == nil:
 		return all(batch, delivered, nil), false
@@ -99,7 +113,7 @@ func judgeOne(err error) fate {
 }
 
 // names tells whether a partial failure speaks of this batch at all. One that does not would pass for success.
-func names(partial *sink.Partial, batch []ledger.Delivery) bool {
+func names(partial *sink.PartialError, batch []ledger.Delivery) bool {
 	for _, row := range batch {
 		if partial.Failed[row.Event.ID] != nil {
 			return true

@@ -25,7 +25,7 @@ func rows(names ...string) []ledger.Delivery {
 }
 
 func TestJudge(t *testing.T) {
-	busy, refused := errors.New("busy"), &sink.Permanent{Err: errors.New("refused")}
+	busy, refused := errors.New("busy"), &sink.PermanentError{Err: errors.New("refused")}
 	batch := rows("cart1", "pay1", "cart2", "pay2", "search1")
 	for name, test := range map[string]struct {
 		batch  []ledger.Delivery
@@ -33,19 +33,19 @@ func TestJudge(t *testing.T) {
 		want   string
 		apart  bool
 	}{
-		"no error delivers all":                               {batch, nil, "delivered delivered delivered delivered delivered", false},
-		"a failure puts off the first row of each service":    {batch, busy, "retried retried left left retried", false},
-		"so does one that names a time":                       {batch, &sink.Retryable{Err: busy, After: time.Hour}, "retried retried left left retried", false},
+		"no error delivers all":                               {batch, nil, "delivered, delivered, delivered, delivered, delivered", false},
+		"a failure puts off the first row of each service":    {batch, busy, "retried, retried, left, left, retried", false},
+		"so does one that names a time":                       {batch, &sink.RetryableError{Err: busy, After: time.Hour}, "retried, retried, left, left, retried", false},
 		"a refusal of several tells nothing about each":       {batch, refused, "", true},
 		"a refusal of one parks it":                           {batch[:1], refused, "parked", false},
 		"a wrapped refusal is one":                            {batch[:1], fmt.Errorf("send: %w", refused), "parked", false},
-		"a partial failure tells the rows apart":              {batch, &sink.Partial{Failed: map[string]error{"pay2": busy, "search1": refused}}, "delivered delivered delivered retried parked", false},
-		"what arrived behind a failed row is sent again":      {batch, &sink.Partial{Failed: map[string]error{"cart1": busy}}, "retried delivered left delivered delivered", false},
-		"what arrived behind a refused row stays delivered":   {batch, &sink.Partial{Failed: map[string]error{"cart1": refused}}, "parked delivered delivered delivered delivered", false},
-		"a refusal behind a failed row is not recorded yet":   {batch, &sink.Partial{Failed: map[string]error{"cart1": busy, "cart2": refused}}, "retried delivered left delivered delivered", false},
-		"a partial failure of other events is a failure":      {batch[:1], &sink.Partial{Failed: map[string]error{"else": busy}}, "retried", false},
-		"a partial failure of nothing is a failure":           {batch[:1], &sink.Partial{}, "retried", false},
-		"a partial refusal of other events parks nobody here": {batch[:1], &sink.Partial{Failed: map[string]error{"else": refused}}, "retried", false},
+		"a partial failure tells the rows apart":              {batch, &sink.PartialError{Failed: map[string]error{"pay2": busy, "search1": refused}}, "delivered, delivered, delivered, retried, parked", false},
+		"what arrived behind a failed row is sent again":      {batch, &sink.PartialError{Failed: map[string]error{"cart1": busy}}, "retried, delivered, left, delivered, delivered", false},
+		"what arrived behind a refused row stays delivered":   {batch, &sink.PartialError{Failed: map[string]error{"cart1": refused}}, "parked, delivered, delivered, delivered, delivered", false},
+		"a refusal behind a failed row is not recorded yet":   {batch, &sink.PartialError{Failed: map[string]error{"cart1": busy, "cart2": refused}}, "retried, delivered, left, delivered, delivered", false},
+		"a partial failure of other events is a failure":      {batch[:1], &sink.PartialError{Failed: map[string]error{"else": busy}}, "retried", false},
+		"a partial failure of nothing is a failure":           {batch[:1], &sink.PartialError{}, "retried", false},
+		"a partial refusal of other events parks nobody here": {batch[:1], &sink.PartialError{Failed: map[string]error{"else": refused}}, "retried", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
@@ -56,7 +56,7 @@ func TestJudge(t *testing.T) {
 				g.Expect(v.err != nil).To(Equal(v.fate == retried || v.fate == parked))
 				fates = append(fates, v.fate.String())
 			}
-			g.Expect(strings.Join(fates, " ")).To(Equal(test.want))
+			g.Expect(strings.Join(fates, ", ")).To(Equal(test.want))
 			g.Expect(apart).To(Equal(test.apart))
 		})
 	}
@@ -76,6 +76,17 @@ func TestBatches(t *testing.T) {
 	}
 	g.Expect(divided).To(Equal([][]string{{"a1", "b1"}, {"c1"}, {"d1", "e1"}}))
 	g.Expect(batches(nil)).To(BeEmpty())
+}
+
+func TestHealthyFirst(t *testing.T) {
+	g := NewWithT(t)
+	due := rows("a1", "b1", "c1", "a2", "b2", "d1")
+	due[0].Attempts, due[1].Attempts = 5, 1
+	order := []string{}
+	for _, row := range healthyFirst(due) {
+		order = append(order, row.Event.ID)
+	}
+	g.Expect(order).To(Equal([]string{"c1", "d1", "b1", "b2", "a1", "a2"}))
 }
 
 func TestReason(t *testing.T) {

@@ -47,7 +47,8 @@ var (
 	pendingDesc = prometheus.NewDesc("dora_sink_pending", "Events that the sink is still owed.", []string{"sink"}, nil)
 	ageDesc     = prometheus.NewDesc("dora_sink_oldest_pending_seconds",
 		"Age of the oldest event that the sink is still owed; 0 if it is owed none.", []string{"sink"}, nil)
-	parkedDesc = prometheus.NewDesc("dora_sink_parked", "Events that are set aside until they are requeued or pruned.", []string{"sink"}, nil)
+	parkedDesc = prometheus.NewDesc("dora_sink_parked",
+		"Events that are set aside until they are requeued or pruned.", []string{"sink"}, nil)
 )
 
 // outstanding collects what the ledger says about each sink.

@@ -117,7 +117,7 @@ func (w *worker) drain(ctx context.Context) time.Time {
 
 // deliver sends due rows until one has to be retried. It fails if the ledger does.
 func (w *worker) deliver(ctx context.Context, due []ledger.Delivery) error {
-	for _, batch := range batches(due) {
+	for _, batch := range batches(healthyFirst(due)) {
 		goOn, err := w.attempt(ctx, batch)
 		if err != nil || !goOn {
 			return err
@@ -130,7 +130,7 @@ func (w *worker) deliver(ctx context.Context, due []ledger.Delivery) error {
 func (w *worker) attempt(ctx context.Context, batch []ledger.Delivery) (goOn bool, err error) {
 	answer := w.send(ctx, batch)
 	if answer != nil && ctx.Err() != nil {
-		return false, nil // being stopped is no failure of the sink
+		return false, nil //nolint:nilerr // being stopped is no failure of the sink
 	}
 	verdicts, apart := judge(batch, answer)
 	for i := 0; apart && i < len(batch); i++ {

@@ -32,8 +32,9 @@ type Follower struct {
 	// Announcer shows results as Kubernetes events, and Targets are asked to compute their figures again.
 	Announcer *Announcer
 	Targets   *Trigger
-	// Sinks are owed every event.
+	// Sinks are owed every event; Owed is called when they are owed more.
 	Sinks []string
+	Owed  func()
 	Clock clock.PassiveClock
 }
 
@@ -44,6 +45,9 @@ func (f *Follower) Follow(ctx context.Context, obs *deploy.Observation, object c
 	result, err := f.Recorder.Record(ctx, obs, object.GetLabels(), policy, f.Sinks, now)
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("cannot record the observation: %w", err)
+	}
+	if len(result.Events) > 0 {
+		f.Owed()
 	}
 	if result.Changed {
 		f.Announcer.Announce(ctx, obs.Subject, &result, selection)

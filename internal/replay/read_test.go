@@ -105,12 +105,12 @@ func TestReadStopsAtAReaderThatFails(t *testing.T) {
 }
 
 func TestTimeNeverRunsBackwards(t *testing.T) {
-	input := ""
+	var input strings.Builder
 	for _, seen := range []string{"2026-11-20T20:57:26Z", "2026-11-20T20:57:20Z", "2026-11-20T22:57:27+02:00"} {
-		input += `{"seen":"` + seen + `","type":"ADDED","object":` + object("Application", "1", "1") + "}\n"
+		fmt.Fprintf(&input, `{"seen":%q,"type":"ADDED","object":%s}`, seen, object("Application", "1", "1"))
 	}
 	var got []string
-	if err := replay.Read("file", strings.NewReader(input), func(e replay.Event) { got = append(got, e.Seen.Format(time.RFC3339)) }); err != nil {
+	if err := replay.Read("file", strings.NewReader(input.String()), func(e replay.Event) { got = append(got, e.Seen.Format(time.RFC3339)) }); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{"2026-11-20T20:57:26Z", "2026-11-20T20:57:26Z", "2026-11-20T20:57:27Z"}
@@ -159,16 +159,18 @@ func asKubectl(t *testing.T, path string) []byte {
 			Type   string          `json:"type"`
 			Object json.RawMessage `json:"object"`
 		}
-		var kind struct{ Kind string }
+		var kind struct {
+			Kind string `json:"kind"`
+		}
 		if err := errors.Join(json.Unmarshal(line, &e), json.Unmarshal(e.Object, &kind)); err != nil {
 			t.Fatal(err)
 		}
 		fmt.Fprintf(streams[kind.Kind], "{\"type\":%q,\"object\":%s}\n", e.Type, e.Object)
 	}
-	return slicesOf(streams)
+	return inSequence(streams)
 }
 
-func slicesOf(streams map[string]*bytes.Buffer) []byte {
+func inSequence(streams map[string]*bytes.Buffer) []byte {
 	var all []byte
 	for _, kind := range []string{"ReplicaSet", "Rollout", "Application"} {
 		all = append(all, streams[kind].Bytes()...)

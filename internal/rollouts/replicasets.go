@@ -24,8 +24,8 @@ func observeSets(ro *Rollout, sets []appsv1.ReplicaSet) []deploy.ReplicaSet {
 	return observed
 }
 
-// observeSet reads the images of containers alone, as syncResult.resources[].images does: init containers come and go before the version
-// runs.
+// observeSet keeps the images of init containers apart, as syncResult.resources[].images leaves them out: they come and go before the
+// version runs.
 func observeSet(set *appsv1.ReplicaSet) deploy.ReplicaSet {
 	observed := deploy.ReplicaSet{
 		Hash:      set.Labels[HashLabel],
@@ -37,6 +37,9 @@ func observeSet(set *appsv1.ReplicaSet) deploy.ReplicaSet {
 	}
 	for _, c := range set.Spec.Template.Spec.Containers {
 		observed.Images = appendNew(observed.Images, c.Image)
+	}
+	for _, c := range set.Spec.Template.Spec.InitContainers {
+		observed.InitImages = appendNew(observed.InitImages, c.Image)
 	}
 	return observed
 }

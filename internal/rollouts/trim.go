@@ -39,14 +39,19 @@ func trimMeta(meta *metav1.ObjectMeta) {
 func trimSet(set *appsv1.ReplicaSet) {
 	set.Labels = map[string]string{HashLabel: set.Labels[HashLabel]}
 	delete(set.Annotations, trackingID)
-	containers := make([]corev1.Container, len(set.Spec.Template.Spec.Containers))
-	for i, c := range set.Spec.Template.Spec.Containers {
-		containers[i].Image = unique.Make(c.Image).Value()
-	}
-	set.Spec = appsv1.ReplicaSetSpec{
-		Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: containers}},
-	}
+	pods := &set.Spec.Template.Spec
+	set.Spec = appsv1.ReplicaSetSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+		Containers: imagesOnly(pods.Containers), InitContainers: imagesOnly(pods.InitContainers),
+	}}}
 	set.Status = appsv1.ReplicaSetStatus{
 		Replicas: set.Status.Replicas, AvailableReplicas: set.Status.AvailableReplicas,
 	}
+}
+
+func imagesOnly(containers []corev1.Container) []corev1.Container {
+	kept := make([]corev1.Container, len(containers))
+	for i, c := range containers {
+		kept[i].Image = unique.Make(c.Image).Value()
+	}
+	return kept
 }

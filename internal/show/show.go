@@ -24,11 +24,7 @@ const nothing = "–"
 type JSON struct{ encoder *json.Encoder }
 
 // NewJSON returns a writer of lines.
-func NewJSON(w io.Writer) *JSON {
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	return &JSON{encoder}
-}
+func NewJSON(w io.Writer) *JSON { return &JSON{json.NewEncoder(w)} }
 
 // Event writes one line.
 func (j *JSON) Event(e *dora.Event) error {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Judge is the verdict on an HTTP answer: nil for 2xx, Permanent for what the request itself is to blame for, and
-// Retryable for everything else. A refused credential is retryable, since the mend is a new secret and not a new event.
+// Judge is the verdict on an HTTP answer: nil for 2xx, PermanentError for what the request itself is to blame for, and
+// RetryableError for everything else. A refused credential is retryable, since the mend is a new secret and not a new event.
 // The text names the status only; what a server writes in its body may repeat a secret.
 func Judge(answer *http.Response, now time.Time) error {
 	if answer.StatusCode >= 200 && answer.StatusCode < 300 {
@@ -21,9 +21,9 @@ func Judge(answer *http.Response, now time.Time) error {
 	case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusGone,
 		http.StatusLengthRequired, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
 		http.StatusUnprocessableEntity, http.StatusNotImplemented:
-		return &Permanent{err}
+		return &PermanentError{err}
 	}
-	return &Retryable{Err: err, After: retryAfter(answer.Header.Get("Retry-After"), now)}
+	return &RetryableError{Err: err, After: retryAfter(answer.Header.Get("Retry-After"), now)}
 }
 
 // retryAfter reads the header in its two forms, seconds and a date. Zero if it says nothing, or the past.

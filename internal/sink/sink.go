@@ -4,9 +4,9 @@
 // become of the events:
 //
 //	nil            all of them arrived
-//	*Permanent     the destination will never take them: they are set aside with the reason
-//	*Partial       some arrived, the others each have an error of their own
-//	*Retryable     later, and not before its After
+//	*PermanentError     the destination will never take them: they are set aside with the reason
+//	*PartialError       some arrived, the others each have an error of their own
+//	*RetryableError     later, and not before its After
 //	any other      later
 //
 // Delivery is at least once and in order per service: a sink may get an event again, and recognises it by its id, which
@@ -35,32 +35,32 @@ type Sink interface {
 	Send(ctx context.Context, events []dora.Event) error
 }
 
-// Permanent is an error that no retry will mend, such as a payload that the destination refuses.
-type Permanent struct{ Err error }
+// PermanentError is an error that no retry will mend, such as a payload that the destination refuses.
+type PermanentError struct{ Err error }
 
-func (e *Permanent) Error() string { return e.Err.Error() }
+func (e *PermanentError) Error() string { return e.Err.Error() }
 
 // Unwrap returns the reason.
-func (e *Permanent) Unwrap() error { return e.Err }
+func (e *PermanentError) Unwrap() error { return e.Err }
 
-// Retryable is an error that time may mend.
-type Retryable struct {
+// RetryableError is an error that time may mend.
+type RetryableError struct {
 	Err error
 	// After is how long the destination asked to be left alone. Zero if it did not.
 	After time.Duration
 }
 
-func (e *Retryable) Error() string { return e.Err.Error() }
+func (e *RetryableError) Error() string { return e.Err.Error() }
 
 // Unwrap returns the reason.
-func (e *Retryable) Unwrap() error { return e.Err }
+func (e *RetryableError) Unwrap() error { return e.Err }
 
-// Partial is the error of a batch of which some events arrived. Failed holds the error of each that did not, by its id;
-// those errors are Permanent, Retryable or any other, but not Partial.
-type Partial struct{ Failed map[string]error }
+// PartialError is the error of a batch of which some events arrived. Failed holds the error of each that did not, by its id;
+// those errors are PermanentError, RetryableError or any other, but not PartialError.
+type PartialError struct{ Failed map[string]error }
 
 // Error names the events that failed, by their ids, up to a few.
-func (e *Partial) Error() string {
+func (e *PartialError) Error() string {
 	const named = 3
 	var reasons []string
 	for id, err := range e.Failed {
@@ -74,8 +74,8 @@ func (e *Partial) Error() string {
 }
 
 // Unwrap returns the reasons, in no order.
-func (e *Partial) Unwrap() []error {
-	var all []error
+func (e *PartialError) Unwrap() []error {
+	all := make([]error, 0, len(e.Failed))
 	for _, err := range e.Failed {
 		all = append(all, err)
 	}
@@ -84,14 +84,13 @@ func (e *Partial) Unwrap() []error {
 
 // IsPermanent tells whether no retry will mend an error.
 func IsPermanent(err error) bool {
-	var permanent *Permanent
-	return errors.As(err, &permanent)
+	_, permanent := errors.AsType[*PermanentError](err)
+	return permanent
 }
 
 // RetryAfter is how long the destination asked to be left alone; zero if it did not.
 func RetryAfter(err error) time.Duration {
-	var retryable *Retryable
-	if errors.As(err, &retryable) {
+	if retryable, ok := errors.AsType[*RetryableError](err); ok {
 		return retryable.After
 	}
 	return 0

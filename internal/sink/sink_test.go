@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"testing"
 	"time"
 
@@ -20,8 +21,8 @@ var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func TestKindsOfErrors(t *testing.T) {
 	g := NewWithT(t)
-	permanent := fmt.Errorf("send: %w", &sink.Permanent{Err: io.EOF})
-	later := fmt.Errorf("send: %w", &sink.Retryable{Err: io.EOF, After: time.Minute})
+	permanent := fmt.Errorf("send: %w", &sink.PermanentError{Err: io.EOF})
+	later := fmt.Errorf("send: %w", &sink.RetryableError{Err: io.EOF, After: time.Minute})
 
 	g.Expect(sink.IsPermanent(permanent)).To(BeTrue())
 	g.Expect(sink.IsPermanent(later)).To(BeFalse())
@@ -31,7 +32,7 @@ func TestKindsOfErrors(t *testing.T) {
 	g.Expect(permanent).To(MatchError("send: EOF"))
 	g.Expect(errors.Is(permanent, io.EOF) && errors.Is(later, io.EOF)).To(BeTrue())
 
-	partial := &sink.Partial{Failed: map[string]error{"b": io.EOF, "a": permanent, "d": io.EOF, "c": io.EOF}}
+	partial := &sink.PartialError{Failed: map[string]error{"b": io.EOF, "a": permanent, "d": io.EOF, "c": io.EOF}}
 	g.Expect(partial).To(MatchError("4 events failed: a: send: EOF; b: EOF; c: EOF; and 1 more"))
 	g.Expect(errors.Is(partial, io.EOF)).To(BeTrue())
 }
@@ -45,7 +46,7 @@ func TestJudge(t *testing.T) {
 			g.Expect(err).NotTo(HaveOccurred())
 			continue
 		}
-		g.Expect(err).To(MatchError(ContainSubstring(fmt.Sprint(status))))
+		g.Expect(err).To(MatchError(ContainSubstring(strconv.Itoa(status))))
 		g.Expect(sink.IsPermanent(err)).To(Equal(permanent[status]), "status %d", status)
 	}
 }

@@ -7,26 +7,28 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// application plays Argo CD for one Application: it writes what Argo CD writes, so that a story reads like one.
-type application struct {
+// argoApp plays Argo CD for one Application: it writes what Argo CD writes, so that a story reads like one.
+type argoApp struct {
 	ctx     context.Context
 	client  client.Client
 	object  *unstructured.Unstructured
 	history []any
 	image   string
-	// clock is Argo's: it moves a minute from one deployment to the next, into the past of the API server's.
-	clock time.Time
+	// now is Argo's clock: it moves on with what Argo does, and the controller's clock with it.
+	now   time.Time
+	clock *clocktesting.FakeClock
 }
 
 type object = map[string]any
 
 // newApplication creates one that Argo CD has not looked at yet.
-func newApplication(ctx context.Context, c client.Client, namespace, name string, labels map[string]string) *application {
+func newApplication(ctx context.Context, c client.Client, clock *clocktesting.FakeClock, namespace, name string, labels map[string]string) *argoApp {
 	GinkgoHelper()
-	a := &application{ctx: ctx, client: c, clock: time.Now().UTC().Truncate(time.Second)}
+	a := &argoApp{ctx: ctx, client: c, clock: clock}
 	a.object = &unstructured.Unstructured{Object: object{
 		"apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
 		"metadata": object{"namespace": namespace, "name": name},
@@ -38,16 +40,23 @@ func newApplication(ctx context.Context, c client.Client, namespace, name string
 	}}
 	a.object.SetLabels(labels)
 	Expect(c.Create(ctx, a.object)).To(Succeed())
+	a.now = a.object.GetCreationTimestamp().UTC()
+	a.wait(time.Second)
 	return a
 }
 
-// wait moves Argo's clock.
-func (a *application) wait(d time.Duration) { a.clock = a.clock.Add(d) }
+// wait lets time pass.
+func (a *argoApp) wait(d time.Duration) {
+	a.now = a.now.Add(d)
+	if a.now.After(a.clock.Now()) {
+		a.clock.SetTime(a.now)
+	}
+}
 
-func (a *application) now() string { return a.clock.Format(time.RFC3339) }
+func (a *argoApp) time() string { return a.now.Format(time.RFC3339) }
 
 // write replaces the status and the rest that Argo CD writes.
-func (a *application) write(change func(status object)) {
+func (a *argoApp) write(change func(status object)) {
 	GinkgoHelper()
 	Eventually(func(g Gomega) {
 		g.Expect(a.client.Get(a.ctx, client.ObjectKeyFromObject(a.object), a.object)).To(Succeed())
@@ -62,11 +71,11 @@ func (a *application) write(change func(status object)) {
 }
 
 // sync is an operation that applies an image: it runs, and has succeeded two seconds later.
-func (a *application) sync(image string) {
+func (a *argoApp) sync(image string) {
 	GinkgoHelper()
-	started := a.now()
+	started := a.time()
 	a.wait(2 * time.Second)
-	finished := a.now()
+	finished := a.time()
 	a.history = append(a.history, object{
 		"id": int64(len(a.history)), "revision": "8bef323a383a4d3b595e4605deb4f85f3e3e2146",
 		"deployStartedAt": started, "deployedAt": finished,
@@ -93,18 +102,18 @@ func (a *application) sync(image string) {
 }
 
 // becomes says that the health changes now, with the pods of the newest version alone.
-func (a *application) becomes(health string) {
+func (a *argoApp) becomes(health string) {
 	GinkgoHelper()
 	a.wait(3 * time.Second)
 	a.write(func(status object) {
-		status["health"] = object{"status": health, "lastTransitionTime": a.now()}
+		status["health"] = object{"status": health, "lastTransitionTime": a.time()}
 		status["summary"] = object{"images": images(a.image)}
-		status["reconciledAt"] = a.now()
+		status["reconciledAt"] = a.time()
 	})
 }
 
 // deploy is a whole deployment that goes well.
-func (a *application) deploy(image string) {
+func (a *argoApp) deploy(image string) {
 	GinkgoHelper()
 	a.sync(image)
 	a.becomes("Healthy")

@@ -17,6 +17,7 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/rest"
+	clocktesting "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/dora-controller/dora-controller/internal/app"
@@ -31,23 +32,32 @@ const patience = 60 * time.Second
 // process is one running dora-controller.
 type process struct {
 	options app.Options
+	// clock is the controller's. Argo's, in argoApp, moves it along; it never runs ahead of what Argo has written.
+	clock   *clocktesting.FakeClock
 	metrics *prometheus.Registry
 	stdout  *lines
 	stop    context.CancelFunc
 	ended   chan error
 }
 
-// start runs a controller that watches these namespaces until the spec ends or it is stopped.
-func start(config *rest.Config, change func(*app.Options)) *process {
+// start runs a controller until the spec ends or it is stopped. It was there a minute before anything that the spec makes.
+func start(config *rest.Config, changes ...func(*app.Options)) *process {
 	GinkgoHelper()
-	p := &process{metrics: prometheus.NewRegistry(), stdout: &lines{}, ended: make(chan error, 1)}
+	return startAt(config, clocktesting.NewFakeClock(time.Now().Add(-time.Minute)), changes...)
+}
+
+func startAt(config *rest.Config, clock *clocktesting.FakeClock, changes ...func(*app.Options)) *process {
+	GinkgoHelper()
+	p := &process{clock: clock, metrics: prometheus.NewRegistry(), stdout: &lines{}, ended: make(chan error, 1)}
 	p.options = app.Options{
 		Ledger: filepath.Join(GinkgoT().TempDir(), "ledger.db"), Cluster: "test", StdoutSink: true, Stdout: p.stdout,
-		MetricsAddress: "0", ProbeAddress: freeAddress(), Registry: p.metrics,
-		AskKinds: 100 * time.Millisecond, AwaitLedger: 50 * time.Millisecond,
+		MetricsAddress: "0", ProbeAddress: freeAddress(), Registry: p.metrics, Clock: clock,
+		AskKinds: 100 * time.Millisecond, AwaitLedger: 50 * time.Millisecond, LeaseDuration: 3 * time.Second,
 		Log: ctrl.Log.WithName("process"),
 	}
-	change(&p.options)
+	for _, change := range changes {
+		change(&p.options)
+	}
 	controller, err := app.New(config, p.options)
 	Expect(err).NotTo(HaveOccurred())
 	ctx, stop := context.WithCancel(context.Background())
@@ -58,6 +68,21 @@ func start(config *rest.Config, change func(*app.Options)) *process {
 	}()
 	DeferCleanup(p.end)
 	return p
+}
+
+// restart is a new process on the same ledger.
+func (p *process) restart(config *rest.Config) *process {
+	GinkgoHelper()
+	p.end()
+	return startAt(config, p.clock, func(o *app.Options) {
+		*o = p.options
+		o.ProbeAddress, o.Registry = freeAddress(), prometheus.NewRegistry()
+	})
+}
+
+// watching restricts a process to these namespaces.
+func watching(namespaces ...string) func(*app.Options) {
+	return func(o *app.Options) { o.Namespaces = namespaces }
 }
 
 // end stops the process and waits until it has ended.

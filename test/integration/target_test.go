@@ -12,11 +12,14 @@ import (
 )
 
 // newTarget creates a DoraTarget whose spec is written as YAML.
-func newTarget(ctx context.Context, c client.Client, namespace, name, spec string) *dorav1alpha1.DoraTarget {
+func newTarget(ctx context.Context, c client.Client, namespace, name, spec string, changes ...func(*dorav1alpha1.DoraTarget)) *dorav1alpha1.DoraTarget {
 	GinkgoHelper()
 	target := &dorav1alpha1.DoraTarget{}
 	Expect(yaml.UnmarshalStrict([]byte(spec), &target.Spec)).To(Succeed(), spec)
 	target.Namespace, target.Name = namespace, name
+	for _, change := range changes {
+		change(target)
+	}
 	Expect(c.Create(ctx, target)).To(Succeed())
 	return target
 }

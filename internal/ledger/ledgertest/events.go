@@ -31,7 +31,8 @@ func events(t *testing.T, open Open) {
 				read := 0
 				for _, err := range f.Events(f.ctx, ledger.EventQuery{}) {
 					f.Expect(err).NotTo(HaveOccurred())
-					if read++; read == 3 {
+					read++
+					if read == 3 {
 						break
 					}
 				}

@@ -166,11 +166,11 @@ func (f *fixture) fingerprint(uids ...string) []any {
 	f.Expect(err).NotTo(gomega.HaveOccurred())
 	since, err := f.Since(f.ctx)
 	f.Expect(err).NotTo(gomega.HaveOccurred())
-	print := []any{f.ids(ledger.EventQuery{}), subjects, sinks, since, f.revision()}
+	visible := []any{f.ids(ledger.EventQuery{}), subjects, sinks, since, f.revision()}
 	for _, uid := range uids {
 		decisions, err := f.Decisions(f.ctx, uid, 0)
 		f.Expect(err).NotTo(gomega.HaveOccurred())
-		print = append(print, decisions)
+		visible = append(visible, decisions)
 	}
-	return print
+	return visible
 }

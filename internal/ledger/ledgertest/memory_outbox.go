@@ -62,13 +62,14 @@ func (m *Memory) Delivered(ctx context.Context, sink string, at time.Time, seqs 
 	}
 	defer leave()
 	for _, row := range m.pending(sink) {
-		if slices.Contains(seqs, row.Seq) {
-			m.outbox = slices.DeleteFunc(m.outbox, func(o *owed) bool { return o == row })
-			figures := m.sinks[sink]
-			figures.Delivered++
-			figures.Cursor = max(figures.Cursor, row.Seq)
-			figures.LastDelivery = micro(at)
+		if !slices.Contains(seqs, row.Seq) {
+			continue
 		}
+		m.outbox = slices.DeleteFunc(m.outbox, func(o *owed) bool { return o == row })
+		figures := m.sinks[sink]
+		figures.Delivered++
+		figures.Cursor = max(figures.Cursor, row.Seq)
+		figures.LastDelivery = micro(at)
 	}
 	return nil
 }

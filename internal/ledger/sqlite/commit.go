@@ -27,7 +27,7 @@ func (s *Store) Commit(ctx context.Context, change ledger.Change) error {
 	if err != nil {
 		return err
 	}
-	return s.writer.do(ctx, "cannot commit a change", func(tx *session) error { return tx.keep(rec) })
+	return s.writer.do(ctx, "cannot commit a change", func(tx *connection) error { return tx.keep(rec) })
 }
 
 func encode(change ledger.Change) (record, error) {
@@ -50,38 +50,38 @@ func encode(change ledger.Change) (record, error) {
 }
 
 // keep writes a change. The states come first, since a conflict there makes the rest void.
-func (s *session) keep(rec record) error {
+func (c *connection) keep(rec record) error {
 	for _, state := range rec.States {
-		if err := s.keepState(state); err != nil {
+		if err := c.keepState(state); err != nil {
 			return err
 		}
 	}
 	if rec.Subject != nil {
-		if err := s.keepSubject(*rec.Subject, rec.labels); err != nil {
+		if err := c.keepSubject(*rec.Subject, rec.labels); err != nil {
 			return err
 		}
 	}
 	for i, event := range rec.Events {
-		if err := s.keepEvent(event, rec.payloads[i], rec.Sinks); err != nil {
+		if err := c.keepEvent(event, rec.payloads[i], rec.Sinks); err != nil {
 			return err
 		}
 	}
 	for _, decision := range rec.Decisions {
-		if err := s.keepDecision(decision); err != nil {
+		if err := c.keepDecision(decision); err != nil {
 			return err
 		}
 	}
-	s.grown++
+	c.grown++
 	return nil
 }
 
-func (s *session) keepState(state ledger.State) error {
+func (c *connection) keepState(state ledger.State) error {
 	query, args := `UPDATE states SET version = version + 1, data = ? WHERE key = ? AND version = ?`,
 		[]any{blob(state.Data), state.Key, state.Version}
 	if state.Version == 0 {
 		query, args = `INSERT INTO states (data, key, version) VALUES (?, ?, 1) ON CONFLICT (key) DO NOTHING`, args[:2]
 	}
-	n, err := s.affected(query, args...)
+	n, err := c.affected(query, args...)
 	switch {
 	case err != nil:
 		return fmt.Errorf("cannot write state %s: %w", state.Key, err)
@@ -91,8 +91,8 @@ func (s *session) keepState(state ledger.State) error {
 	return nil
 }
 
-func (s *session) keepSubject(subject ledger.Subject, labels any) error {
-	_, err := s.exec(`INSERT OR REPLACE INTO subjects
+func (c *connection) keepSubject(subject ledger.Subject, labels any) error {
+	_, err := c.exec(`INSERT OR REPLACE INTO subjects
 		(cluster, uid, kind, namespace, name, labels, service, team, environment, followed_since, deleted_at, gaps)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		subject.Cluster, subject.UID, string(subject.Kind), subject.Namespace, subject.Name, labels,
@@ -104,8 +104,8 @@ func (s *session) keepSubject(subject ledger.Subject, labels any) error {
 }
 
 // keepEvent writes an event and what sinks are owed of it, unless the ledger has its id.
-func (s *session) keepEvent(event dora.Event, payload string, sinks []string) error {
-	result, err := s.exec(`INSERT INTO events
+func (c *connection) keepEvent(event dora.Event, payload string, sinks []string) error {
+	result, err := c.exec(`INSERT INTO events
 		(id, cluster, uid, service, environment, type, outcome, occurred_at, payload)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
 		event.ID, event.Cluster, event.Subject.UID, event.Service, event.Environment,
@@ -121,22 +121,22 @@ func (s *session) keepEvent(event dora.Event, payload string, sinks []string) er
 		return fmt.Errorf("cannot number event %s: %w", event.ID, err)
 	}
 	for _, sink := range sinks {
-		if err := s.owe(sink, seq, event.Service); err != nil {
+		if err := c.owe(sink, seq, event.Service); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *session) owe(sink string, seq int64, service string) error {
-	if !s.sinks[sink] {
-		if _, err := s.exec(`INSERT INTO sinks (name) VALUES (?) ON CONFLICT (name) DO NOTHING`, sink); err != nil {
+func (c *connection) owe(sink string, seq int64, service string) error {
+	if !c.sinks[sink] {
+		if _, err := c.exec(`INSERT INTO sinks (name) VALUES (?) ON CONFLICT (name) DO NOTHING`, sink); err != nil {
 			return fmt.Errorf("cannot write sink %s: %w", sink, err)
 		}
-		s.sinks[sink] = true
+		c.sinks[sink] = true
 	}
-	now := s.now().UnixMicro()
-	_, err := s.exec(`INSERT INTO outbox (seq, sink, service, recorded_at, next_at) VALUES (?, ?, ?, ?, ?)
+	now := c.now().UnixMicro()
+	_, err := c.exec(`INSERT INTO outbox (seq, sink, service, recorded_at, next_at) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (seq, sink) DO NOTHING`, seq, sink, service, now, now)
 	if err != nil {
 		return fmt.Errorf("cannot write what sink %s is owed: %w", sink, err)
@@ -144,8 +144,8 @@ func (s *session) owe(sink string, seq int64, service string) error {
 	return nil
 }
 
-func (s *session) keepDecision(d ledger.Decision) error {
-	_, err := s.exec(`INSERT INTO decisions (cluster, uid, service, at, attempt, reason, message, event_id)
+func (c *connection) keepDecision(d ledger.Decision) error {
+	_, err := c.exec(`INSERT INTO decisions (cluster, uid, service, at, attempt, reason, message, event_id)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, d.Cluster, d.UID, d.Service, d.At.UnixMicro(), d.Attempt, d.Reason, d.Message, d.EventID)
 	if err != nil {
 		return fmt.Errorf("cannot write decision %s: %w", d.Reason, err)

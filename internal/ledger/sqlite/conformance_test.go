@@ -9,10 +9,11 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	ledgertest.Run(t, func(t testing.TB, place ledgertest.Place) ledger.Store {
-		s, err := Open(t.Context(), filepath.Join(place.Dir, "ledger.db"), Options{Now: place.Now})
+	ledgertest.Run(t, func(tb testing.TB, place ledgertest.Place) ledger.Store {
+		tb.Helper()
+		s, err := Open(tb.Context(), filepath.Join(place.Dir, "ledger.db"), Options{Now: place.Now})
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		return s
 	})

@@ -57,8 +57,8 @@ func resolve(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("cannot find the ledger's folder: %w", err)
 	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real, nil
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		return target, nil
 	}
 	return path, nil
 }

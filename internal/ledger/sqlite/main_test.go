@@ -76,27 +76,27 @@ func hold(path string) error {
 	select {} // killed here; nothing is closed
 }
 
-func open(t testing.TB, path string, opts Options) *Store {
-	t.Helper()
-	s, err := Open(t.Context(), path, opts)
+func open(tb testing.TB, path string, opts Options) *Store {
+	tb.Helper()
+	s, err := Open(tb.Context(), path, opts)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.Close() })
+	tb.Cleanup(func() { _ = s.Close() })
 	return s
 }
 
-func ledgerPath(t testing.TB) string {
-	t.Helper()
-	return filepath.Join(t.TempDir(), "ledger.db")
+func ledgerPath(tb testing.TB) string {
+	tb.Helper()
+	return filepath.Join(tb.TempDir(), "ledger.db")
 }
 
-func ids(t testing.TB, r ledger.Reader) []string {
-	t.Helper()
+func ids(tb testing.TB, r ledger.Reader) []string {
+	tb.Helper()
 	list := []string{}
-	for row, err := range r.Events(t.Context(), ledger.EventQuery{}) {
+	for row, err := range r.Events(tb.Context(), ledger.EventQuery{}) {
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		list = append(list, row.Event.ID)
 	}

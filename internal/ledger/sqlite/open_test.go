@@ -31,15 +31,15 @@ func filled(t *testing.T) string {
 	return path
 }
 
-func fill(t testing.TB, s *Store, n int) {
-	t.Helper()
+func fill(tb testing.TB, s *Store, n int) {
+	tb.Helper()
 	change := ledger.Change{Sinks: []string{"port"}}
 	for i := range n {
 		event := benchmarkChange(i).Events[0]
 		change.Events = append(change.Events, event)
 	}
-	if err := s.Commit(t.Context(), change); err != nil {
-		t.Fatal(err)
+	if err := s.Commit(tb.Context(), change); err != nil {
+		tb.Fatal(err)
 	}
 }
 
@@ -93,6 +93,7 @@ func execute(t *testing.T, path string, statements ...string) {
 
 func TestRefusedAndLeftUntouched(t *testing.T) {
 	overwrite := func(t *testing.T, path string, from, to int, with byte) {
+		t.Helper()
 		content := read(t, path)
 		copy(content[from:to], bytes.Repeat([]byte{with}, to-from))
 		put(t, path, content)
@@ -104,58 +105,69 @@ func TestRefusedAndLeftUntouched(t *testing.T) {
 		want    types.GomegaMatcher
 	}{
 		"no database": {func(t *testing.T) string {
+			t.Helper()
 			path := ledgerPath(t)
 			put(t, path, bytes.Repeat([]byte("this is no database\n"), 1000))
 			return path
 		}, mendable},
 		"its header overwritten": {func(t *testing.T) string {
+			t.Helper()
 			path := filled(t)
 			overwrite(t, path, 0, 100, 0)
 			return path
 		}, mendable},
 		"cut off at half": {func(t *testing.T) string {
+			t.Helper()
 			path := filled(t)
 			content := read(t, path)
 			put(t, path, content[:len(content)/2])
 			return path
 		}, mendable},
 		"cut off within a page": {func(t *testing.T) string {
+			t.Helper()
 			path := filled(t)
 			content := read(t, path)
 			put(t, path, content[:len(content)/2+1000])
 			return path
 		}, mendable},
 		"cut off to its first page": {func(t *testing.T) string {
+			t.Helper()
 			path := filled(t)
 			put(t, path, read(t, path)[:4096])
 			return path
 		}, mendable},
 		"a page overwritten": {func(t *testing.T) string {
+			t.Helper()
 			path := filled(t)
 			overwrite(t, path, 10*4096, 11*4096, 0xff)
 			return path
 		}, mendable},
 		"damaged, with a change in its log": {func(t *testing.T) string {
+			t.Helper()
 			path := crashed(t)
 			overwrite(t, path, 4096, len(read(t, path)), 0xff)
 			return path
 		}, mendable},
 		"cut off, with a change in its log": {func(t *testing.T) string {
+			t.Helper()
 			path := crashed(t)
 			put(t, path, read(t, path)[:20*4096])
 			return path
 		}, mendable},
 		"emptied, with a change in its log": {func(t *testing.T) string {
+			t.Helper()
 			path := crashed(t)
 			put(t, path, nil)
 			return path
 		}, mendable},
 		"written by a newer release": {func(t *testing.T) string {
+			t.Helper()
 			path := filled(t)
 			execute(t, path, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)`)
 			return path
 		}, And(MatchError(ledger.ErrNewerSchema), MatchError(ContainSubstring("has schema 99, but this release knows up to 1")))},
 		"another program's database": {func(t *testing.T) string {
+			t.Helper()
 			path := ledgerPath(t)
 			execute(t, path, `CREATE TABLE customers (id INTEGER)`)
 			return path

@@ -40,7 +40,7 @@ func (r reader) pick(ctx context.Context, sink string, now time.Time, limit int)
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // what matters is in rows.Err
 	var seqs []int64
 	waiting := map[string]bool{}
 	for len(seqs) < limit && rows.Next() {
@@ -84,7 +84,7 @@ func (r reader) NextDue(ctx context.Context, sink string) (time.Time, error) {
 
 // Delivered implements ledger.Outbox.
 func (s *Store) Delivered(ctx context.Context, sink string, at time.Time, seqs ...int64) error {
-	return s.writer.do(ctx, "cannot record a delivery", func(tx *session) error {
+	return s.writer.do(ctx, "cannot record a delivery", func(tx *connection) error {
 		var delivered, newest int64
 		for _, seq := range seqs {
 			n, err := tx.affected(`DELETE FROM outbox WHERE seq = ? AND sink = ? AND parked = 0`, seq, sink)
@@ -104,7 +104,7 @@ func (s *Store) Delivered(ctx context.Context, sink string, at time.Time, seqs .
 
 // Retry implements ledger.Outbox.
 func (s *Store) Retry(ctx context.Context, sink string, seq int64, next time.Time, reason string) error {
-	return s.writer.do(ctx, "cannot record a retry", func(tx *session) error {
+	return s.writer.do(ctx, "cannot record a retry", func(tx *connection) error {
 		n, err := tx.affected(`UPDATE outbox SET attempts = attempts + 1, next_at = ?, failed_at = ?, last_error = ?
 			WHERE seq = ? AND sink = ? AND parked = 0`, next.UnixMicro(), tx.now().UnixMicro(), reason, seq, sink)
 		return mustExist(n, err, sink, seq)
@@ -113,7 +113,7 @@ func (s *Store) Retry(ctx context.Context, sink string, seq int64, next time.Tim
 
 // Park implements ledger.Outbox.
 func (s *Store) Park(ctx context.Context, sink string, seq int64, reason string) error {
-	return s.writer.do(ctx, "cannot park a delivery", func(tx *session) error {
+	return s.writer.do(ctx, "cannot park a delivery", func(tx *connection) error {
 		n, err := tx.affected(`UPDATE outbox SET parked = 1, attempts = attempts + 1, failed_at = ?, last_error = ?
 			WHERE seq = ? AND sink = ? AND parked = 0`, tx.now().UnixMicro(), reason, seq, sink)
 		if err := mustExist(n, err, sink, seq); err != nil {
@@ -134,7 +134,7 @@ func mustExist(affected int64, err error, sink string, seq int64) error {
 // Requeue implements ledger.Store.
 func (s *Store) Requeue(ctx context.Context, sink string) (int64, error) {
 	var requeued int64
-	err := s.writer.do(ctx, "cannot requeue parked deliveries", func(tx *session) (err error) {
+	err := s.writer.do(ctx, "cannot requeue parked deliveries", func(tx *connection) (err error) {
 		requeued, err = tx.affected(`UPDATE outbox SET parked = 0, attempts = 0, next_at = ?, failed_at = NULL, last_error = ''
 			WHERE sink = ? AND parked = 1`, tx.now().UnixMicro(), sink)
 		return err
@@ -144,7 +144,7 @@ func (s *Store) Requeue(ctx context.Context, sink string) (int64, error) {
 
 // Forget implements ledger.Store.
 func (s *Store) Forget(ctx context.Context, sink string) error {
-	return s.writer.do(ctx, "cannot forget a sink", func(tx *session) error {
+	return s.writer.do(ctx, "cannot forget a sink", func(tx *connection) error {
 		delete(tx.sinks, sink)
 		if _, err := tx.exec(`DELETE FROM outbox WHERE sink = ?`, sink); err != nil {
 			return err

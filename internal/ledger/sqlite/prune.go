@@ -37,7 +37,7 @@ func (s *Store) pruneEvents(ctx context.Context, before time.Time) (pruned int64
 	}
 	for chunk := range slices.Chunk(seqs, prunedEvents) {
 		var n int64
-		err := s.writer.do(ctx, "cannot prune events", func(tx *session) (err error) {
+		err := s.writer.do(ctx, "cannot prune events", func(tx *connection) (err error) {
 			n, err = tx.dropEvents(chunk)
 			return err
 		})
@@ -50,20 +50,20 @@ func (s *Store) pruneEvents(ctx context.Context, before time.Time) (pruned int64
 }
 
 // dropEvents looks again whether anybody is owed them: parked rows may have been requeued since they were found.
-func (s *session) dropEvents(seqs []int64) (int64, error) {
+func (c *connection) dropEvents(seqs []int64) (int64, error) {
 	list, err := json.Marshal(seqs)
 	if err != nil {
 		return 0, err
 	}
-	_, err = s.exec(`DELETE FROM outbox WHERE parked = 1 AND seq IN (SELECT value FROM json_each(?)) AND NOT EXISTS
+	_, err = c.exec(`DELETE FROM outbox WHERE parked = 1 AND seq IN (SELECT value FROM json_each(?)) AND NOT EXISTS
 		(SELECT 1 FROM outbox other WHERE other.seq = outbox.seq AND other.parked = 0)`, string(list))
 	if err != nil {
 		return 0, err
 	}
-	n, err := s.affected(`DELETE FROM events WHERE seq IN (SELECT value FROM json_each(?)) AND NOT EXISTS
+	n, err := c.affected(`DELETE FROM events WHERE seq IN (SELECT value FROM json_each(?)) AND NOT EXISTS
 		(SELECT 1 FROM outbox WHERE outbox.seq = events.seq)`, string(list))
 	if n > 0 {
-		s.grown++
+		c.grown++
 	}
 	return n, err
 }
@@ -74,7 +74,7 @@ func (s *Store) pruneDecisions(ctx context.Context, keep int) error {
 		return s.failed("cannot find decisions to prune", err)
 	}
 	for chunk := range slices.Chunk(uids, prunedSubjects) {
-		err := s.writer.do(ctx, "cannot prune decisions", func(tx *session) error {
+		err := s.writer.do(ctx, "cannot prune decisions", func(tx *connection) error {
 			for _, uid := range chunk {
 				if _, err := tx.exec(`DELETE FROM decisions WHERE uid = ? AND seq <=
 					(SELECT seq FROM decisions WHERE uid = ? ORDER BY seq DESC LIMIT 1 OFFSET ?)`, uid, uid, keep); err != nil {

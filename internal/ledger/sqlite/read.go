@@ -65,7 +65,7 @@ func (r reader) Events(ctx context.Context, q ledger.EventQuery) iter.Seq2[ledge
 			yield(ledger.Row{}, r.failed("cannot read events", err))
 			return
 		}
-		defer rows.Close()
+		defer func() { _ = rows.Close() }() // what matters is in rows.Err
 		for rows.Next() {
 			row, err := scanEvent(rows)
 			if !yield(row, err) || err != nil {
@@ -202,7 +202,7 @@ func collect[T any](ctx context.Context, db *sql.DB, scan func(*sql.Rows) (T, er
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // what matters is in rows.Err
 	var all []T
 	for rows.Next() {
 		one, err := scan(rows)

@@ -109,18 +109,18 @@ func openClaimed(ctx context.Context, path string, opts Options) (*Store, error)
 	if err != nil {
 		return nil, err
 	}
-	session, err := newSession(ctx, writing, opts.Now)
+	connection, err := newConnection(ctx, writing, opts.Now)
 	if err != nil {
 		return nil, errors.Join(err, writing.Close())
 	}
 	reading, err := openReading(path)
 	if err != nil {
-		return nil, errors.Join(err, session.close(), writing.Close())
+		return nil, errors.Join(err, connection.close(), writing.Close())
 	}
 	return &Store{
 		reader:  reader{db: reading, closed: new(atomic.Bool)},
 		writing: writing,
-		writer:  startWriter(session, opts.group),
+		writer:  startWriter(connection, opts.group),
 	}, nil
 }
 
@@ -136,7 +136,7 @@ func (s *Store) Close() error {
 
 // Ping writes a time and syncs it, since only a write tells whether the disk takes writes.
 func (s *Store) Ping(ctx context.Context) error {
-	return s.writer.do(ctx, "cannot write the ledger", func(tx *session) error {
+	return s.writer.do(ctx, "cannot write the ledger", func(tx *connection) error {
 		_, err := tx.exec(`UPDATE ledger SET pinged_at = ?`, tx.now().UnixMicro())
 		return err
 	})

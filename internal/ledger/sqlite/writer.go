@@ -11,36 +11,36 @@ import (
 
 // writer runs the writes of many goroutines in few transactions. See the package comment.
 type writer struct {
-	session *session
-	group   int
-	queue   chan *write // unbuffered: what was received was taken
-	quit    chan struct{}
-	done    chan struct{}
+	connection *connection
+	group      int
+	queue      chan *write // unbuffered: what was received was taken
+	quit       chan struct{}
+	done       chan struct{}
 }
 
-// write is one unit that is kept as a whole or not at all. It may run twice, so it leaves nothing outside the session
+// write is one unit that is kept as a whole or not at all. It may run twice, so it leaves nothing outside the connection
 // that a second run does not overwrite.
 type write struct {
 	ctx    context.Context //nolint:containedctx // it travels with the request, as http.Request's does
-	run    func(*session) error
+	run    func(*connection) error
 	err    error
 	answer chan error
 }
 
-func startWriter(session *session, group int) *writer {
+func startWriter(connection *connection, group int) *writer {
 	w := &writer{
-		session: session,
-		group:   group,
-		queue:   make(chan *write),
-		quit:    make(chan struct{}),
-		done:    make(chan struct{}),
+		connection: connection,
+		group:      group,
+		queue:      make(chan *write),
+		quit:       make(chan struct{}),
+		done:       make(chan struct{}),
 	}
 	go w.loop()
 	return w
 }
 
 // do hands a write over and waits for its outcome. Once handed over it is finished, whatever happens to its context.
-func (w *writer) do(ctx context.Context, doing string, run func(*session) error) error {
+func (w *writer) do(ctx context.Context, doing string, run func(*connection) error) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
@@ -64,7 +64,7 @@ func (w *writer) do(ctx context.Context, doing string, run func(*session) error)
 func (w *writer) stop() error {
 	close(w.quit)
 	<-w.done
-	return w.session.close()
+	return w.connection.close()
 }
 
 func (w *writer) loop() {
@@ -116,21 +116,21 @@ func (w *writer) finish(group []*write) {
 
 // together runs a group in one transaction. It fails if the transaction was lost, with everything in it.
 func (w *writer) together(group []*write) error {
-	if err := w.session.begin(); err != nil {
+	if err := w.connection.begin(); err != nil {
 		return err
 	}
 	for _, request := range group {
 		if request.err = request.ctx.Err(); request.err != nil {
 			continue // it ended in the moment of being handed over
 		}
-		request.err = w.session.attempt(request.run)
+		request.err = w.connection.attempt(request.run)
 		if errors.Is(request.err, errLost) {
-			w.session.rollback()
+			w.connection.rollback()
 			return request.err
 		}
 	}
-	if err := w.session.commit(); err != nil {
-		w.session.rollback()
+	if err := w.connection.commit(); err != nil {
+		w.connection.rollback()
 		return err
 	}
 	return nil

@@ -29,7 +29,7 @@ func prepared(t *testing.T, change ledger.Change) *write {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &write{ctx: t.Context(), run: func(s *session) error { return s.keep(rec) }, answer: make(chan error, 1)}
+	return &write{ctx: t.Context(), run: func(s *connection) error { return s.keep(rec) }, answer: make(chan error, 1)}
 }
 
 func TestOneGroup(t *testing.T) {
@@ -58,7 +58,7 @@ func idle(t *testing.T, pragmas ...string) (*Store, *writer) {
 	close(s.writer.quit)
 	<-s.writer.done
 	w := *s.writer
-	s.writer = startWriter(s.writer.session, 1) // closed by the store; it takes nothing, as nobody hands it anything
+	s.writer = startWriter(s.writer.connection, 1) // closed by the store; it takes nothing, as nobody hands it anything
 	return s, &w
 }
 
@@ -68,7 +68,7 @@ func TestLostTransaction(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
 			s, w := idle(t)
-			lost := &write{ctx: t.Context(), answer: make(chan error, 1), run: func(tx *session) error {
+			lost := &write{ctx: t.Context(), answer: make(chan error, 1), run: func(tx *connection) error {
 				_, err := tx.exec(`ROLLBACK`)
 				return errors.Join(answer, err)
 			}}
@@ -152,7 +152,7 @@ func TestWaitingChangeIsWithdrawn(t *testing.T) {
 	busy, release := make(chan struct{}), make(chan struct{})
 	var all sync.WaitGroup
 	all.Go(func() {
-		g.Expect(s.writer.do(t.Context(), "hold", func(*session) error { close(busy); <-release; return nil })).To(Succeed())
+		g.Expect(s.writer.do(t.Context(), "hold", func(*connection) error { close(busy); <-release; return nil })).To(Succeed())
 	})
 	<-busy
 	ctx, cancel := context.WithCancel(t.Context())
@@ -172,7 +172,7 @@ func TestTakenChangeIsFinished(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	rec, err := encode(deployment("taken"))
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(s.writer.do(ctx, "write", func(tx *session) error {
+	g.Expect(s.writer.do(ctx, "write", func(tx *connection) error {
 		cancel()
 		return tx.keep(rec)
 	})).To(Succeed())
@@ -198,7 +198,7 @@ func TestPingNeedsToWrite(t *testing.T) {
 	g := NewWithT(t)
 	s := open(t, ledgerPath(t), Options{})
 	g.Expect(s.Ping(t.Context())).To(Succeed())
-	g.Expect(s.writer.do(t.Context(), "limit", func(tx *session) error {
+	g.Expect(s.writer.do(t.Context(), "limit", func(tx *connection) error {
 		_, err := tx.exec(`PRAGMA query_only = 1`)
 		return err
 	})).To(Succeed())
@@ -259,6 +259,9 @@ func explain(t *testing.T, s *Store, query string, args ...any) string {
 		}
 		plan.WriteString(detail + "\n")
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	return plan.String()
 }
 
@@ -278,7 +281,7 @@ func TestConstraints(t *testing.T) {
 		`INSERT INTO ledger (id, revision) VALUES (2, 0)`,
 		`INSERT INTO states (key, version, data) VALUES ('a', 0, x'')`,
 	} {
-		err := s.writer.do(t.Context(), "break", func(tx *session) error { _, err := tx.exec(statement); return err })
+		err := s.writer.do(t.Context(), "break", func(tx *connection) error { _, err := tx.exec(statement); return err })
 		g.Expect(err).To(MatchError(ContainSubstring("constraint failed")), statement)
 	}
 }
@@ -302,7 +305,7 @@ func TestWritingConnection(t *testing.T) {
 	s := open(t, ledgerPath(t), Options{})
 	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "10000"} {
 		var got string
-		g.Expect(s.writer.do(t.Context(), "ask", func(tx *session) error {
+		g.Expect(s.writer.do(t.Context(), "ask", func(tx *connection) error {
 			return tx.conn.QueryRowContext(context.Background(), "PRAGMA "+pragma).Scan(&got)
 		})).To(Succeed())
 		g.Expect(got).To(Equal(want), pragma)

@@ -43,6 +43,7 @@ func Run(t *testing.T, connect func(t *testing.T) Destination) {
 }
 
 func hasName(t *testing.T, d Destination) {
+	t.Helper()
 	g := NewWithT(t)
 	name := d.Sink.Name()
 	g.Expect(name).NotTo(BeEmpty())
@@ -51,12 +52,14 @@ func hasName(t *testing.T, d Destination) {
 }
 
 func sendsNothing(t *testing.T, d Destination) {
+	t.Helper()
 	g := NewWithT(t)
 	g.Expect(d.Sink.Send(t.Context(), nil)).To(Succeed())
 	g.Expect(d.Arrived()).To(BeEmpty())
 }
 
 func sendsInOrder(t *testing.T, d Destination) {
+	t.Helper()
 	g := NewWithT(t)
 	events := Events()
 	g.Expect(d.Sink.Send(t.Context(), events[:3])).To(Succeed())
@@ -65,6 +68,7 @@ func sendsInOrder(t *testing.T, d Destination) {
 }
 
 func sendsAgain(t *testing.T, d Destination) {
+	t.Helper()
 	g := NewWithT(t)
 	for range 2 {
 		g.Expect(d.Sink.Send(t.Context(), Events()[:1])).To(Succeed())
@@ -73,6 +77,7 @@ func sendsAgain(t *testing.T, d Destination) {
 }
 
 func heedsContext(t *testing.T, d Destination) {
+	t.Helper()
 	g := NewWithT(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -83,6 +88,7 @@ func heedsContext(t *testing.T, d Destination) {
 }
 
 func asksForRetry(t *testing.T, d Destination) {
+	t.Helper()
 	g := NewWithT(t)
 	d.Break()
 	err := d.Sink.Send(t.Context(), Events())
@@ -92,6 +98,7 @@ func asksForRetry(t *testing.T, d Destination) {
 }
 
 func recovers(t *testing.T, d Destination) {
+	t.Helper()
 	g := NewWithT(t)
 	d.Break()
 	g.Expect(d.Sink.Send(t.Context(), Events())).NotTo(Succeed())
@@ -101,12 +108,12 @@ func recovers(t *testing.T, d Destination) {
 }
 
 // KeepsSecrets fails the test if an error, or any that it wraps, tells one of the secrets.
-func KeepsSecrets(t testing.TB, err error, secrets ...string) {
-	t.Helper()
+func KeepsSecrets(tb testing.TB, err error, secrets ...string) {
+	tb.Helper()
 	for _, secret := range secrets {
 		for _, e := range unwrapped(err) {
 			if secret != "" && strings.Contains(e.Error(), secret) {
-				t.Errorf("the error tells a secret: %v", e)
+				tb.Errorf("the error tells a secret: %v", e)
 			}
 		}
 	}
@@ -118,7 +125,7 @@ func unwrapped(err error) []error {
 		return nil
 	}
 	all := []error{err}
-	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // this walks the tree itself
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range many.Unwrap() {
 			all = append(all, unwrapped(e)...)
 		}

@@ -34,7 +34,7 @@ func New(name string, out io.Writer) *Sink { return &Sink{name: name, out: out} 
 // Name implements sink.Sink.
 func (s *Sink) Name() string { return s.name }
 
-// Send implements sink.Sink. It fails with Permanent if an event cannot be encoded, and can be retried if the writer fails.
+// Send implements sink.Sink. It fails with PermanentError if an event cannot be encoded, and can be retried if the writer fails.
 func (s *Sink) Send(ctx context.Context, events []dora.Event) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("cannot write events: %w", err)
@@ -56,7 +56,7 @@ func encode(events []dora.Event) ([]byte, error) {
 	for _, event := range events {
 		line, err := json.Marshal(event)
 		if err != nil {
-			return nil, &sink.Permanent{Err: fmt.Errorf("cannot encode event %s: %w", event.ID, err)}
+			return nil, &sink.PermanentError{Err: fmt.Errorf("cannot encode event %s: %w", event.ID, err)}
 		}
 		lines.Write(line)
 		lines.WriteByte('\n')
@@ -77,7 +77,7 @@ func (s *Sink) write(lines []byte) error {
 		s.rest = bytes.Clone(lines[n:end])
 	}
 	if err != nil {
-		return &sink.Retryable{Err: fmt.Errorf("cannot write events: %w", err)}
+		return &sink.RetryableError{Err: fmt.Errorf("cannot write events: %w", err)}
 	}
 	return nil
 }

@@ -52,6 +52,7 @@ func arrived(t *testing.T, text string) []string {
 
 func TestContract(t *testing.T) {
 	sinktest.Run(t, func(t *testing.T) sinktest.Destination {
+		t.Helper()
 		out := &pipe{}
 		return sinktest.Destination{
 			Sink:    stdout.New("stdout", out),
