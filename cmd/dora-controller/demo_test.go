@@ -72,7 +72,7 @@ func TestDemoStopsWhenAsked(t *testing.T) {
 func TestDemoWithoutAControlPlane(t *testing.T) {
 	temporaryFiles(t)
 	got := runCommand(t, "", append(demoArguments(t, filepath.Join(t.TempDir(), "demo.db")), "--assets", t.TempDir())...)
-	if got.code != exitFailure || !strings.Contains(got.stderr, "cannot start the control plane") {
+	if got.code != exitFailure || !strings.Contains(got.stderr, "cannot find etcd") {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -36,7 +36,7 @@ func readPage(t *testing.T, name string) string {
 }
 
 var (
-	fence   = regexp.MustCompile("(?ms)^`{3}(\\w*)\n(.*?)^`{3}$")
+	fence   = regexp.MustCompile("(?s)`{3}(\\w*)\n(.*?\n)`{3}\n")
 	anyFlag = regexp.MustCompile(`(?:^|[\s\x60(|])--([a-z][a-z-]*)`)
 	link    = regexp.MustCompile(`\]\(([^)#\s]*)(#[^)\s]*)?\)`)
 	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
@@ -84,7 +84,7 @@ func rerun(t *testing.T, text string) string {
 	if got.code != exitOK {
 		t.Errorf("%s: exit code %d: %s", first, got.code, got.stderr)
 	}
-	return "```console\n" + first + "\n" + got.stdout + "```"
+	return "```console\n" + first + "\n" + got.stdout + "```\n"
 }
 
 // Every command line of ours in the pages is one that the command takes, as far as that shows without running it.

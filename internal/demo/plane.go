@@ -25,6 +25,11 @@ type plane struct {
 
 // startPlane starts a control plane that knows these CRDs. What it keeps on disk is gone after stop.
 func startPlane(assets string, crds []string) (*plane, error) {
+	for _, program := range []string{"etcd", "kube-apiserver", "kubectl"} {
+		if _, err := os.Stat(filepath.Join(assets, program)); err != nil { //nolint:gosec // the path is the caller's
+			return nil, fmt.Errorf("cannot find %s: %w; make envtest puts it into bin/envtest", program, err)
+		}
+	}
 	folder, err := os.MkdirTemp("", "dora-demo-")
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a folder: %w", err)
@@ -63,7 +68,7 @@ func (p *plane) start() error {
 
 // stop ends the processes and removes their files.
 func (p *plane) stop() error {
-	return errors.Join(p.environment.Stop(), os.RemoveAll(p.folder))
+	return errors.Join(p.environment.Stop(), os.RemoveAll(p.folder)) //nolint:gosec // the folder is our own
 }
 
 // run runs the real kubectl and copies what it prints.

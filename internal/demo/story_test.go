@@ -60,9 +60,9 @@ func TestEveryTimeIsShiftedByTheSame(t *testing.T) {
 func TestLinesOfOneSecondAreSpreadOverIt(t *testing.T) {
 	lines := []line{{at: begin}, {at: begin}, {at: begin}, {at: begin}, {at: begin.Add(time.Second)}}
 	spread(lines)
-	for i, want := range []time.Duration{0, 250, 500, 750, 1000} {
-		if got := lines[i].at.Sub(begin); got != want*time.Millisecond {
-			t.Errorf("line %d: want %s, got %s", i, want*time.Millisecond, got)
+	for i, want := range []int64{0, 250, 500, 750, 1000} {
+		if got := lines[i].at.Sub(begin).Milliseconds(); got != want {
+			t.Errorf("line %d: want %d ms, got %d ms", i, want, got)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strconv"
 	"testing"
 	"time"
 
@@ -197,7 +198,7 @@ func text(value any) string {
 type checker struct {
 	ids      map[string]bool
 	attempts map[string]bool
-	open     map[string]string // the failure that is open, by subject
+	open     map[string]string // the subject of each failure that is open
 }
 
 func newChecker() *checker {
@@ -233,15 +234,21 @@ func (c *checker) event(e *dora.Event, now time.Time) string {
 		c.attempts[attempt] = true
 		return complete(e)
 	case dora.TypeDegraded:
-		if c.open[uid] != "" || e.FailureID == "" {
-			return "another failure of the subject is open, or this one has no id"
+		for _, whose := range c.open {
+			if whose == uid {
+				return "another failure of the subject is open"
+			}
 		}
-		c.open[uid] = e.FailureID
+		if e.FailureID == "" {
+			return "the failure has no id"
+		}
+		c.open[e.FailureID] = uid
 	case dora.TypeRecovered:
-		if c.open[uid] == "" || c.open[uid] != e.FailureID || e.RecoverySeconds == nil || *e.RecoverySeconds < 0 {
-			return "it does not end the failure that is open"
+		// A subject that was made again ends the failure of its predecessor.
+		if c.open[e.FailureID] == "" || e.RecoverySeconds == nil || *e.RecoverySeconds < 0 {
+			return "it does not end a failure that is open"
 		}
-		c.open[uid] = ""
+		delete(c.open, e.FailureID)
 	}
 	return ""
 }
@@ -258,7 +265,7 @@ func complete(e *dora.Event) string {
 	switch {
 	case !ok:
 		return "success does not fit the outcome"
-	case truth(e.IsRollback) != fmt.Sprint(e.Outcome == dora.RolledBack):
+	case truth(e.IsRollback) != strconv.FormatBool(e.Outcome == dora.RolledBack):
 		return "is_rollback does not fit the outcome"
 	case e.Version == nil || len(e.Version.Images) == 0:
 		return "there is no version"

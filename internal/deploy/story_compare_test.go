@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -67,7 +68,7 @@ func (want *expectation) implied(field string) string {
 	case "success":
 		return map[string]string{"succeeded": "true", "failed": "false", "unknown": "null"}[want.outcome]
 	case "is_rollback":
-		return fmt.Sprint(want.outcome == "rolled_back")
+		return strconv.FormatBool(want.outcome == "rolled_back")
 	case "running":
 		if aborted {
 			return want.fields["previous"]

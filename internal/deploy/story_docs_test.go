@@ -31,7 +31,7 @@ func TestScenariosListsEveryStory(t *testing.T) {
 	}
 	want := before + tableStart + scenarioTable(t, stories(t)) + tableEnd + after
 	if *update {
-		if err := os.WriteFile(scenarios, []byte(want), 0o644); err != nil { //nolint:gosec // a document that everyone may read
+		if err := os.WriteFile(scenarios, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return

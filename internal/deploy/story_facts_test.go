@@ -39,7 +39,7 @@ func (s *subject) relabel(a *args) {
 		case "team":
 			s.policy.Team = value
 		default:
-			a.fail("unknown label %q", key)
+			a.failf("unknown label %q", key)
 		}
 	}
 }
@@ -66,7 +66,7 @@ func (s *subject) appFact(app *deploy.App, word string, a *args) {
 		operation(app, a)
 	case "rows":
 		if app.Operation == nil {
-			a.fail("there is no operation")
+			a.failf("there is no operation")
 			return
 		}
 		app.Operation.Rows = rows(a)
@@ -81,7 +81,7 @@ func (s *subject) appFact(app *deploy.App, word string, a *args) {
 	case "fresh":
 		app.Stale = false
 	default:
-		a.fail("unknown fact of an Application")
+		a.failf("unknown fact of an Application")
 	}
 }
 
@@ -130,7 +130,7 @@ func request(who string, a *args) *deploy.Request {
 	case "dry-run":
 		return &deploy.Request{DryRun: true}
 	}
-	a.fail("%q asks for nothing known", who)
+	a.failf("%q asks for nothing known", who)
 	return nil
 }
 
@@ -186,7 +186,7 @@ func rows(a *args) []deploy.Row {
 		case "hook":
 			r.Applied, r.Workload = false, false
 		default:
-			a.fail("unknown result %q", how)
+			a.failf("unknown result %q", how)
 		}
 		all = append(all, r)
 	}

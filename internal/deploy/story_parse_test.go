@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -55,27 +56,27 @@ type expectation struct {
 }
 
 // stories reads every story of testdata/stories.
-func stories(t testing.TB) []*story {
-	t.Helper()
+func stories(tb testing.TB) []*story {
+	tb.Helper()
 	files, err := filepath.Glob("testdata/stories/*.txt")
 	if err != nil || len(files) == 0 {
-		t.Fatalf("no stories in testdata/stories (%v)", err)
+		tb.Fatalf("no stories in testdata/stories (%v)", err)
 	}
-	passages := readPassages(t, "testdata/stories/passages.txt")
+	passages := readPassages(tb, "testdata/stories/passages.txt")
 	var all []*story
 	for _, file := range files {
 		if filepath.Base(file) != "passages.txt" {
-			all = append(all, readStories(t, file, passages)...)
+			all = append(all, readStories(tb, file, passages)...)
 		}
 	}
 	return all
 }
 
-func textLines(t testing.TB, file string) []string {
-	t.Helper()
+func textLines(tb testing.TB, file string) []string {
+	tb.Helper()
 	data, err := os.ReadFile(file)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	all := strings.Split(string(data), "\n")
 	for i, text := range all {
@@ -86,14 +87,14 @@ func textLines(t testing.TB, file string) []string {
 	return all
 }
 
-func readPassages(t testing.TB, file string) []passage {
-	t.Helper()
+func readPassages(tb testing.TB, file string) []passage {
+	tb.Helper()
 	var all []passage
-	for i, text := range textLines(t, file) {
+	for i, text := range textLines(tb, file) {
 		if header, ok := strings.CutPrefix(text, "Passage:"); ok {
 			all = append(all, passage{words: strings.Fields(header)})
 		} else if text != "" && len(all) == 0 {
-			t.Fatalf("%s:%d: %q is in no passage", file, i+1, text)
+			tb.Fatalf("%s:%d: %q is in no passage", file, i+1, text)
 		} else if text != "" {
 			all[len(all)-1].steps = append(all[len(all)-1].steps, text)
 		}
@@ -101,10 +102,10 @@ func readPassages(t testing.TB, file string) []passage {
 	return all
 }
 
-func readStories(t testing.TB, file string, passages []passage) []*story {
-	t.Helper()
+func readStories(tb testing.TB, file string, passages []passage) []*story {
+	tb.Helper()
 	var all []*story
-	for i, text := range textLines(t, file) {
+	for i, text := range textLines(tb, file) {
 		if text == "" {
 			continue
 		}
@@ -116,10 +117,10 @@ func readStories(t testing.TB, file string, passages []passage) []*story {
 			continue
 		}
 		if len(all) == 0 {
-			t.Fatalf("%s:%d: %q is in no story", file, i+1, text)
+			tb.Fatalf("%s:%d: %q is in no story", file, i+1, text)
 		}
 		if err := all[len(all)-1].read(text, i+1, passages); err != nil {
-			t.Fatalf("%s:%d: %s\n  %v", file, i+1, text, err)
+			tb.Fatalf("%s:%d: %s\n  %v", file, i+1, text, err)
 		}
 	}
 	return all
@@ -197,7 +198,7 @@ var (
 
 func (s *story) readExpectation(text string) error {
 	if len(s.lines) == 0 {
-		return fmt.Errorf("nothing was seen yet")
+		return errors.New("nothing was seen yet")
 	}
 	words := strings.Fields(text)
 	e := expectation{text: text, kind: words[0], fields: map[string]string{}}
@@ -215,7 +216,7 @@ func (s *story) readExpectation(text string) error {
 	case e.kind == "recovered":
 		may, must = recoverFields, []string{"at"}
 	default:
-		return fmt.Errorf("unknown expectation")
+		return errors.New("unknown expectation")
 	}
 	for _, word := range rest {
 		key, value, ok := strings.Cut(word, "=")

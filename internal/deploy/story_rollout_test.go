@@ -57,7 +57,7 @@ func condition(r *deploy.Rollout, word string, a *args) {
 	}
 	c := conditions[word]
 	if c == nil {
-		a.fail("unknown fact of a Rollout")
+		a.failf("unknown fact of a Rollout")
 		return
 	}
 	status := deploy.ConditionStatus(a.oneOf("True", "False", "Unknown"))
@@ -89,7 +89,7 @@ func replicaSet(r *deploy.Rollout, a *args) {
 		return
 	}
 	if !a.accept("revision") {
-		a.fail("revision is missing")
+		a.failf("revision is missing")
 	}
 	set.Revision = a.number()
 	for first := true; a.accept("image"); first = false {
@@ -120,7 +120,7 @@ func pods(r *deploy.Rollout, a *args) {
 	n, errN := strconv.Atoi(exist)
 	m, errM := strconv.Atoi(ready)
 	if set == nil || errN != nil || errM != nil {
-		a.fail("no such ReplicaSet, or no numbers")
+		a.failf("no such ReplicaSet, or no numbers")
 		return
 	}
 	set.Replicas, set.Available = n, m

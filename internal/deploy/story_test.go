@@ -4,6 +4,7 @@ package deploy_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -162,5 +163,5 @@ func truth(b *bool) string {
 	if b == nil {
 		return "null"
 	}
-	return fmt.Sprint(*b)
+	return strconv.FormatBool(*b)
 }

@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -88,14 +89,14 @@ func (w *world) change(s step) error {
 			words = words[1:]
 		}
 		if len(words) == 0 {
-			return fmt.Errorf("nothing between two bars")
+			return errors.New("nothing between two bars")
 		}
 		a := &args{words: words[1:], now: s.at}
 		switch {
 		case words[0] == "application" || words[0] == "rollout":
 			whose = w.create(words[0], a)
 		case whose == nil:
-			return fmt.Errorf("there is no subject yet")
+			return errors.New("there is no subject yet")
 		default:
 			whose.fact(words[0], a)
 		}
@@ -130,7 +131,7 @@ func (w *world) create(kind string, a *args) *subject {
 		s.obs.Rollouts = []deploy.Rollout{{UID: uid, Namespace: "shop", Name: name, Observed: true, Desired: 4, Phase: deploy.RolloutProgressing}}
 		if a.accept("of") {
 			if s.manager = w.subjects[a.next("an application")]; s.manager == nil {
-				a.fail("no such application")
+				a.failf("no such application")
 			}
 		}
 	}
@@ -158,23 +159,23 @@ func (w *world) observe(s *subject) {
 	uid := obs.Subject.UID
 	result := deploy.Decide(w.states[uid], w.services[key], &obs, &policy, w.now)
 	if !reflect.DeepEqual(obs, w.look(s)) || !reflect.DeepEqual(policy, s.policy) {
-		w.complain("the observation or the policy was modified")
+		w.complainf("the observation or the policy was modified")
 	}
 	if t := result.RecheckAt; !t.IsZero() && !t.After(w.now) {
-		w.complain("asks to be run again at %s, which is over", t.Format(time.TimeOnly))
+		w.complainf("asks to be run again at %s, which is over", t.Format(time.TimeOnly))
 	}
 	if again := deploy.Decide(result.State, result.Service, &obs, &policy, w.now); again.Changed || len(again.Events)+len(again.Decisions) > 0 {
-		w.complain("a second look at the same status decides %v", transcript(again.Events, again.Decisions))
+		w.complainf("a second look at the same status decides %v", transcript(again.Events, again.Decisions))
 	}
 	if !result.Changed && len(result.Events)+len(result.Decisions) > 0 {
-		w.complain("there are events or decisions although nothing changed")
+		w.complainf("there are events or decisions although nothing changed")
 	}
 	w.states[uid], w.services[key] = result.State, result.Service
 	w.got = append(w.got, result.Events...)
 	w.decided = append(w.decided, result.Decisions...)
 }
 
-func (w *world) complain(format string, args ...any) {
+func (w *world) complainf(format string, args ...any) {
 	w.failures = append(w.failures, fmt.Sprintf("at %s "+format, append([]any{w.now.Format(time.TimeOnly)}, args...)...))
 }
 
@@ -253,7 +254,7 @@ type args struct {
 	err   error
 }
 
-func (a *args) fail(format string, values ...any) {
+func (a *args) failf(format string, values ...any) {
 	if a.err == nil {
 		a.err = fmt.Errorf(format, values...)
 	}
@@ -261,14 +262,14 @@ func (a *args) fail(format string, values ...any) {
 
 func (a *args) done() error {
 	if a.err == nil && len(a.words) > 0 {
-		a.fail("unknown word %q", a.words[0])
+		a.failf("unknown word %q", a.words[0])
 	}
 	return a.err
 }
 
 func (a *args) next(what string) string {
 	if len(a.words) == 0 {
-		a.fail("%s is missing", what)
+		a.failf("%s is missing", what)
 		return ""
 	}
 	word := a.words[0]
@@ -280,7 +281,7 @@ func (a *args) all() []string {
 	words := a.words
 	a.words = nil
 	if len(words) == 0 {
-		a.fail("words are missing")
+		a.failf("words are missing")
 	}
 	if slices.Equal(words, []string{"none"}) {
 		return nil
@@ -308,7 +309,7 @@ func (a *args) timeAfter(word string, otherwise time.Time) time.Time {
 	}
 	at, err := parseClock(text)
 	if err != nil {
-		a.fail("%v", err)
+		a.failf("%v", err)
 	}
 	return at
 }
@@ -316,7 +317,7 @@ func (a *args) timeAfter(word string, otherwise time.Time) time.Time {
 func (a *args) oneOf(values ...string) string {
 	word := a.next("one of " + strings.Join(values, ", "))
 	if a.err == nil && !slices.Contains(values, word) {
-		a.fail("%q is none of %s", word, strings.Join(values, ", "))
+		a.failf("%q is none of %s", word, strings.Join(values, ", "))
 	}
 	return word
 }
@@ -324,7 +325,7 @@ func (a *args) oneOf(values ...string) string {
 func (a *args) number() int {
 	n := 0
 	if _, err := fmt.Sscanf(a.next("a number"), "%d", &n); err != nil {
-		a.fail("no number")
+		a.failf("no number")
 	}
 	return n
 }

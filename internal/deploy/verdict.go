@@ -32,9 +32,9 @@ func (d *decider) attempt(owner string, group []member, retry int) verdict {
 	return v
 }
 
-// deployEvent fills what every deploy event has. It is nil if the attempt has its event already.
+// deployEvent fills what every deploy event has. It is nil if the attempt has its event already, or no image of it is counted.
 func (d *decider) deployEvent(v verdict, at time.Time, outcome dora.Outcome) *dora.Event {
-	if d.judged(v.id) {
+	if d.judged(v.id) || len(v.images) == 0 {
 		return nil
 	}
 	d.s.Judged = append(d.s.Judged, v.id)

@@ -19,10 +19,6 @@ const (
 	parked                // set aside: no retry will mend it
 )
 
-func (f fate) String() string {
-	return [...]string{left: "left", delivered: "delivered", retried: "retried", parked: "parked"}[f]
-}
-
 // verdict is the fate of one row, with the error that led to it.
 type verdict struct {
 	row  ledger.Delivery

@@ -14,8 +14,8 @@
 //	                └─────Requeue────────┘
 //
 // Times are kept in UTC to the microsecond and compared so in queries; what comes finer is cut off. An event itself is
-// kept as it was given. Every method may be called from many goroutines at once. An error other than those below may leave the outcome of a write unknown, as a lost
-// connection does: read the state again before deciding again.
+// kept as it was given. Every method may be called from many goroutines at once. An error other than those below may
+// leave the outcome of a write unknown, as a lost connection does: read the state again before deciding again.
 //
 // Drivers (package sqlite) implement Store and pass the conformance suite in package ledgertest.
 package ledger

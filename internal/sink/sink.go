@@ -3,11 +3,11 @@
 // A sink sends; it does not wait, retry or remember. One attempt is one call of Send, and its error says what is to
 // become of the events:
 //
-//	nil            all of them arrived
-//	*PermanentError     the destination will never take them: they are set aside with the reason
-//	*PartialError       some arrived, the others each have an error of their own
-//	*RetryableError     later, and not before its After
-//	any other      later
+//	nil              all of them arrived
+//	*PermanentError  the destination will never take them: they are set aside with the reason
+//	*PartialError    some arrived, the others each have an error of their own
+//	*RetryableError  later, and not before its After
+//	any other        later
 //
 // Delivery is at least once and in order per service: a sink may get an event again, and recognises it by its id, which
 // never changes. What a sink says in its errors ends up in statuses and logs, so no secret may be in them.

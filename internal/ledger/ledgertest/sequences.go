@@ -220,7 +220,9 @@ func (p *pair) reopen(t *rapid.T) {
 // compare reads everything that can be read.
 func (p *pair) compare(t *rapid.T) {
 	for _, q := range []ledger.EventQuery{
-		{}, {Newest: true, Limit: 5}, {Service: "cart", Types: []dora.Type{dora.TypeDeploy, dora.TypeDegraded}},
+		{},
+		{Newest: true, Limit: 5},
+		{Service: "cart", Types: []dora.Type{dora.TypeDeploy, dora.TypeDegraded}},
 		{UIDs: []string{"uid-pay", "uid-cart"}, Since: start.Add(100 * time.Second), Until: start.Add(400 * time.Second)},
 	} {
 		p.both(t, fmt.Sprintf("events %+v", q), func(s ledger.Store) (any, error) { return eventIDs(t, s, q) })

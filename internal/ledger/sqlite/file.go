@@ -39,7 +39,7 @@ func locate(path string) (string, error) {
 	if err := refuseNetwork(path, networkFilesystem); err != nil {
 		return "", err
 	}
-	info, err := os.Stat(path)
+	info, err := os.Stat(path) //nolint:gosec // the operator's own setting
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", fmt.Errorf("%w: there is no ledger at %s", ledger.ErrNotFound, path)
@@ -64,7 +64,7 @@ func resolve(path string) (string, error) {
 }
 
 func makeFolder(folder string) error {
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+	if err := os.MkdirAll(folder, 0o700); err != nil { //nolint:gosec // the operator's own setting
 		return fmt.Errorf("cannot create the ledger's folder: %w", err)
 	}
 	return nil
@@ -86,7 +86,7 @@ func refuseNetwork(path string, network func(string) (string, error)) error {
 // create makes an empty file with the mode that SQLite then gives to the log too. An empty file beside a log that holds
 // something is a lost ledger and no new one: SQLite would throw the log away.
 func create(path string) error {
-	info, err := os.Stat(path)
+	info, err := os.Stat(path) //nolint:gosec // the operator's own setting
 	switch {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("cannot open ledger: %w", err)
@@ -95,7 +95,7 @@ func create(path string) error {
 	case err == nil && info.Size() > 0:
 		return nil
 	}
-	if wal, err := os.Stat(path + "-wal"); err == nil && wal.Size() > 0 {
+	if wal, err := os.Stat(path + "-wal"); err == nil && wal.Size() > 0 { //nolint:gosec // the operator's own setting
 		return fmt.Errorf("%w: %s is missing or empty, but its write-ahead log %s-wal is not: %s", ledger.ErrCorrupt, path, path, mend)
 	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the path is the operator's own setting
