@@ -47,7 +47,9 @@ func NewDisplay(status *DoraTargetStatus, environments []string) *Display {
 	if f.DeploymentFrequency.PerWeek != "" {
 		d.Deployments = strconv.FormatInt(f.DeploymentFrequency.Samples, 10)
 	}
-	d.PerWeek = rateText(f.DeploymentFrequency.PerWeek)
+	if f.DeploymentFrequency.Band != "" { // without a band it was not followed for long enough to tell
+		d.PerWeek = rateText(f.DeploymentFrequency.PerWeek)
+	}
 	d.LeadTimeP50, d.LeadTimeP90 = secondsText(f.LeadTime.P50Seconds), secondsText(f.LeadTime.P90Seconds)
 	d.ChangeFailureRate = shareText(f.ChangeFailureRate.Ratio)
 	d.RecoveryP50, d.RecoveryP90 = secondsText(f.Recovery.P50Seconds), secondsText(f.Recovery.P90Seconds)

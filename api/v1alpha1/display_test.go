@@ -25,11 +25,15 @@ func TestNewDisplayShowsADashForWhatIsNotKnown(t *testing.T) {
 			want: func(d *Display) { d.Services, d.Environment = "1", "prod" },
 		},
 		"followed throughout, and nothing deployed": {
-			status:       DoraTargetStatus{ServiceCount: 2, Summary: &Figures{DeploymentFrequency: FrequencyFigure{PerWeek: "0"}}},
+			status:       DoraTargetStatus{ServiceCount: 2, Summary: &Figures{DeploymentFrequency: FrequencyFigure{PerWeek: "0", Band: BandLow}}},
 			environments: []string{"prod", "prod-eu", "prod"},
 			want: func(d *Display) {
 				d.Services, d.Environment, d.Deployments, d.PerWeek = "2", "*", "0", "0"
 			},
+		},
+		"deployed, but not followed for long enough to tell how often": {
+			status: DoraTargetStatus{ServiceCount: 1, Summary: &Figures{DeploymentFrequency: FrequencyFigure{PerWeek: "17000", Samples: 2}}},
+			want:   func(d *Display) { d.Services, d.Deployments = "1", "2" },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

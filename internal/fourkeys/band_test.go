@@ -13,7 +13,7 @@ const (
 
 func summary(perWeek, leadTime, failureRate, recovery *float64) fourkeys.Summary {
 	return fourkeys.Summary{
-		Frequency:         fourkeys.Frequency{PerWeek: perWeek},
+		Frequency:         fourkeys.Frequency{PerWeek: perWeek, FollowedSeconds: 30 * day},
 		LeadTime:          fourkeys.Durations{P50: leadTime},
 		ChangeFailureRate: fourkeys.Ratio{Value: failureRate},
 		Recovery:          fourkeys.Recovery{Durations: fourkeys.Durations{P50: recovery}},
@@ -147,6 +147,26 @@ func TestTheOverallBandIsTheWorstThatHasData(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			diff(t, tc.want, fourkeys.Port().Bands(tc.summary))
 		})
+	}
+}
+
+func TestAFrequencyIsNotJudgedUntilItWasFollowedForADay(t *testing.T) {
+	rate := 17000.0
+	for name, c := range map[string]struct {
+		followed float64
+		services int
+		want     fourkeys.Band
+	}{
+		"a minute says nothing":             {60, 1, ""},
+		"just under a day":                  {day - 1, 1, ""},
+		"a day":                             {day, 1, fourkeys.Elite},
+		"two services for half a day":       {day, 2, ""},
+		"two services for a day on average": {2 * day, 2, fourkeys.Elite},
+	} {
+		s := fourkeys.Summary{Services: c.services, Frequency: fourkeys.Frequency{PerWeek: &rate, FollowedSeconds: c.followed}}
+		if got := fourkeys.Port().Bands(s).Frequency; got != c.want {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
 	}
 }
 

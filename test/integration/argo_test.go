@@ -13,7 +13,6 @@ import (
 
 // argoApp plays Argo CD for one Application: it writes what Argo CD writes, so that a story reads like one.
 type argoApp struct {
-	ctx     context.Context
 	client  client.Client
 	object  *unstructured.Unstructured
 	history []any
@@ -28,7 +27,7 @@ type object = map[string]any
 // newApplication creates one that Argo CD has not looked at yet.
 func newApplication(ctx context.Context, c client.Client, clock *clocktesting.FakeClock, namespace, name string, labels map[string]string) *argoApp {
 	GinkgoHelper()
-	a := &argoApp{ctx: ctx, client: c, clock: clock}
+	a := &argoApp{client: c, clock: clock}
 	a.object = &unstructured.Unstructured{Object: object{
 		"apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
 		"metadata": object{"namespace": namespace, "name": name},
@@ -58,15 +57,16 @@ func (a *argoApp) time() string { return a.now.Format(time.RFC3339) }
 // write replaces the status and the rest that Argo CD writes.
 func (a *argoApp) write(change func(status object)) {
 	GinkgoHelper()
+	ctx := context.Background() // it outlives the node in which it was made
 	Eventually(func(g Gomega) {
-		g.Expect(a.client.Get(a.ctx, client.ObjectKeyFromObject(a.object), a.object)).To(Succeed())
+		g.Expect(a.client.Get(ctx, client.ObjectKeyFromObject(a.object), a.object)).To(Succeed())
 		status, _ := a.object.Object["status"].(object)
 		if status == nil {
 			status = object{}
 		}
 		change(status)
 		a.object.Object["status"] = status
-		g.Expect(a.client.Update(a.ctx, a.object)).To(Succeed())
+		g.Expect(a.client.Update(ctx, a.object)).To(Succeed())
 	}).WithTimeout(patience).Should(Succeed())
 }
 

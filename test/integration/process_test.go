@@ -27,7 +27,7 @@ import (
 )
 
 // patience is how long specs wait for what must happen; most of it takes milliseconds.
-const patience = 60 * time.Second
+const patience = 30 * time.Second
 
 // process is one running dora-controller.
 type process struct {
