@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -57,7 +58,7 @@ func (r *recorder) policy(labels map[string]string, name string) deploy.Policy {
 // run takes in the events, then what is due after the last one, as far as that is wanted, and prints what is left to print.
 func (r *recorder) run(events []replay.Event) error {
 	if r.options.baseline {
-		r.followed = begun(events)
+		r.begin(events)
 	}
 	for i := range events {
 		r.show(r.world.Apply(events[i]))
@@ -74,16 +75,38 @@ func (r *recorder) run(events []replay.Event) error {
 	return errors.Join(r.err, r.table.Print(r.out))
 }
 
-// begun is when a controller that started with the recording had its first list: a watch begins with what is there.
-func begun(events []replay.Event) time.Time {
-	var at time.Time
-	for i := range events {
-		if events[i].Type != replay.Added {
-			break
-		}
-		at = events[i].Seen
+// begin takes what the recording begins with for a controller's first list: its caches are filled before it looks, so that
+// no Application is seen without its Rollouts.
+func (r *recorder) begin(events []replay.Event) {
+	n := slices.IndexFunc(events, func(e replay.Event) bool { return e.Type != replay.Added })
+	if n < 0 {
+		n = len(events)
 	}
-	return at
+	slices.SortStableFunc(events[:n], func(a, b replay.Event) int { return layer(&a) - layer(&b) })
+	for i := range events[:n] {
+		r.followed = later(r.followed, events[i].Seen)
+	}
+	for i := range events[:n] {
+		events[i].Seen = r.followed
+	}
+}
+
+// layer puts what others depend on first.
+func layer(e *replay.Event) int {
+	switch {
+	case e.ReplicaSet != nil:
+		return 0
+	case e.Rollout != nil:
+		return 1
+	}
+	return 2
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 func (r *recorder) show(steps []replay.Step) {

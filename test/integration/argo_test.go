@@ -129,3 +129,11 @@ func images(all ...string) []any {
 	}
 	return list
 }
+
+// relabel replaces the labels.
+func (a *argoApp) relabel(ctx context.Context, labels map[string]string) {
+	GinkgoHelper()
+	Expect(a.client.Get(ctx, client.ObjectKeyFromObject(a.object), a.object)).To(Succeed())
+	a.object.SetLabels(labels)
+	Expect(a.client.Update(ctx, a.object)).To(Succeed())
+}

@@ -6,6 +6,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/dora-controller/dora-controller/internal/deploy"
 	"github.com/dora-controller/dora-controller/internal/dora"
 )
 
@@ -89,9 +90,23 @@ var _ = Describe("An Application that is followed", func() {
 		Expect(api.Delete(ctx, cart.object)).To(Succeed())
 		cart = newApplication(ctx, api, p.clock, namespace, "cart", map[string]string{"team": "shop", "env": "prod"})
 		cart.deploy(v1)
+		p.expectDecision(cart.object, deploy.ReasonRecreated)
 		cart.deploy(v2)
 		events := p.expectEvents("cart: succeeded main-1a1a1a1", "cart: succeeded main-2b2b2b2")
 		Expect(events[1].Previous.Version.Tag).To(Equal("main-1a1a1a1"))
 		Expect(events[1].Subject.UID).NotTo(Equal(events[0].Subject.UID))
+	})
+
+	It("is gone for the ledger too, also when it vanishes while nobody watches", func(ctx SpecContext) {
+		search := newApplication(ctx, api, p.clock, namespace, "search", nil)
+		search.deploy(v1)
+		p.expectEvents("cart: succeeded main-1a1a1a1", "search: succeeded main-1a1a1a1")
+		Expect(api.Delete(ctx, cart.object)).To(Succeed())
+		p.expectGone(cart.object)
+
+		p.end()
+		Expect(api.Delete(ctx, search.object)).To(Succeed())
+		p = p.restart(cluster)
+		p.expectGone(search.object)
 	})
 })

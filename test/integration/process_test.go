@@ -19,8 +19,10 @@ import (
 	"k8s.io/client-go/rest"
 	clocktesting "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dora-controller/dora-controller/internal/app"
+	"github.com/dora-controller/dora-controller/internal/deploy"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
 	"github.com/dora-controller/dora-controller/internal/ledger/sqlite"
@@ -115,17 +117,47 @@ func (p *process) awaitReady() {
 	Eventually(p.ready).WithTimeout(patience).WithPolling(20 * time.Millisecond).Should(Succeed())
 }
 
-// events reads the ledger while it is written.
-func (p *process) events(g Gomega, q ledger.EventQuery) []dora.Event {
+// ledger reads the ledger while it is written.
+func (p *process) ledger(g Gomega, read func(ctx context.Context, l ledger.Reader)) {
 	store, err := sqlite.OpenReadOnly(context.Background(), p.options.Ledger)
 	g.Expect(err).NotTo(HaveOccurred())
 	defer store.Close()
-	var events []dora.Event
-	for row, err := range store.Events(context.Background(), q) {
-		g.Expect(err).NotTo(HaveOccurred())
-		events = append(events, row.Event)
-	}
+	read(context.Background(), store)
+}
+
+func (p *process) events(g Gomega) (events []dora.Event) {
+	p.ledger(g, func(ctx context.Context, l ledger.Reader) {
+		for row, err := range l.Events(ctx, ledger.EventQuery{}) {
+			g.Expect(err).NotTo(HaveOccurred())
+			events = append(events, row.Event)
+		}
+	})
 	return events
+}
+
+// expectDecision waits until the ledger says why something about an object was not counted.
+func (p *process) expectDecision(of client.Object, reason deploy.Reason) {
+	GinkgoHelper()
+	Eventually(func(g Gomega) {
+		p.ledger(g, func(ctx context.Context, l ledger.Reader) {
+			decisions, err := l.Decisions(ctx, string(of.GetUID()), 0)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(decisions).To(ContainElement(HaveField("Reason", string(reason))))
+		})
+	}).WithTimeout(patience).WithPolling(20 * time.Millisecond).Should(Succeed())
+}
+
+// expectGone waits until the ledger knows that an object is gone.
+func (p *process) expectGone(of client.Object) {
+	GinkgoHelper()
+	Eventually(func(g Gomega) {
+		p.ledger(g, func(ctx context.Context, l ledger.Reader) {
+			subjects, err := l.Subjects(ctx, ledger.SubjectQuery{UID: string(of.GetUID())})
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(subjects).To(HaveLen(1))
+			g.Expect(subjects[0].DeletedAt.IsZero()).To(BeFalse())
+		})
+	}).WithTimeout(patience).WithPolling(20 * time.Millisecond).Should(Succeed())
 }
 
 // told is what specs compare of an event.
@@ -146,9 +178,9 @@ func (p *process) expectEvents(want ...string) []dora.Event {
 	GinkgoHelper()
 	var events []dora.Event
 	Eventually(func(g Gomega) {
-		events = p.events(g, ledger.EventQuery{})
+		events = p.events(g)
 		g.Expect(told(events)).To(Equal(want))
-	}).WithTimeout(patience).WithPolling(50 * time.Millisecond).Should(Succeed())
+	}).WithTimeout(patience).WithPolling(20 * time.Millisecond).Should(Succeed())
 	return events
 }
 
