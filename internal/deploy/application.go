@@ -241,6 +241,10 @@ func (d *decider) whole(images []string) []string {
 func (d *decider) judgeAttempt(version, added []string) {
 	p := d.s.Pending
 	last := d.lastTouching()
+	if last == nil {
+		d.s.Pending = nil // no operation is left that can have brought it
+		return
+	}
 	switch {
 	case d.cancelled(p), d.failedOperation(p), d.failedDegraded(p, last), d.revertedPending(p, added, last):
 	case p.Change == dora.ChangeImage && len(added) == 0:

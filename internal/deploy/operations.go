@@ -211,7 +211,10 @@ func (d *decider) noteDropped(baseline bool) {
 	if len(h) == 0 {
 		return
 	}
-	first, last := h[0].ID, h[len(h)-1].ID
+	first, last := h[0].ID, h[0].ID
+	for i := range h {
+		first, last = min(first, h[i].ID), max(last, h[i].ID)
+	}
 	dropped := d.s.LastID > 0 && first > d.s.LastID || d.s.LastID == 0 && !d.s.Based && first > 0
 	d.s.LastID = last + 1
 	if !dropped || baseline {
