@@ -94,7 +94,7 @@ func (d *decider) identify() {
 	p, s := d.policy, &d.s
 	if !s.Known {
 		s.Known, s.FollowedSince, s.PreviousKnown = true, p.FollowedSince, true
-		s.New = !d.obs.CreatedAt.Before(p.FollowedSince)
+		s.New = !d.obs.CreatedAt.Before(p.FollowedSince.Truncate(time.Second)) // creationTimestamp has whole seconds
 		if home, ok := d.svc.inherit(d.obs.Subject, d.obs.Destination); ok && s.New {
 			s.New, s.Inherited = false, true
 			s.Settled, s.Current, s.Failure = home.Images, home.Images, copied(home.Failure)

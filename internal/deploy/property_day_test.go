@@ -10,19 +10,18 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A random day of a service, told in the words of the stories: whatever happens in whatever order Argo's patches come, the events
-// are those of what happened, and no others.
+// A random day of a service, told in the words of the stories: whatever happens, and in whatever order Argo's patches come, the
+// events are those of what happened, and no others.
 func TestADayIsToldAsItWas(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := newDay(func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "pick") })
 		for range 3 + d.pick(10) {
 			d.happens()
 		}
-		d.line([]string{"wait"})
+		d.line(d.script().then("wait"))
 		w := newWorld(d.story.policy)
 		w.restarting = d.pick(3) == 0
-		told, problems := d.story.play(w)
-		if len(problems) > 0 {
+		if told, problems := d.story.play(w); len(problems) > 0 {
 			t.Fatalf("%s\n%s", strings.Join(problems, "\n"), told)
 		}
 	})
@@ -33,52 +32,74 @@ type day struct {
 	pick   func(n int) int
 	story  story
 	now    time.Time
-	modern bool // Argo CD 3.1 and later name applied images in rows
+	carry  []string // expectations that the next line may bring
+	modern bool     // Argo CD 3.1 and later name applied images in rows
 
 	versions int
-	ranks    []string // settled versions, first settled first
+	ranks    []string // settled versions, the first settled first
 	running  string   // what the last verdict left running
 	settled  string
 	rework   bool
 	failing  string    // the cause of the failure that is open: a tag, or none
 	blamed   string    // the newest deployment, while nothing else changed resources
-	blamedAt time.Time // when it was Healthy
+	healthy  time.Time // when it was Healthy
 }
 
 func newDay(pick func(n int) int) *day {
 	d := &day{pick: pick, now: clock("10:00:00"), modern: pick(2) == 0, running: "v0", settled: "v0", ranks: []string{"v0"}, blamed: "none"}
 	d.story.policy = defaultPolicy()
-	d.line([]string{"application shop created 0/08:00:00 | sync Synced | health Healthy since 0/08:00:20 | reconciled | images v0 | resources Deployment/web" +
-		" | op Succeeded start 0/08:00:00 finish 0/08:00:01 | rows Deployment/web | history entry id 4 start 0/08:00:00 deployed 0/08:00:01"})
+	d.line(d.script().then("application shop created 0/08:00:00 | sync Synced | health Healthy since 0/08:00:20 | reconciled | images v0 | resources Deployment/web" +
+		" | op Succeeded start 0/08:00:00 finish 0/08:00:01 | rows Deployment/web | history entry id 4 start 0/08:00:00 deployed 0/08:00:01"))
 	return d
 }
 
-// line adds what happens now, second by second, and what must come of it. Two things in one second may be one patch.
-func (d *day) line(seconds []string, want ...string) {
-	l := line{text: d.now.Format(time.TimeOnly)}
-	for _, texts := range seconds {
-		for _, text := range strings.Split(texts, "; ") {
+// script is what happens second by second.
+type script struct {
+	d       *day
+	seconds [][]string
+}
+
+func (d *day) script() *script { return &script{d: d} }
+
+// then adds a second in which these patches come, in this order.
+func (s *script) then(patches ...string) *script {
+	s.seconds = append(s.seconds, patches)
+	return s
+}
+
+// wait adds up to so many seconds in which nothing comes.
+func (s *script) wait(most int) *script {
+	s.seconds = append(s.seconds, make([][]string, s.d.pick(most+1))...)
+	return s
+}
+
+// last is the time of the last second.
+func (s *script) last() time.Time { return s.d.now.Add(time.Duration(len(s.seconds)-1) * time.Second) }
+
+// line adds a script to the story, and what must come of it. Patches of one second may be one, and the controller may restart between them.
+func (d *day) line(s *script, want ...string) {
+	l := line{}
+	var texts []string
+	for _, patches := range s.seconds {
+		for _, text := range patches {
 			last := len(l.steps) - 1
-			switch {
-			case text == "":
-			case last >= 0 && l.steps[last].at.Equal(d.now) && d.pick(3) == 0:
+			if last >= 0 && l.steps[last].at.Equal(d.now) && d.pick(3) == 0 {
 				l.steps[last].text += " | " + text
-			default:
-				l.steps = append(l.steps, step{at: d.now, text: text})
-				if d.pick(8) == 0 && len(d.story.lines) > 0 {
-					l.steps = append(l.steps, step{at: d.now, text: "controller restarts"})
-				}
+				continue
 			}
+			if last >= 0 && d.pick(8) == 0 {
+				l.steps = append(l.steps, step{at: d.now, text: "controller restarts"})
+			}
+			l.steps = append(l.steps, step{at: d.now, text: text})
 		}
 		d.now = d.now.Add(time.Second)
 	}
-	var all []string
 	for _, s := range l.steps {
-		all = append(all, s.at.Format(time.TimeOnly)+" "+s.text)
+		texts = append(texts, s.at.Format(time.TimeOnly)+" "+s.text)
 	}
-	l.text = strings.Join(all, "\n  ")
+	l.text = strings.Join(texts, "\n  ")
 	d.story.lines = append(d.story.lines, l)
-	for _, text := range want {
+	for _, text := range append(d.carry, want...) {
 		if text == "" {
 			continue
 		}
@@ -86,15 +107,32 @@ func (d *day) line(seconds []string, want ...string) {
 			panic(err)
 		}
 	}
+	d.carry = nil
 }
 
 func (d *day) happens() {
-	d.now = d.now.Add(time.Duration(120+d.pick(5400)) * time.Second)
-	if d.failing != "" {
-		[]func(){d.fix, d.fix, d.comeBack, d.recover}[d.pick(4)]()
+	if d.carry != nil { // Degraded stands, and the next version comes at once
+		[]func(){d.fix, d.comeBack}[d.pick(2)]()
 		return
 	}
-	[]func(){d.fix, d.fix, d.fail, d.hookFails, d.comeBack, d.nothing, d.nothing, d.incident, d.blip}[d.pick(9)]()
+	d.now = d.now.Add(time.Duration(120+d.pick(5400)) * time.Second)
+	if d.failing != "" {
+		[]func(){d.fix, d.comeBack, d.recover}[d.pick(3)]()
+		return
+	}
+	[]func(){d.fix, d.fix, d.fail, d.hookFails, d.comeBack, d.nothing, d.incident, d.blip}[d.pick(8)]()
+}
+
+func (d *day) fix() { d.deploys(d.newVersion()) }
+
+// comeBack brings an earlier version back, or one that was rolled back.
+func (d *day) comeBack() {
+	others := slices.DeleteFunc(slices.Clone(d.ranks), func(v string) bool { return v == d.running })
+	if len(others) == 0 {
+		d.fix()
+		return
+	}
+	d.deploys(others[d.pick(len(others))])
 }
 
 func (d *day) newVersion() string {
@@ -102,57 +140,178 @@ func (d *day) newVersion() string {
 	return fmt.Sprintf("v%d", d.versions)
 }
 
-// pause is some empty seconds.
-func (d *day) pause(most int) []string { return make([]string, d.pick(most+1)) }
-
-// request is how each operation begins, up to Running.
-func (d *day) request() []string {
-	first := "request auto | op none; sync OutOfSync | reconciled"
+// begin is how each operation begins.
+func (d *day) begin() *script {
+	s := d.script()
 	if d.pick(2) == 0 {
-		first = "sync OutOfSync | reconciled; request auto | op none"
+		s.then("request auto | op none", "sync OutOfSync | reconciled")
+	} else {
+		s.then("sync OutOfSync | reconciled", "request auto | op none")
 	}
-	return slices.Concat([]string{first}, d.pause(1), []string{"op Running"})
+	return s.wait(1).then("op Running")
 }
 
 // applied is how it ends well; history comes first.
-func (d *day) applied(version string) []string {
+func (d *day) applied(s *script, version string) time.Time {
 	row := "Deployment/web"
 	if d.modern {
 		row += "=" + version
 	}
-	return slices.Concat(d.pause(2), []string{"history entry; op Succeeded | request none | rows " + row})
+	s.wait(2).then("history entry", "op Succeeded | request none | rows "+row)
+	return s.last()
 }
 
-// rollout is what the pods and the health do after it, up to Progressing. The summary's images and the comparison come when they will.
-func (d *day) rollout(version string) []string {
-	both, synced := "images "+d.running+" "+version, "sync Synced | health Progressing"
-	switch d.pick(3) {
+// both are the live images while a version goes out: a version that failed is gone at once, the settled one is not.
+func (d *day) both(version string) string {
+	if version == d.settled {
+		return "images " + version
+	}
+	return "images " + d.settled + " " + version
+}
+
+// goesOut is what pods and health do, up to Progressing. The summary and the comparison come when they will.
+func (d *day) goesOut(s *script, version string) {
+	switch synced := "sync Synced | health Progressing"; d.pick(4) {
 	case 0:
-		return []string{synced + "; " + both, "reconciled"}
+		s.then(synced, d.both(version)).then("reconciled")
 	case 1:
-		return []string{both, synced, "reconciled"}
+		s.then(d.both(version)).then(synced + " | reconciled")
+	case 2:
+		s.then("health Progressing").then("sync Synced | reconciled").wait(2).then(d.both(version))
 	default:
-		return []string{"health Progressing", synced + " | reconciled", both}
+		s.then(d.both(version), "reconciled").wait(2).then(synced).then("reconciled")
 	}
 }
 
-// start is an operation up to Progressing, and the time at which it started.
-func (d *day) start(version string) (seconds []string, started time.Time) {
-	seconds = d.request()
-	started = d.now.Add(time.Duration(len(seconds)-1) * time.Second)
-	return slices.Concat(seconds, d.applied(version), d.rollout(version)), started
-}
-
-// deploys brings a version to Healthy, seen by health or not.
 func (d *day) deploys(version string) {
-	back := d.earlier(version)
-	previous, unplanned := d.settled, fmt.Sprintf(" unplanned=%t", d.rework || d.failing != "")
+	back := d.earlier(version, d.running)
+	previous, more := d.settled, fmt.Sprintf(" unplanned=%t", d.rework || d.failing != "")
 	outcome := "succeeded"
 	if back {
-		outcome, previous, unplanned = "rolled_back", d.running, " success=true"
+		outcome, previous, more = "rolled_back", d.running, " success=true"
 	}
-	seconds, at := d.start(version), time.Time{}
-	_ = at
-	_ = seconds
-	d.deployed(version, outcome, previous, unplanned)
+	s := d.begin()
+	at := d.applied(s, version)
+	if d.failing == "" && d.pick(4) == 0 { // health is not seen to move
+		s.then(d.both(version)).wait(2).then("sync Synced | reconciled").wait(3).then("images " + version)
+	} else {
+		d.goesOut(s, version)
+		at = d.turnsHealthy(s, version)
+	}
+	recovered := ""
+	if d.failing != "" {
+		recovered = "recovered at=" + at.Format(clockForm)
+	}
+	d.line(s, fmt.Sprintf("deploy %s version=%s previous=%s at=%s%s", outcome, version, previous, at.Format(clockForm), more), recovered)
+	d.settles(version, at)
+	d.rework, d.failing = back, ""
+}
+
+func (d *day) turnsHealthy(s *script, version string) time.Time {
+	switch healthy, images := "health Healthy", "images "+version; d.pick(3) {
+	case 0:
+		s.wait(60).then(images, healthy)
+	case 1:
+		s.wait(60).then(healthy, images)
+	default:
+		s.wait(60).then(images).wait(2).then(healthy)
+	}
+	return s.last()
+}
+
+// earlier: a was settled before b first was.
+func (d *day) earlier(a, b string) bool {
+	ra, rb := slices.Index(d.ranks, a), slices.Index(d.ranks, b)
+	return ra >= 0 && (rb < 0 || ra < rb)
+}
+
+func (d *day) settles(version string, at time.Time) {
+	if !slices.Contains(d.ranks, version) {
+		d.ranks = append(d.ranks, version)
+	}
+	d.running, d.settled, d.blamed, d.healthy = version, version, version, at
+}
+
+// fail: the deadline of a new version passes.
+func (d *day) fail() {
+	version := d.newVersion()
+	s := d.begin()
+	d.applied(s, version)
+	d.goesOut(s, version)
+	s.wait(100).then("health Degraded")
+	at := s.last().Format(clockForm)
+	want := []string{
+		fmt.Sprintf("deploy failed version=%s previous=%s at=%s unplanned=%t", version, d.settled, at, d.rework),
+		fmt.Sprintf("degraded at=%s caused_by=%s", at, version),
+	}
+	d.running, d.failing, d.rework, d.blamed, d.healthy = version, version, true, version, time.Time{}
+	if d.pick(3) == 0 {
+		d.line(s.wait(20))
+		d.carry = want
+		return
+	}
+	d.line(s, want...)
+}
+
+// recover: what is Degraded is Healthy again by itself.
+func (d *day) recover() {
+	s := d.script()
+	if d.pick(2) == 0 {
+		s.then("health Progressing").wait(30)
+	}
+	s.then("images "+d.running, "health Healthy")
+	d.line(s, "recovered at="+s.last().Format(clockForm))
+	if d.running != d.settled {
+		d.settles(d.running, s.last().Add(-time.Duration(len(s.seconds))*time.Second))
+	}
+	d.failing = ""
+}
+
+// hookFails: a PostSync hook fails although the version is Healthy.
+func (d *day) hookFails() {
+	version := d.newVersion()
+	s := d.begin()
+	d.goesOut(s, version)
+	healthy := d.turnsHealthy(s, version)
+	s.wait(10).then("images "+version+" smoke:v1").wait(10).then("images "+version).wait(2).then("op Failed | request none | rows Deployment/web Job/smoke:hook")
+	want := fmt.Sprintf("deploy failed version=%s previous=%s at=%s unplanned=%t", version, d.settled, s.last().Format(clockForm), d.rework)
+	d.line(s.then("reconciled"), want)
+	d.settles(version, healthy)
+	d.rework = true
+}
+
+// nothing: what looks like a deployment and is none.
+func (d *day) nothing() {
+	s := d.script()
+	switch d.pick(5) {
+	case 0:
+		s.then("request user").then("op Running").wait(2).then("history entry", "op Succeeded | request none | rows Deployment/web:unchanged").then("reconciled")
+	case 1:
+		s = d.begin().wait(2).then("history entry", "op Succeeded | request none | rows Deployment/web ConfigMap/settings").
+			then("sync Synced | health Progressing").then("reconciled").wait(20).then("health Healthy")
+		d.blamed = "none"
+	case 2:
+		s.then("sync OutOfSync").then("request self-heal | op none").then("op Running").wait(2).then("op Succeeded | request none | rows Deployment/web").then("sync Synced | reconciled")
+		d.blamed = "none"
+	case 3:
+		s.then("request dry-run").then("op Running").wait(2).then("op Succeeded | request none | rows Deployment/web")
+	default:
+		s = d.begin().wait(2).then("op Failed | request none | rows Deployment/web:failed").then("reconciled").wait(20).then("sync Synced | reconciled")
+	}
+	d.line(s)
+}
+
+// incident: the running version degrades, and nobody deployed.
+func (d *day) incident() {
+	s := d.script().then("health Degraded")
+	at := s.last()
+	d.failing = "none"
+	if d.blamed != "none" && at.Sub(d.healthy) <= time.Hour {
+		d.failing, d.rework = d.blamed, true
+	}
+	d.line(s, fmt.Sprintf("degraded at=%s caused_by=%s", at.Format(clockForm), d.failing))
+}
+
+func (d *day) blip() {
+	d.line(d.script().then("health Degraded").wait(57).then("health Healthy"))
 }
