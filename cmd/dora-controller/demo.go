@@ -44,13 +44,14 @@ It needs a checkout of the project; make demo builds or fetches the rest.`,
 	f.StringVar(&o.checkout, "checkout", ".", "folder of the project's checkout: our CRDs and the recordings are taken from it")
 	f.StringVar(&o.crds, "crds", filepath.Join("bin", "crds"), "folder of Argo's CRDs")
 	f.StringVar(&o.assets, "assets", "", "folder of kube-apiserver, etcd and kubectl (default: $KUBEBUILDER_ASSETS, else bin/envtest)")
-	f.StringVar(&o.ledger, "ledger", "dora-demo.db", "where the ledger is to lie; it is begun anew")
+	f.StringVar(&o.ledger, "ledger", filepath.Join("bin", "demo", "ledger.db"),
+		"where the ledger is to lie, beside the controller's log; it is begun anew")
 	f.BoolVar(&o.keep, "keep", false, "stay up afterwards until Ctrl-C, and say how to reach the control plane")
 	return cmd
 }
 
 func (o *demoOptions) run(cmd *cobra.Command, _ []string) error {
-	log, err := os.Create(o.ledger + ".log")
+	log, err := o.createLog()
 	if err != nil {
 		return fmt.Errorf("cannot write the controller's log: %w", err)
 	}
@@ -65,6 +66,14 @@ func (o *demoOptions) run(cmd *cobra.Command, _ []string) error {
 		return fmt.Errorf("%w\nThe controller's log is %s", err, log.Name())
 	}
 	return err
+}
+
+func (o *demoOptions) createLog() (*os.File, error) {
+	folder := filepath.Dir(o.ledger)
+	if err := os.MkdirAll(folder, 0o750); err != nil {
+		return nil, err
+	}
+	return os.Create(filepath.Join(folder, "controller.log")) //nolint:gosec // the path is the user's
 }
 
 func (o *demoOptions) assetsFolder() string {

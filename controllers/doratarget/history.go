@@ -55,8 +55,18 @@ func (r *Reconciler) read(ctx context.Context, s *scope) (*history, error) {
 			h.events = append(h.events, row.Event)
 		}
 	}
+	h.stretch()
 	h.about(s)
 	return h, r.readLast(ctx, of, h)
+}
+
+// stretch lets the window end after the newest event: Argo's clock may be ahead of ours, and what has happened counts.
+func (h *history) stretch() {
+	for i := range h.events {
+		if at := h.events[i].OccurredAt; !at.Before(h.window.To) {
+			h.window.To = at.Add(time.Nanosecond)
+		}
+	}
 }
 
 // readLast finds the latest deployment, however long ago it was.

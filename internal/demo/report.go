@@ -79,7 +79,7 @@ func (s *stage) report(ctx context.Context) error {
 	if err := table.Print(s.Out); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.Out, "\nThe ledger stays at %s. Figures per week are reckoned from this one minute.\n", s.LedgerPath)
+	fmt.Fprintf(s.Out, "\nThe ledger stays at %s. A minute of deployments gives no rate per week yet: /WEEK shows –.\n", s.LedgerPath)
 	return nil
 }
 

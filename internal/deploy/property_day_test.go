@@ -18,6 +18,10 @@ func TestADayIsToldAsItWas(t *testing.T) {
 		for range 3 + d.pick(10) {
 			d.happens()
 		}
+		for d.carry != nil {
+			d.happens()
+		}
+		d.now = d.now.Add(2 * time.Hour)
 		d.line(d.script().then("wait"))
 		w := newWorld(d.story.policy)
 		w.restarting = d.pick(3) == 0
@@ -67,6 +71,13 @@ func (s *script) then(patches ...string) *script {
 	return s
 }
 
+// also adds patches to the last second.
+func (s *script) also(patches ...string) *script {
+	last := len(s.seconds) - 1
+	s.seconds[last] = append(s.seconds[last], patches...)
+	return s
+}
+
 // wait adds up to so many seconds in which nothing comes.
 func (s *script) wait(most int) *script {
 	s.seconds = append(s.seconds, make([][]string, s.d.pick(most+1))...)
@@ -83,11 +94,11 @@ func (d *day) line(s *script, want ...string) {
 	for _, patches := range s.seconds {
 		for _, text := range patches {
 			last := len(l.steps) - 1
-			if last >= 0 && l.steps[last].at.Equal(d.now) && d.pick(3) == 0 {
+			if last >= 0 && l.steps[last].at.Equal(d.now) && d.pick(3) == 2 {
 				l.steps[last].text += " | " + text
 				continue
 			}
-			if last >= 0 && d.pick(8) == 0 {
+			if last >= 0 && d.pick(8) == 7 {
 				l.steps = append(l.steps, step{at: d.now, text: "controller restarts"})
 			}
 			l.steps = append(l.steps, step{at: d.now, text: text})
@@ -120,7 +131,7 @@ func (d *day) happens() {
 		[]func(){d.fix, d.comeBack, d.recover}[d.pick(3)]()
 		return
 	}
-	[]func(){d.fix, d.fix, d.fail, d.hookFails, d.comeBack, d.nothing, d.incident, d.blip}[d.pick(8)]()
+	[]func(){d.fix, d.fix, d.fail, d.hookFails, d.comeBack, d.regret, d.nothing, d.incident, d.blip}[d.pick(9)]()
 }
 
 func (d *day) fix() { d.deploys(d.newVersion()) }
@@ -171,13 +182,15 @@ func (d *day) both(version string) string {
 
 // goesOut is what pods and health do, up to Progressing. The summary and the comparison come when they will.
 func (d *day) goesOut(s *script, version string) {
-	switch synced := "sync Synced | health Progressing"; d.pick(4) {
+	switch synced := "sync Synced | health Progressing"; d.pick(5) {
 	case 0:
 		s.then(synced, d.both(version)).then("reconciled")
 	case 1:
 		s.then(d.both(version)).then(synced + " | reconciled")
 	case 2:
 		s.then("health Progressing").then("sync Synced | reconciled").wait(2).then(d.both(version))
+	case 3: // a comparison in the second in which the operation ended finds it Synced, and health still the old one
+		s.also("sync Synced | reconciled", d.both(version)).wait(2).then("health Progressing").then("reconciled")
 	default:
 		s.then(d.both(version), "reconciled").wait(2).then(synced).then("reconciled")
 	}
@@ -191,6 +204,9 @@ func (d *day) deploys(version string) {
 		outcome, previous, more = "rolled_back", d.running, " success=true"
 	}
 	s := d.begin()
+	if d.failing == "" && d.pick(5) == 4 {
+		s.abandons()
+	}
 	at := d.applied(s, version)
 	if d.failing == "" && d.pick(4) == 0 { // health is not seen to move
 		s.then(d.both(version)).wait(2).then("sync Synced | reconciled").wait(3).then("images " + version)
@@ -207,7 +223,35 @@ func (d *day) deploys(version string) {
 	d.rework, d.failing = back, ""
 }
 
+// abandons: another new version went out first, and gives way before any verdict.
+func (s *script) abandons() {
+	version := s.d.newVersion()
+	s.d.applied(s, version)
+	s.d.goesOut(s, version)
+	s.wait(9).then("request auto | op none", "sync OutOfSync | reconciled").then("op Running")
+}
+
+// regret: a new version is taken back before any verdict.
+func (d *day) regret() {
+	version := d.newVersion()
+	s := d.begin()
+	d.applied(s, version)
+	d.goesOut(s, version)
+	s.wait(20).then("request auto | op none", "sync OutOfSync | reconciled").then("op Running")
+	d.applied(s, d.running)
+	s.then("sync Synced | reconciled").wait(10).then("images "+d.running, "health Healthy")
+	d.line(s, fmt.Sprintf("deploy rolled_back version=%s previous=%s at=%s success=false unplanned=%t", version, d.running, s.last().Format(clockForm), d.rework))
+	d.rework, d.blamed = true, "none"
+}
+
 func (d *day) turnsHealthy(s *script, version string) time.Time {
+	switch d.pick(6) {
+	case 4: // an autoscaler
+		s.wait(5).then("health Degraded").wait(55).then("health Progressing")
+	case 5: // Argo CD repairs what an operator writes into the spec
+		s.wait(5).then("sync OutOfSync").then("request self-heal | op none").then("op Running").wait(1).then("op Succeeded | request none | rows Deployment/web").
+			then("sync Synced | reconciled")
+	}
 	switch healthy, images := "health Healthy", "images "+version; d.pick(3) {
 	case 0:
 		s.wait(60).then(images, healthy)

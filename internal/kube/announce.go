@@ -46,8 +46,7 @@ func (a *Announcer) Announce(ctx context.Context, subject dora.Subject, result *
 	logger := log.FromContext(ctx)
 	for i := range result.Events {
 		e := &result.Events[i]
-		logger.Info("Recorded", "type", e.Type, "outcome", e.Outcome, "service", e.Service, "environment", e.Environment,
-			"version", tag(e.Version), "eventID", e.ID, "occurredAt", e.OccurredAt)
+		logger.Info("Recorded", fields(e)...)
 		a.post(subject, selection, noticeOf(e))
 	}
 	for _, d := range result.Decisions {
@@ -61,6 +60,15 @@ func (a *Announcer) Announce(ctx context.Context, subject dora.Subject, result *
 		logger.Info("Not counted", "reason", d.Reason, "attempt", d.Attempt, "message", d.Message)
 		a.post(subject, selection, notice{corev1.EventTypeNormal, string(d.Reason), d.Attempt, subject.Name + ": " + d.Message})
 	}
+}
+
+// fields are what the log says of an event.
+func fields(e *dora.Event) []any {
+	list := []any{"type", e.Type, "eventID", e.ID, "service", e.Service, "environment", e.Environment, "occurredAt", e.OccurredAt}
+	if e.Type == dora.TypeDeploy {
+		list = append(list, "outcome", e.Outcome, "version", tag(e.Version))
+	}
+	return list
 }
 
 // post shows a notice on each target that is not suspended. Kubernetes merges events that differ in their note alone, so the attempt stands in

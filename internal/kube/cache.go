@@ -48,11 +48,10 @@ func CacheOptions(namespaces []string) (cache.Options, error) {
 	}
 	options := cache.Options{
 		ReaderFailOnMissingInformer: true, // nothing is watched by accident
-		DefaultTransform:            cache.TransformStripManagedFields(),
+		DefaultTransform:            Trim,
+		// Kinds that may be missing cannot be named here: the cache asks the server about each.
 		ByObject: map[client.Object]cache.ByObject{
-			&argocd.Application{}: {Transform: argocd.Trim},
-			&rollouts.Rollout{}:   {Transform: rollouts.Trim},
-			&appsv1.ReplicaSet{}:  {Transform: rollouts.Trim, Label: labels.NewSelector().Add(*ofRollouts)},
+			&appsv1.ReplicaSet{}: {Label: labels.NewSelector().Add(*ofRollouts)},
 		},
 	}
 	if len(namespaces) > 0 {
@@ -62,6 +61,17 @@ func CacheOptions(namespaces []string) (cache.Options, error) {
 		}
 	}
 	return options, nil
+}
+
+// Trim drops what no decision reads.
+func Trim(obj any) (any, error) {
+	switch obj.(type) {
+	case *argocd.Application:
+		return argocd.Trim(obj)
+	case *rollouts.Rollout, *appsv1.ReplicaSet:
+		return rollouts.Trim(obj)
+	}
+	return cache.TransformStripManagedFields()(obj)
 }
 
 // Index starts to watch the objects of a kind, and what is needed with them, and indexes them. The kind must be installed.

@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/dora-controller/dora-controller/internal/deploy"
 	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/ledger"
 )
 
 // Recorder decides about an observation and keeps what follows. Package record implements it.
@@ -21,6 +23,7 @@ type Recorder interface {
 	Bury(ctx context.Context, gone dora.Subject, now time.Time) error
 	Release(ctx context.Context, subject dora.Subject, labels map[string]string) error
 	Named(kind dora.Kind, namespace, name string) []dora.Subject
+	Lookup(uid string) (ledger.Subject, bool)
 }
 
 // settling is how long a target waits for more news before its figures are computed again.
@@ -42,6 +45,9 @@ type Follower struct {
 func (f *Follower) Follow(ctx context.Context, obs *deploy.Observation, object client.Object, selection Selection) (reconcile.Result, error) {
 	now := f.Clock.Now()
 	policy := selection.Policy(object.GetName(), object.GetLabels())
+	if f.inherits(obs) {
+		policy.FollowedSince = now
+	}
 	result, err := f.Recorder.Record(ctx, obs, object.GetLabels(), policy, f.Sinks, now)
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("cannot record the observation: %w", err)
@@ -57,6 +63,15 @@ func (f *Follower) Follow(ctx context.Context, obs *deploy.Observation, object c
 		return reconcile.Result{}, nil
 	}
 	return reconcile.Result{RequeueAfter: max(result.RecheckAt.Sub(now), time.Millisecond)}, nil
+}
+
+// inherits says that an Application manages a Rollout that was a subject of its own before. What that Rollout deployed is counted already, so of
+// the Application only what comes from now on is.
+func (f *Follower) inherits(obs *deploy.Observation) bool {
+	return obs.Subject.Kind == dora.KindApplication && slices.ContainsFunc(obs.Rollouts, func(ro deploy.Rollout) bool {
+		_, known := f.Recorder.Lookup(ro.UID)
+		return known
+	})
 }
 
 // BuryOthers records that the subjects that once had this name are gone, all but the one with this uid.

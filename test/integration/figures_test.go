@@ -89,7 +89,9 @@ var _ = Describe("A DoraTarget", func() {
 	It("tells in Kubernetes events what happened, and when asked what was not counted", func(ctx SpecContext) {
 		cart.sync(v2)
 		cart.becomes("Degraded")
+		p.expectEvents("cart: succeeded main-1a1a1a1", "cart: failed main-2b2b2b2", "cart: degraded")
 		cart.becomes("Healthy")
+		p.expectEvents("cart: succeeded main-1a1a1a1", "cart: failed main-2b2b2b2", "cart: degraded", "cart: recovered")
 		cart.wait(time.Minute)
 		cart.deploy(v2) // a re-sync of the same images
 		p.expectDecision(cart.object, deploy.ReasonSameImages)

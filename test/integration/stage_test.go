@@ -88,11 +88,7 @@ func newStage(ctx context.Context) *stage {
 	GinkgoHelper()
 	options, err := kube.CacheOptions(nil)
 	Expect(err).NotTo(HaveOccurred())
-	for object, by := range options.ByObject {
-		by.Transform = restore(by.Transform)
-		options.ByObject[object] = by
-	}
-	options.ByObject[&dorav1alpha1.DoraTarget{}] = cache.ByObject{Transform: restore(options.DefaultTransform)}
+	options.DefaultTransform = restore(options.DefaultTransform)
 	options.Scheme, err = kube.NewScheme()
 	Expect(err).NotTo(HaveOccurred())
 	s := &stage{clock: clocktesting.NewFakeClock(beginning)}

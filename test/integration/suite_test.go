@@ -32,8 +32,9 @@ var (
 	ownCRDs  = filepath.Join(root, "config", "crd", "bases")
 	argoCRDs = filepath.Join(root, "bin", "crds")
 
-	cluster *rest.Config  // of the API server that most specs share
-	api     client.Client // as administrator
+	server  *envtest.Environment // that most specs share
+	cluster *rest.Config         // the way to it, as administrator
+	api     client.Client
 )
 
 func TestIntegration(t *testing.T) {
@@ -43,22 +44,23 @@ func TestIntegration(t *testing.T) {
 
 var _ = BeforeSuite(func() {
 	ctrl.SetLogger(zap.New(zap.WriteTo(GinkgoWriter), zap.UseDevMode(true)))
-	cluster = startServer(ownCRDs, argoCRDs)
+	server = newServer(ownCRDs, argoCRDs)
+	cluster = server.Config
 	api = clientFor(cluster)
 })
 
-// startServer starts an API server with these CRDs, until the spec or the suite ends.
-func startServer(crds ...string) *rest.Config {
+// newServer starts an API server with these CRDs, until the spec or the suite ends.
+func newServer(crds ...string) *envtest.Environment {
 	GinkgoHelper()
 	assets := os.Getenv("KUBEBUILDER_ASSETS")
 	if assets == "" {
 		assets = filepath.Join(root, "bin", "envtest") // where hack/envtest.sh puts the control plane
 	}
-	server := &envtest.Environment{BinaryAssetsDirectory: assets, CRDDirectoryPaths: crds, ErrorIfCRDPathMissing: true}
-	config, err := server.Start()
+	s := &envtest.Environment{BinaryAssetsDirectory: assets, CRDDirectoryPaths: crds, ErrorIfCRDPathMissing: true}
+	_, err := s.Start()
 	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(server.Stop)
-	return config
+	DeferCleanup(s.Stop)
+	return s
 }
 
 func clientFor(config *rest.Config) client.Client {

@@ -50,7 +50,9 @@ func condition(status *dorav1alpha1.DoraTargetStatus, kind string) string {
 	return kind + "=" + string(c.Status) + " (" + c.Reason + ")"
 }
 
-func ready(status *dorav1alpha1.DoraTargetStatus) string { return condition(status, dorav1alpha1.ConditionReady) }
+func ready(status *dorav1alpha1.DoraTargetStatus) string {
+	return condition(status, dorav1alpha1.ConditionReady)
+}
 
 // change edits a target.
 func edit(ctx context.Context, target *dorav1alpha1.DoraTarget, change func(spec *dorav1alpha1.DoraTargetSpec)) {

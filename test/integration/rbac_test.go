@@ -1,0 +1,113 @@
+package integration_test
+
+import (
+	"bytes"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/yaml"
+
+	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+	"github.com/dora-controller/dora-controller/internal/app"
+)
+
+const (
+	systemNamespace = "dora-system"
+	serviceAccount  = "dora-controller"
+)
+
+var _ = Describe("With the rights of config/rbac and no others", func() {
+	It("everything works, and nothing that is asked for is forbidden", func(ctx SpecContext) {
+		makeNamespaces(systemNamespace)
+		for _, file := range []string{
+			"service_account.yaml", "role.yaml", "role_binding.yaml", "leader_election_role.yaml", "leader_election_role_binding.yaml",
+		} {
+			apply(ctx, filepath.Join(root, "config", "rbac", file))
+		}
+		refused := &refusals{}
+		p := start(refused.watch(asServiceAccount()), func(o *app.Options) {
+			o.LeaderElect, o.LeaderElectionNamespace, o.Explain = true, systemNamespace, true
+		})
+		namespace := newNamespace(ctx, api)
+		target := newTarget(ctx, api, namespace, "all", `{applications: {}, rollouts: {}}`)
+		p.awaitReady()
+		newApplication(ctx, api, p.clock, namespace, "cart", nil).deploy(v1)
+		newRollout(ctx, api, p.clock, namespace, "search").deploy(v2)
+		expectStatus(ctx, target, func(g Gomega, s *dorav1alpha1.DoraTargetStatus) {
+			g.Expect(ready(s)).To(Equal("Ready=True (Followed)"))
+			g.Expect(summary(g, s).Counts.Succeeded).To(Equal(int64(2)))
+		})
+		Eventually(func(g Gomega) {
+			var list eventsv1.EventList
+			g.Expect(api.List(ctx, &list, client.InNamespace(namespace))).To(Succeed())
+			g.Expect(list.Items).To(ContainElement(HaveField("Reason", "Deployed")))
+		}).WithTimeout(patience).Should(Succeed())
+		p.end()
+		Expect(refused.all()).To(BeEmpty())
+	})
+})
+
+// asServiceAccount is a way to the server with the rights of the controller's service account.
+func asServiceAccount() *rest.Config {
+	GinkgoHelper()
+	user, err := server.AddUser(envtest.User{
+		Name:   strings.Join([]string{"system:serviceaccount", systemNamespace, serviceAccount}, ":"),
+		Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + systemNamespace, "system:authenticated"},
+	}, nil)
+	Expect(err).NotTo(HaveOccurred())
+	return user.Config()
+}
+
+// apply creates all objects of a file.
+func apply(ctx SpecContext, path string) {
+	GinkgoHelper()
+	data, err := os.ReadFile(path)
+	Expect(err).NotTo(HaveOccurred())
+	for _, document := range bytes.Split(data, []byte("\n---\n")) {
+		o := &unstructured.Unstructured{}
+		Expect(yaml.Unmarshal(bytes.TrimPrefix(document, []byte("---\n")), &o.Object)).To(Succeed())
+		Expect(api.Create(ctx, o)).To(Succeed())
+	}
+}
+
+// refusals collects what the server forbids.
+type refusals struct {
+	mu    sync.Mutex
+	found []string
+}
+
+func (r *refusals) watch(config *rest.Config) *rest.Config {
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(req *http.Request) (*http.Response, error) {
+			response, err := next.RoundTrip(req)
+			if err == nil && (response.StatusCode == http.StatusForbidden || response.StatusCode == http.StatusUnauthorized) {
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				r.found = append(r.found, req.Method+" "+req.URL.Path)
+			}
+			return response, err
+		})
+	})
+	return config
+}
+
+func (r *refusals) all() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.found
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements http.RoundTripper.
+func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }

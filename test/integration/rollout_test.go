@@ -1,0 +1,135 @@
+package integration_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+)
+
+var _ = Describe("A Rollout", func() {
+	It("is a subject of its own while no followed Application manages it, and evidence once one does", func(ctx SpecContext) {
+		namespace := newNamespace(ctx, api)
+		p := start(cluster, watching(namespace))
+		target := newTarget(ctx, api, namespace, "all", `{applications: {matchLabels: {followed: "yes"}}, rollouts: {}}`)
+		p.awaitReady()
+		manager := newApplication(ctx, api, p.clock, namespace, "shop", nil)
+		manager.manages(namespace, "search")
+		search := newRollout(ctx, api, p.clock, namespace, "search")
+		search.deploy(v1)
+		p.expectEvents("search: succeeded main-1a1a1a1")
+		expectStatus(ctx, target, func(g Gomega, s *dorav1alpha1.DoraTargetStatus) {
+			g.Expect(*s.ObservedSubjects).To(Equal(dorav1alpha1.ObservedSubjects{Rollouts: 1}), "nobody follows the Application that manages it")
+		})
+
+		manager.relabel(ctx, map[string]string{"followed": "yes"})
+		p.expectGone(search.object)
+		expectStatus(ctx, target, func(g Gomega, s *dorav1alpha1.DoraTargetStatus) {
+			g.Expect(*s.ObservedSubjects).To(Equal(dorav1alpha1.ObservedSubjects{Applications: 1}))
+			g.Expect(summary(g, s).Counts.Succeeded).To(Equal(int64(1)), "what it deployed before stays counted")
+		})
+	})
+})
+
+// argoRollout plays Argo Rollouts for one Rollout.
+type argoRollout struct {
+	client   client.Client
+	clock    *clocktesting.FakeClock
+	now      time.Time
+	object   *unstructured.Unstructured
+	revision int
+}
+
+func newRollout(ctx context.Context, c client.Client, clock *clocktesting.FakeClock, namespace, name string) *argoRollout {
+	GinkgoHelper()
+	r := &argoRollout{client: c, clock: clock, now: time.Now().UTC().Truncate(time.Second)}
+	labels := object{"app": name}
+	r.object = &unstructured.Unstructured{Object: object{
+		"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+		"metadata": object{"namespace": namespace, "name": name},
+		"spec": object{
+			"replicas": int64(1), "selector": object{"matchLabels": labels}, "strategy": object{"canary": object{}},
+			"template": object{"metadata": object{"labels": labels}, "spec": object{"containers": []any{object{"name": "web", "image": "none"}}}},
+		},
+	}}
+	Expect(c.Create(ctx, r.object)).To(Succeed())
+	return r
+}
+
+// deploy is a deployment that goes well, as it looks once it is over.
+func (r *argoRollout) deploy(image string) {
+	GinkgoHelper()
+	r.revision++
+	hash := fmt.Sprintf("hash%d", r.revision)
+	r.newReplicaSet(hash, image)
+	r.now = r.now.Add(3 * time.Second)
+	if r.now.After(r.clock.Now()) {
+		r.clock.SetTime(r.now)
+	}
+	ctx := context.Background()
+	Eventually(func(g Gomega) {
+		g.Expect(r.client.Get(ctx, client.ObjectKeyFromObject(r.object), r.object)).To(Succeed())
+		r.object.SetAnnotations(map[string]string{"rollout.argoproj.io/revision": fmt.Sprint(r.revision)})
+		g.Expect(unstructured.SetNestedField(r.object.Object, []any{object{"name": "web", "image": image}}, "spec", "template", "spec", "containers")).To(Succeed())
+		g.Expect(r.client.Update(ctx, r.object)).To(Succeed())
+		at := r.now.Format(time.RFC3339)
+		yes := func(kind, reason string) any {
+			return object{"type": kind, "status": "True", "reason": reason, "message": reason, "lastTransitionTime": at, "lastUpdateTime": at}
+		}
+		r.object.Object["status"] = object{
+			"phase": "Healthy", "observedGeneration": fmt.Sprint(r.object.GetGeneration()),
+			"currentPodHash": hash, "stableRS": hash, "replicas": int64(1), "availableReplicas": int64(1),
+			"conditions": []any{yes("Available", "AvailableReason"), yes("Completed", "RolloutCompleted"), yes("Healthy", "RolloutHealthy"),
+				yes("Progressing", "NewReplicaSetAvailable")},
+		}
+		g.Expect(r.client.Status().Update(ctx, r.object)).To(Succeed())
+	}).WithTimeout(patience).Should(Succeed())
+}
+
+func (r *argoRollout) newReplicaSet(hash, image string) {
+	GinkgoHelper()
+	labels := map[string]string{"app": r.object.GetName(), "rollouts-pod-template-hash": hash}
+	set := &appsv1.ReplicaSet{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: r.object.GetNamespace(), Name: r.object.GetName() + "-" + hash, Labels: labels,
+			Annotations: map[string]string{"rollout.argoproj.io/revision": fmt.Sprint(r.revision)},
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: "argoproj.io/v1alpha1", Kind: "Rollout", Name: r.object.GetName(), UID: r.object.GetUID(), Controller: new(true),
+			}},
+		},
+		Spec: appsv1.ReplicaSetSpec{
+			Replicas: new(int32(1)), Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "web", Image: image}}},
+			},
+		},
+	}
+	ctx := context.Background()
+	Expect(r.client.Create(ctx, set)).To(Succeed())
+	set.Status = appsv1.ReplicaSetStatus{Replicas: 1, ReadyReplicas: 1, AvailableReplicas: 1}
+	Expect(r.client.Status().Update(ctx, set)).To(Succeed())
+}
+
+// manages says that an Application lists a Rollout among its resources.
+func (a *argoApp) manages(namespace, rollout string) {
+	GinkgoHelper()
+	a.write(func(status object) {
+		status["sync"] = object{"status": "Synced"}
+		status["health"] = object{"status": "Healthy", "lastTransitionTime": a.time()}
+		status["reconciledAt"] = a.time()
+		status["resources"] = []any{object{
+			"group": "argoproj.io", "version": "v1alpha1", "kind": "Rollout", "namespace": namespace, "name": rollout, "status": "Synced",
+		}}
+	})
+}
