@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/clock"
 )
 
 // share is how many times as long as it took to compute a target it is left alone afterwards: a fleet with a million events
@@ -15,24 +14,24 @@ const share = 10
 // patience bounds how long a target is left alone.
 const patience = 5 * time.Minute
 
-// pace remembers when a target may be computed again.
+// pace remembers when a target may be computed again. It is about the processor, so it goes by the process's own clock.
 type pace struct {
 	mu   sync.Mutex
 	from map[types.UID]time.Time
 }
 
 // wait is how long the target is to be left alone.
-func (p *pace) wait(target types.UID, now time.Time) time.Duration {
+func (p *pace) wait(target types.UID) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.from[target].Sub(now)
+	return time.Until(p.from[target])
 }
 
 // measure starts a measurement; what it returns ends it.
-func (p *pace) measure(target types.UID, c clock.PassiveClock) (done func()) {
-	began := c.Now()
+func (p *pace) measure(target types.UID) (done func()) {
+	began := time.Now()
 	return func() {
-		now := c.Now()
+		now := time.Now()
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if p.from == nil {

@@ -61,10 +61,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if refused != nil {
 		return ctrl.Result{}, r.write(ctx, object, blank(object, *refused))
 	}
-	if wait := r.pace.wait(object.UID, r.Clock.Now()); wait > 0 {
+	if wait := r.pace.wait(object.UID); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
-	defer r.pace.measure(object.UID, r.Clock)()
+	defer r.pace.measure(object.UID)()
 
 	scope, err := r.gather(ctx, target)
 	if err != nil {

@@ -356,9 +356,12 @@ func (d *decider) boundOf(p *Attempt) time.Time {
 		if !o.Start.After(p.Start) || o.DryRun || o.SelfHeal || o.Idle {
 			continue
 		}
-		same := o.ended() && (!o.Applied && o.RowsSeen || o.RowsSeen && !o.Touched || d.now.Sub(o.End) > settleFor ||
-			len(o.Images) > 0 && len(minus(o.Images, p.Images)) == 0)
-		if !same {
+		if !o.ended() {
+			return o.Start
+		}
+		same := o.RowsSeen && (!o.Applied || !o.Touched) || len(o.Images) > 0 && len(minus(o.Images, p.Images)) == 0
+		if settled := o.End.Add(settleFor); !same && d.now.Before(settled) { // what it brought may not be live yet
+			d.recheckAt(settled)
 			return o.Start
 		}
 	}

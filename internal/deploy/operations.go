@@ -111,7 +111,7 @@ func (d *decider) readRequest(o *Op, c *Operation, over bool) {
 
 // noteComparison remembers whether the comparison before the operation found a difference.
 func (d *decider) noteComparison(o *Op) {
-	if d.app.OutOfSync && !d.app.ReconciledAt.After(o.Start) {
+	if !o.Closed && d.app.OutOfSync && !d.app.ReconciledAt.After(o.Start) {
 		o.OutOfSync = true
 	}
 }

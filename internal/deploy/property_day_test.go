@@ -204,14 +204,16 @@ func (d *day) deploys(version string) {
 		outcome, previous, more = "rolled_back", d.running, " success=true"
 	}
 	s := d.begin()
-	if d.failing == "" && d.pick(5) == 4 {
+	moves := d.failing != "" || d.pick(4) > 0
+	if d.failing == "" && moves && d.pick(5) == 4 {
 		s.abandons()
 	}
 	at := d.applied(s, version)
-	if d.failing == "" && d.pick(4) == 0 { // health is not seen to move
+	if !moves { // health is not seen to move
 		s.then(d.both(version)).wait(2).then("sync Synced | reconciled").wait(3).then("images " + version)
 	} else {
 		d.goesOut(s, version)
+		d.detour(s)
 		at = d.turnsHealthy(s, version)
 	}
 	recovered := ""
@@ -244,7 +246,8 @@ func (d *day) regret() {
 	d.rework, d.blamed = true, "none"
 }
 
-func (d *day) turnsHealthy(s *script, version string) time.Time {
+// detour is what may happen on the way.
+func (d *day) detour(s *script) {
 	switch d.pick(6) {
 	case 4: // an autoscaler
 		s.wait(5).then("health Degraded").wait(55).then("health Progressing")
@@ -252,6 +255,9 @@ func (d *day) turnsHealthy(s *script, version string) time.Time {
 		s.wait(5).then("sync OutOfSync").then("request self-heal | op none").then("op Running").wait(1).then("op Succeeded | request none | rows Deployment/web").
 			then("sync Synced | reconciled")
 	}
+}
+
+func (d *day) turnsHealthy(s *script, version string) time.Time {
 	switch healthy, images := "health Healthy", "images "+version; d.pick(3) {
 	case 0:
 		s.wait(60).then(images, healthy)

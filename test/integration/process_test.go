@@ -77,8 +77,9 @@ func (p *process) restart(config *rest.Config) *process {
 	GinkgoHelper()
 	p.end()
 	return startAt(config, p.clock, func(o *app.Options) {
+		registry := o.Registry
 		*o = p.options
-		o.ProbeAddress, o.Registry = freeAddress(), prometheus.NewRegistry()
+		o.ProbeAddress, o.Registry = freeAddress(), registry
 	})
 }
 
