@@ -40,6 +40,8 @@ func startPlane(assets string, crds []string) (*plane, error) {
 		},
 		kubectl: filepath.Join(assets, "kubectl"), kubeconfig: filepath.Join(folder, "kubeconfig"), folder: folder,
 	}
+	// On its way out the server waits that long for whoever still watches, such as a kubectl in another terminal.
+	p.environment.ControlPlane.GetAPIServer().Configure().Set("request-timeout", "10s")
 	if err := p.start(); err != nil {
 		return nil, errors.Join(err, p.stop())
 	}

@@ -2,8 +2,6 @@ package demo
 
 import (
 	"maps"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strconv"
 	"testing"
@@ -14,30 +12,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-const root = "../.."
-
-// testPlane is a control plane with our CRD and Argo's, as `make demo` starts it.
-func testPlane(t *testing.T) *plane {
-	t.Helper()
-	assets := os.Getenv("KUBEBUILDER_ASSETS")
-	if assets == "" {
-		assets = filepath.Join(root, "bin", "envtest") // where hack/envtest.sh puts the control plane
-	}
-	p, err := startPlane(assets, []string{filepath.Join(root, "config", "crd", "bases"), filepath.Join(root, "bin", "crds")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
+// Written through the API server, every recorded object stands as it was recorded, but for what the server sets itself.
+func TestTheAPIServerHoldsWhatWasRecorded(t *testing.T) {
+	t.Parallel() // with a test that waits
+	p := testPlane(t)
+	defer func() {
 		if err := p.stop(); err != nil {
 			t.Error(err)
 		}
-	})
-	return p
-}
-
-// Written through the API server, every recorded object stands as it was recorded, but for what the server sets itself.
-func TestTheAPIServerHoldsWhatWasRecorded(t *testing.T) {
-	api, err := client.New(testPlane(t).config, client.Options{})
+	}()
+	api, err := client.New(p.config, client.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -246,7 +246,7 @@ func (d *decider) judgeAttempt(version, added []string) {
 		return
 	}
 	switch {
-	case d.cancelled(p), d.failedOperation(p), d.failedDegraded(p, last), d.revertedPending(p, added, last):
+	case d.cancelled(p), d.failedOperation(p, added), d.failedDegraded(p, last), d.revertedPending(p, added, last):
 	case p.Change == dora.ChangeImage && len(added) == 0:
 		// its images are gone for now
 	case d.fresh(p, version, added):
@@ -296,7 +296,7 @@ func (d *decider) cancelled(p *Attempt) bool {
 
 // failedOperation: the operation failed after it applied a workload (a failing PostSync hook, a later wave). A version
 // that is Healthy is settled all the same.
-func (d *decider) failedOperation(p *Attempt) bool {
+func (d *decider) failedOperation(p *Attempt, added []string) bool {
 	o := d.newest()
 	if own := d.op(p.Start); own != nil && own.failedApplied() {
 		o = own
@@ -311,6 +311,10 @@ func (d *decider) failedOperation(p *Attempt) bool {
 	}
 	d.s.Pending = nil
 	d.closeOps(o.Start)
+	if p.Change == dora.ChangeImage && len(added) == 0 { // what appeared was a hook's, and is gone
+		d.decidef(ReasonSameImages, attemptOf(o), "the operation failed and left the images as they were")
+		return true
+	}
 	d.fail(d.pendingVerdict(p), at)
 	if degraded {
 		d.openFailure(since, d.lastEvent(), "")

@@ -146,7 +146,7 @@ func (d *decider) takeBaseline() {
 	d.svc.settle(rankKey(s.Settled, nil), d.now)
 	d.svc.settleHome(s.Subject, s.Destination, s.Settled)
 	for i := range s.Ops {
-		if o := &s.Ops[i]; o.ended() && (i < len(s.Ops)-1 || d.healthyAfter(o, o.Start, true)) {
+		if o := &s.Ops[i]; o.ended() && (i < len(s.Ops)-1 || d.healthyAfter(o, o.Start, false)) {
 			o.Closed = true
 		}
 	}

@@ -88,7 +88,7 @@ func (d *decider) bringerOfNew() time.Time {
 // older than the running one.
 func (d *decider) justMissed(running *Op) *Op {
 	i := slices.IndexFunc(d.s.Ops, func(o Op) bool { return o.Start.Equal(running.Start) })
-	if i < 1 {
+	if i < 1 || !slices.Contains(d.appended, running.Start) {
 		return nil
 	}
 	before := &d.s.Ops[i-1]

@@ -22,6 +22,8 @@ type story struct {
 	rows   []string
 	policy deploy.Policy
 	lines  []line
+	// anyOrder: deploy and recovered events of one line may come in any order.
+	anyOrder bool
 }
 
 // line is one line of a story: what was seen at that time, and what must come of it before the next line.

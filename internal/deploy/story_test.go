@@ -3,7 +3,9 @@
 package deploy_test
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -86,6 +88,9 @@ func repeated(events []dora.Event) (problems []string) {
 
 // compare holds what came of one line against what must.
 func (s *story) compare(w *world, l *line, from int, decided []deploy.Decision) (problems []string) {
+	if s.anyOrder {
+		slices.SortStableFunc(w.got[from:], func(a, b dora.Event) int { return cmp.Compare(recovers(a), recovers(b)) })
+	}
 	next := from
 	for _, want := range l.want {
 		switch want.kind {
@@ -109,6 +114,13 @@ func (s *story) compare(w *world, l *line, from int, decided []deploy.Decision) 
 		problems = append(problems, "not expected: "+strings.TrimSpace(transcript(w.got[next:next+1], nil)))
 	}
 	return problems
+}
+
+func recovers(e dora.Event) int {
+	if e.Type == dora.TypeRecovered {
+		return 1
+	}
+	return 0
 }
 
 // after drops the decisions up to one for that reason; nil if there is none.

@@ -27,6 +27,7 @@ var _ = Describe("A DoraTarget", func() {
 	BeforeEach(func(ctx SpecContext) {
 		namespace = newNamespace(ctx, api)
 		p = start(cluster, watching(namespace), func(o *app.Options) { o.Explain = true })
+		p.awaitReady()
 		target = newTarget(ctx, api, namespace, "shop", `{applications: {matchLabels: {team: shop}}, degradedFor: 0s}`)
 		expectStatus(ctx, target, func(g Gomega, s *dorav1alpha1.DoraTargetStatus) {
 			g.Expect(ready(s)).To(Equal("Ready=False (NothingSelected)"))

@@ -38,9 +38,9 @@ var _ = Describe("With the rights of config/rbac and no others", func() {
 		p := start(refused.watch(asServiceAccount()), func(o *app.Options) {
 			o.LeaderElect, o.LeaderElectionNamespace, o.Explain = true, systemNamespace, true
 		})
+		p.awaitReady()
 		namespace := newNamespace(ctx, api)
 		target := newTarget(ctx, api, namespace, "all", `{applications: {}, rollouts: {}}`)
-		p.awaitReady()
 		newApplication(ctx, api, p.clock, namespace, "cart", nil).deploy(v1)
 		newRollout(ctx, api, p.clock, namespace, "search").deploy(v2)
 		expectStatus(ctx, target, func(g Gomega, s *dorav1alpha1.DoraTargetStatus) {

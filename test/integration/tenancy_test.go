@@ -49,6 +49,7 @@ var _ = Describe("Tenants", func() {
 	It("are not seen at all outside of the namespaces that are watched", func(ctx SpecContext) {
 		seen, hidden := newNamespace(ctx, api), newNamespace(ctx, api)
 		p := start(cluster, watching(seen), func(o *app.Options) { o.TrustedNamespaces = []string{seen} })
+		p.awaitReady()
 		fleet := newTarget(ctx, api, seen, "fleet", `{applications: {}}`)
 		newTarget(ctx, api, hidden, "all", `{applications: {}}`)
 		newApplication(ctx, api, p.clock, hidden, "search", nil).deploy(v1)
