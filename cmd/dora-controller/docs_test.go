@@ -294,6 +294,19 @@ func TestLinksInPagesLead(t *testing.T) {
 	}
 }
 
+func TestTheIndexNamesEveryPage(t *testing.T) {
+	all, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	if err != nil || len(all) == 0 {
+		t.Fatalf("there are no pages (%v)", err)
+	}
+	index := readPage(t, "docs/README.md")
+	for _, path := range all {
+		if name := filepath.Base(path); name != "README.md" && !strings.Contains(index, "]("+name+")") {
+			t.Errorf("docs/README.md does not name %s", name)
+		}
+	}
+}
+
 // anchors are the links to the headings of a page, as GitHub makes them.
 func anchors(page string) []string {
 	page = fence.ReplaceAllString(page, "")

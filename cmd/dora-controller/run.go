@@ -47,7 +47,8 @@ The ledger is a file with one writer. A second process waits until the first has
 		"namespaces whose DoraTargets see all namespaces; others see their own only")
 	flags.BoolVar(&options.StdoutSink, "stdout-sink", false, "print each event on standard output, one JSON object a line")
 	flags.BoolVar(&options.Explain, "explain", false, "show Kubernetes events for what was not counted too, with the reason")
-	flags.StringVar(&kubeconfig, "kubeconfig", "", "file that says how to reach the cluster (default: KUBECONFIG, the pod's service account, or ~/.kube/config)")
+	flags.StringVar(&kubeconfig, "kubeconfig", "",
+		"file that says how to reach the cluster (default: KUBECONFIG, the pod's service account, or ~/.kube/config)")
 	flags.Var(&keep, "keep-events", "how long events are kept, such as 400d; 0 keeps them for ever")
 	flags.IntVar(&options.KeepDecisions, "keep-decisions", 0, "how many decisions are kept of each Application or Rollout (default 200)")
 	flags.BoolVar(&options.LeaderElect, "leader-elect", false, "let one of several processes work, by a lease")

@@ -3,6 +3,7 @@ package doratarget
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -86,10 +87,7 @@ func (r *Reconciler) readLast(ctx context.Context, q ledger.EventQuery, h *histo
 
 // about finds the services, and drops the events of those that have none in the window and are followed no more.
 func (h *history) about(s *scope) {
-	h.services = make(map[fourkeys.Service]time.Time, len(s.followed))
-	for service, since := range s.followed {
-		h.services[service] = since
-	}
+	h.services = maps.Clone(s.followed)
 	for i := range h.events {
 		if e := &h.events[i]; !e.OccurredAt.Before(h.window.From) {
 			since := s.known[e.Subject.UID].FollowedSince

@@ -49,8 +49,8 @@ var _ reconcile.Reconciler = (*Reconciler)(nil)
 
 // Reconcile looks at one target.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	object, err := r.get(ctx, req)
-	if object == nil {
+	object, found, err := r.get(ctx, req)
+	if !found {
 		return ctrl.Result{}, err
 	}
 	target := r.Targets.Understand(object)
@@ -81,17 +81,17 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 }
 
 // get reads the target. If there is none, what was kept of it is dropped.
-func (r *Reconciler) get(ctx context.Context, req ctrl.Request) (*dorav1alpha1.DoraTarget, error) {
+func (r *Reconciler) get(ctx context.Context, req ctrl.Request) (*dorav1alpha1.DoraTarget, bool, error) {
 	object := &dorav1alpha1.DoraTarget{}
 	err := r.Client.Get(ctx, req.NamespacedName, object)
 	if err == nil && object.DeletionTimestamp.IsZero() {
-		return object, nil
+		return object, true, nil
 	}
 	if client.IgnoreNotFound(err) != nil {
-		return nil, fmt.Errorf("cannot read the target: %w", err)
+		return nil, false, fmt.Errorf("cannot read the target: %w", err)
 	}
 	r.Metrics.Delete(req.NamespacedName)
-	return nil, nil
+	return nil, false, nil
 }
 
 // write patches the status if it differs from the one that the object has.

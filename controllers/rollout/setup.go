@@ -86,9 +86,9 @@ func (w *watches) selected(ctx context.Context, object *dorav1alpha1.DoraTarget)
 	if err != nil {
 		return nil, err
 	}
-	names := make([]types.NamespacedName, len(own))
+	var names []types.NamespacedName
 	for i := range own {
-		names[i] = client.ObjectKeyFromObject(&own[i])
+		names = append(names, client.ObjectKeyFromObject(&own[i]))
 	}
 	apps, err := w.world.Applications(ctx, target)
 	for i := range apps {

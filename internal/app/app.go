@@ -127,7 +127,8 @@ func newManager(cluster *rest.Config, o *Options) (manager.Manager, error) {
 		LeaseDuration:                 new(o.LeaseDuration),
 		RenewDeadline:                 new(o.LeaseDuration * 2 / 3),
 		RetryPeriod:                   new(o.LeaseDuration * 2 / 15),
-		Controller:                    config.Controller{RecoverPanic: new(true), SkipNameValidation: new(true)}, // a test runs several managers
+		// A test runs several managers in one process.
+		Controller: config.Controller{RecoverPanic: new(true), SkipNameValidation: new(true)},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cannot make the manager: %w", err)
@@ -163,7 +164,7 @@ func (warmUp) NeedLeaderElection() bool { return false }
 // Start implements manager.Runnable.
 func (w warmUp) Start(ctx context.Context) error {
 	if _, err := w.mgr.GetCache().GetInformer(ctx, &dorav1alpha1.DoraTarget{}); err != nil {
-		return fmt.Errorf("cannot watch DoraTargets; is the CustomResourceDefinition doratargets.%s installed? %w", dorav1alpha1.GroupVersion.Group, err)
+		return fmt.Errorf("cannot watch DoraTargets: %w; install the CRD, kubectl apply -k config/crd", err)
 	}
 	return nil
 }

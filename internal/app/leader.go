@@ -44,7 +44,10 @@ func (*leader) NeedLeaderElection() bool { return true }
 // Start implements manager.Runnable: it opens the ledger, starts what works on it, and returns when the context ends.
 func (l *leader) Start(ctx context.Context) error {
 	store, err := l.open(ctx)
-	if err != nil || store == nil {
+	if ctx.Err() != nil && err != nil {
+		return nil // it was told to stop
+	}
+	if err != nil {
 		return err
 	}
 	l.store.Store(&store)
@@ -106,24 +109,23 @@ func sinks(o *Options) []sink.Sink {
 	return []sink.Sink{stdout.New("stdout", o.Stdout)}
 }
 
-// open waits for a ledger that another process writes. It returns nothing if the context ends before.
+// open waits for a ledger that another process writes. It gives up when the context ends.
 func (l *leader) open(ctx context.Context) (ledger.Store, error) {
 	for waited := false; ; waited = true {
 		store, err := sqlite.Open(ctx, l.options.Ledger, sqlite.Options{Now: l.options.Clock.Now})
-		switch {
-		case err == nil:
+		if err == nil {
 			l.log.Info("Ledger is open", "path", l.options.Ledger)
 			return store, nil
-		case ctx.Err() != nil:
-			return nil, nil
-		case !errors.Is(err, ledger.ErrInUse):
+		}
+		if !errors.Is(err, ledger.ErrInUse) {
 			return nil, fmt.Errorf("cannot open the ledger: %w", err)
-		case !waited:
+		}
+		if !waited {
 			l.log.Info("Waiting for the ledger, which another process writes", "path", l.options.Ledger)
 		}
 		select {
 		case <-ctx.Done():
-			return nil, nil
+			return nil, err
 		case <-time.After(l.options.AwaitLedger):
 		}
 	}

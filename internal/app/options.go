@@ -65,7 +65,7 @@ const shortestKeepEvents = 366 * 24 * time.Hour
 const podNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 // Validate names the flag that is wrong, and what to write instead.
-func (o *Options) Validate() error {
+func (o Options) Validate() error {
 	return errors.Join(
 		o.validateLedger(),
 		o.validateCluster(),
@@ -79,7 +79,7 @@ func (o *Options) Validate() error {
 	)
 }
 
-func (o *Options) validateLedger() error {
+func (o Options) validateLedger() error {
 	if o.Ledger == "" {
 		return errors.New("--ledger is empty: name the file that events are kept in, such as /var/lib/dora-controller/ledger.db")
 	}
@@ -89,7 +89,7 @@ func (o *Options) validateLedger() error {
 	return nil
 }
 
-func (o *Options) validateCluster() error {
+func (o Options) validateCluster() error {
 	if problems := validation.IsDNS1123Subdomain(o.Cluster); len(problems) > 0 {
 		return fmt.Errorf("--cluster=%q is no name: use lower-case letters, digits, '-' and '.', such as eu-west-1", o.Cluster)
 	}
@@ -106,7 +106,7 @@ func validateNamespaces(flag string, names []string) error {
 }
 
 // validateTrusted: a target in a namespace that is not watched is never seen, so to trust it is a mistake.
-func (o *Options) validateTrusted() error {
+func (o Options) validateTrusted() error {
 	for _, name := range o.TrustedNamespaces {
 		if len(o.Namespaces) > 0 && !slices.Contains(o.Namespaces, name) {
 			return fmt.Errorf("--trusted-namespaces: %s is not watched: add it to --namespaces, or leave --namespaces out", name)
@@ -115,12 +115,13 @@ func (o *Options) validateTrusted() error {
 	return nil
 }
 
-func (o *Options) validateElection() error {
+func (o Options) validateElection() error {
 	if name := o.LeaderElectionNamespace; name != "" && len(validation.IsDNS1123Label(name)) > 0 {
 		return fmt.Errorf("--leader-election-namespace=%q is no name of a namespace: write one such as dora-system", name)
 	}
 	if _, err := os.Stat(podNamespace); o.LeaderElect && o.LeaderElectionNamespace == "" && err != nil {
-		return errors.New("--leader-elect needs --leader-election-namespace outside of a pod: name the namespace of the lease, such as dora-system")
+		return errors.New("--leader-elect needs --leader-election-namespace outside of a pod: " +
+			"name the namespace of the lease, such as dora-system")
 	}
 	return nil
 }
@@ -135,10 +136,10 @@ func validateAddress(flag, address string) error {
 	return nil
 }
 
-func (o *Options) validateRetention() error {
+func (o Options) validateRetention() error {
 	if o.KeepEvents != 0 && o.KeepEvents < shortestKeepEvents {
-		return fmt.Errorf("--keep-events=%s is shorter than the longest window of a DoraTarget: use at least %s, or 0 to keep them for ever",
-			o.KeepEvents, shortestKeepEvents)
+		return fmt.Errorf("--keep-events=%s is shorter than the longest window of a DoraTarget: "+
+			"use at least 366d, or 0 to keep them for ever", o.KeepEvents)
 	}
 	if o.KeepDecisions < 0 {
 		return fmt.Errorf("--keep-decisions=%d is negative: say how many to keep of each subject, or 0 for the default", o.KeepDecisions)

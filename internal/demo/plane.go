@@ -70,7 +70,7 @@ func (p *plane) start() error {
 
 // stop ends the processes and removes their files.
 func (p *plane) stop() error {
-	return errors.Join(p.environment.Stop(), os.RemoveAll(p.folder)) //nolint:gosec // the folder is our own
+	return errors.Join(p.environment.Stop(), os.RemoveAll(p.folder))
 }
 
 // run runs the real kubectl and copies what it prints.

@@ -79,17 +79,13 @@ func (d *decider) failedBeforeReturn(p *Attempt) {
 // missedVerdict: a newer operation came and went unseen, and nothing proves that the attempt was still going out by then. What became of
 // it in the meantime is not told, unless production shows its success from before that operation.
 func (d *decider) missedVerdict(added []string) {
-	p, last := d.s.Pending, d.lastTouching()
-	if p == nil || last == nil || !last.Start.After(p.Start) || p.ProvenInFlight {
+	p := d.s.Pending
+	if p == nil || p.ProvenInFlight || len(minus(added, p.Added)) > 0 { // it was going out, or a newer version replaced it
 		return
 	}
-	own := d.op(p.Start)
-	overwritten := own != nil && own.Unseen && !own.Partial
-	if !overwritten && !d.passedUnseen(p) {
+	last, overwritten := d.lastTouching(), d.op(p.Start).overwritten()
+	if last == nil || !last.Start.After(p.Start) || !overwritten && !d.passedUnseen(p) {
 		return
-	}
-	if len(minus(added, p.Added)) > 0 {
-		return // a newer version replaced it
 	}
 	if bound := d.boundOf(p); !overwritten && !bound.IsZero() && d.judgeBefore(bound) {
 		return
@@ -297,11 +293,8 @@ func (d *decider) cancelled(p *Attempt) bool {
 // failedOperation: the operation failed after it applied a workload (a failing PostSync hook, a later wave). A version
 // that is Healthy is settled all the same.
 func (d *decider) failedOperation(p *Attempt, added []string) bool {
-	o := d.newest()
-	if own := d.op(p.Start); own != nil && own.failedApplied() {
-		o = own
-	}
-	if o == nil || !o.failedApplied() || o.SelfHeal && !o.Start.Equal(p.Start) || o.Start.Before(p.Start) {
+	o := d.failingOp(p)
+	if o == nil {
 		return false
 	}
 	at, since := o.End, d.since()
@@ -322,6 +315,18 @@ func (d *decider) failedOperation(p *Attempt, added []string) bool {
 		d.settleFailed(d.whole(p.Images), later(since, p.Start))
 	}
 	return true
+}
+
+// failingOp is the operation that failed the attempt: its own, or a newer one that was no self-heal. Nil if none did.
+func (d *decider) failingOp(p *Attempt) *Op {
+	if own := d.op(p.Start); own != nil && own.failedApplied() {
+		return own
+	}
+	o := d.newest()
+	if o == nil || !o.failedApplied() || o.SelfHeal || o.Start.Before(p.Start) {
+		return nil
+	}
+	return o
 }
 
 // failedDegraded is rule 7: a Degraded whose transition lies in the attempt, and that lasts.

@@ -108,6 +108,9 @@ type Op struct {
 
 func (o *Op) ended() bool { return !o.End.IsZero() }
 
+// overwritten: a full sync that ended unseen and that history does not list. What came of it is lost.
+func (o *Op) overwritten() bool { return o != nil && o.Unseen && !o.Partial }
+
 // failedApplied: it failed after it applied a workload.
 func (o *Op) failedApplied() bool { return o.ended() && o.Failed && o.Applied }
 

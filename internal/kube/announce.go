@@ -71,8 +71,8 @@ func fields(e *dora.Event) []any {
 	return list
 }
 
-// post shows a notice on each target that is not suspended. Kubernetes merges events that differ in their note alone, so the attempt stands in
-// the reference to the subject, as a container's name does in the kubelet's events.
+// post shows a notice on each target that is not suspended. Kubernetes merges events that differ in their note alone, so the attempt
+// stands in the reference to the subject, as a container's name does in the kubelet's events.
 func (a *Announcer) post(subject dora.Subject, selection Selection, n notice) {
 	about := &corev1.ObjectReference{
 		APIVersion: argocd.GroupVersion.String(), Kind: string(subject.Kind),

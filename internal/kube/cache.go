@@ -39,8 +39,8 @@ func NewScheme() (*runtime.Scheme, error) {
 	)
 }
 
-// CacheOptions keep what decisions need and nothing else. Of ReplicaSets the server sends those of Rollouts alone. Without namespaces, all of
-// them are watched.
+// CacheOptions keep what decisions need and nothing else. Of ReplicaSets the server sends those of Rollouts alone. Without namespaces,
+// all of them are watched.
 func CacheOptions(namespaces []string) (cache.Options, error) {
 	ofRollouts, err := labels.NewRequirement(rollouts.HashLabel, selection.Exists, nil)
 	if err != nil {

@@ -52,7 +52,9 @@ func watch(c controller.Controller, sources []source.Source) error {
 }
 
 // Map asks, after a while, for reconciles of the objects that a change of another object concerns: as it was and as it is.
-func Map[object client.Object](after time.Duration, concerned func(context.Context, object) ([]types.NamespacedName, error)) handler.TypedEventHandler[object, reconcile.Request] {
+func Map[object client.Object](
+	after time.Duration, concerned func(context.Context, object) ([]types.NamespacedName, error),
+) handler.TypedEventHandler[object, reconcile.Request] {
 	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 	ask := func(ctx context.Context, q queue, of ...object) {
 		for _, o := range of {

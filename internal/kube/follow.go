@@ -19,7 +19,9 @@ import (
 
 // Recorder decides about an observation and keeps what follows. Package record implements it.
 type Recorder interface {
-	Record(ctx context.Context, obs *deploy.Observation, labels map[string]string, policy deploy.Policy, sinks []string, now time.Time) (deploy.Result, error)
+	Record(
+		ctx context.Context, obs *deploy.Observation, labels map[string]string, policy deploy.Policy, sinks []string, now time.Time,
+	) (deploy.Result, error)
 	Bury(ctx context.Context, gone dora.Subject, now time.Time) error
 	Release(ctx context.Context, subject dora.Subject, labels map[string]string) error
 	Named(kind dora.Kind, namespace, name string) []dora.Subject
@@ -42,7 +44,9 @@ type Follower struct {
 }
 
 // Follow records an observation of an object that some target counts, and says when to look again though nothing has changed.
-func (f *Follower) Follow(ctx context.Context, obs *deploy.Observation, object client.Object, selection Selection) (reconcile.Result, error) {
+func (f *Follower) Follow(
+	ctx context.Context, obs *deploy.Observation, object client.Object, selection Selection,
+) (reconcile.Result, error) {
 	now := f.Clock.Now()
 	policy := selection.Policy(object.GetName(), object.GetLabels())
 	if f.inherits(obs) {
@@ -65,8 +69,8 @@ func (f *Follower) Follow(ctx context.Context, obs *deploy.Observation, object c
 	return reconcile.Result{RequeueAfter: max(result.RecheckAt.Sub(now), time.Millisecond)}, nil
 }
 
-// inherits says that an Application manages a Rollout that was a subject of its own before. What that Rollout deployed is counted already, so of
-// the Application only what comes from now on is.
+// inherits says that an Application manages a Rollout that was a subject of its own before. What that Rollout deployed is counted
+// already, so of the Application only what comes from now on is.
 func (f *Follower) inherits(obs *deploy.Observation) bool {
 	return obs.Subject.Kind == dora.KindApplication && slices.ContainsFunc(obs.Rollouts, func(ro deploy.Rollout) bool {
 		_, known := f.Recorder.Lookup(ro.UID)

@@ -40,7 +40,10 @@ type Kinds struct {
 // NewKinds asks every so often. Prepare is called once for a kind that is installed, before it is said to be served and before anything
 // that waits for it is started.
 func NewKinds(discovery Discovery, every time.Duration, prepare func(ctx context.Context, kind dora.Kind) error) *Kinds {
-	return &Kinds{discovery: discovery, every: every, prepare: prepare, done: map[dora.Kind]int{}, served: map[dora.Kind]bool{}}
+	return &Kinds{
+		discovery: discovery, every: every, prepare: prepare,
+		done: make(map[dora.Kind]int, 2), served: make(map[dora.Kind]bool, 2),
+	}
 }
 
 // Served says whether a kind is installed and can be read, as far as was asked.
@@ -123,7 +126,7 @@ func (k *Kinds) set(kind dora.Kind, served bool) {
 }
 
 func (k *Kinds) find(ctx context.Context) (map[dora.Kind]bool, error) {
-	found := map[dora.Kind]bool{}
+	found := make(map[dora.Kind]bool, 2)
 	list, err := k.discovery.ServerResourcesForGroupVersionWithContext(ctx, argocd.GroupVersion.String())
 	if apierrors.IsNotFound(err) {
 		return found, nil

@@ -118,8 +118,8 @@ func (s Selection) Followed() bool {
 	return slices.ContainsFunc(s, func(t *Target) bool { return !t.Object.Spec.Suspend })
 }
 
-// Policy is the deciding target's, for the object of that name with these labels: the oldest one's, suspended or not, so that suspending a target
-// changes nothing for others. Following began, as far as targets are concerned, when the first of them was created.
+// Policy is the deciding target's, for the object of that name with these labels: the oldest one's, suspended or not, so that
+// suspending a target changes nothing for others. Following began, as far as targets are concerned, when the first was created.
 func (s Selection) Policy(name string, have map[string]string) deploy.Policy {
 	owner := s[0]
 	spec := &owner.Object.Spec

@@ -43,32 +43,26 @@ func (w *World) Watches(namespace string) bool {
 
 // Application reads one. It is nil if there is none.
 func (w *World) Application(ctx context.Context, key types.NamespacedName) (*argocd.Application, error) {
-	if !w.served.Served(dora.KindApplication) {
-		return nil, nil
-	}
 	app := &argocd.Application{}
-	found, err := w.get(ctx, key, app)
+	found, err := w.get(ctx, dora.KindApplication, key, app)
 	if !found {
-		return nil, err
+		app = nil
 	}
-	return app, nil
+	return app, err
 }
 
 // Rollout reads one. It is nil if there is none.
 func (w *World) Rollout(ctx context.Context, key types.NamespacedName) (*rollouts.Rollout, error) {
-	if !w.served.Served(dora.KindRollout) {
-		return nil, nil
-	}
 	ro := &rollouts.Rollout{}
-	found, err := w.get(ctx, key, ro)
+	found, err := w.get(ctx, dora.KindRollout, key, ro)
 	if !found {
-		return nil, err
+		ro = nil
 	}
-	return ro, nil
+	return ro, err
 }
 
-func (w *World) get(ctx context.Context, key types.NamespacedName, into client.Object) (bool, error) {
-	if !w.Watches(key.Namespace) {
+func (w *World) get(ctx context.Context, kind dora.Kind, key types.NamespacedName, into client.Object) (bool, error) {
+	if !w.served.Served(kind) || !w.Watches(key.Namespace) {
 		return false, nil
 	}
 	err := w.reader.Get(ctx, key, into, client.UnsafeDisableDeepCopy)
@@ -76,7 +70,7 @@ func (w *World) get(ctx context.Context, key types.NamespacedName, into client.O
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("cannot read %s: %w", key, err)
+		return false, fmt.Errorf("cannot read %s %s: %w", kind, key, err)
 	}
 	return true, nil
 }

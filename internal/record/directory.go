@@ -44,7 +44,8 @@ func (d *directory) put(row ledger.Subject) {
 		d.live[n][row.UID] = true
 		return
 	}
-	if delete(d.live[n], row.UID); len(d.live[n]) == 0 {
+	delete(d.live[n], row.UID)
+	if len(d.live[n]) == 0 {
 		delete(d.live, n)
 	}
 }
@@ -84,8 +85,9 @@ func (r *Recorder) Looked(uid string) bool {
 func (r *Recorder) Named(kind dora.Kind, namespace, called string) []dora.Subject {
 	r.memory.mu.RLock()
 	defer r.memory.mu.RUnlock()
-	var found []dora.Subject
-	for _, uid := range slices.Sorted(maps.Keys(r.memory.live[name{kind, namespace, called}])) {
+	uids := slices.Sorted(maps.Keys(r.memory.live[name{kind, namespace, called}]))
+	found := make([]dora.Subject, 0, len(uids))
+	for _, uid := range uids {
 		found = append(found, r.memory.rows[uid].Subject)
 	}
 	return found

@@ -35,7 +35,7 @@ func (b *bounded) of(e *dora.Event) (service, team, environment string) {
 var (
 	followedDesc = prometheus.NewDesc("dora_followed_subjects", "Objects whose deployments are followed, by kind.", []string{"kind"}, nil)
 	failuresDesc = prometheus.NewDesc("dora_open_failures", "Failures of production that have not ended.", nil, nil)
-	gapsDesc     = prometheus.NewDesc("dora_history_gaps", "Deployments of followed objects that Argo's history no longer tells of.", nil, nil)
+	gapsDesc     = prometheus.NewDesc("dora_history_gaps", "Deployments that Argo's history no longer tells of.", nil, nil)
 )
 
 // Gauges shows what the recorder knows of the subjects that are followed now.

@@ -58,7 +58,6 @@ const (
 
 // NewPrometheus makes the metrics. They are to be registered once.
 func NewPrometheus() *Prometheus {
-	of := []string{"service", "team", "environment"}
 	return &Prometheus{
 		labels: newBounded(MaxServices),
 		commits: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -76,11 +75,12 @@ func NewPrometheus() *Prometheus {
 		}, []string{"type", "outcome"}),
 		deployments: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "dora_deployments_total", Help: "Deployments recorded, by outcome.",
-		}, append(of, "outcome")),
+		}, []string{"service", "team", "environment", "outcome"}),
 		leadTimes: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "dora_deployment_lead_time_seconds", Help: "Time from the first commit of a deployment until it was healthy in production.",
+			Name:    "dora_deployment_lead_time_seconds",
+			Help:    "Time from the first commit of a deployment until it was healthy in production.",
 			Buckets: []float64{15 * minute, hour, 4 * hour, 12 * hour, day, 2 * day, 7 * day, 14 * day, 30 * day, 90 * day},
-		}, of),
+		}, []string{"service", "team", "environment"}),
 	}
 }
 

@@ -112,13 +112,15 @@ func (r *Recorder) Record(
 		if errors.Is(err, ledger.ErrConflict) {
 			continue
 		}
-		if s.looked.Store(err == nil); obs.Deleting {
+		s.looked.Store(err == nil)
+		if obs.Deleting {
 			s.known = false // it is not asked about often any more
 			r.subjects.drop(obs.Subject.UID)
 		}
 		return result, err
 	}
-	return deploy.Result{}, fmt.Errorf("cannot record %s %s/%s: %w", obs.Subject.Kind, obs.Subject.Namespace, obs.Subject.Name, ledger.ErrConflict)
+	return deploy.Result{}, fmt.Errorf("cannot record %s %s/%s: %w",
+		obs.Subject.Kind, obs.Subject.Namespace, obs.Subject.Name, ledger.ErrConflict)
 }
 
 // look is what one call to Record was given.
@@ -154,7 +156,11 @@ func (r *Recorder) decide(ctx context.Context, s *subject, l *look) (deploy.Resu
 		r.count(s, l.obs)
 		return result, nil
 	}
-	return result, r.keep(ctx, s, v, id, l, &result, row)
+	kept := result // what is encoded moves to the heap; the result of most looks need not
+	if err := r.keep(ctx, s, v, id, l, &kept, row); err != nil {
+		return deploy.Result{}, err
+	}
+	return kept, nil
 }
 
 // rowOf is what the ledger is to remember of the subject.
@@ -174,7 +180,9 @@ func (r *Recorder) rowOf(l *look, state *deploy.State) ledger.Subject {
 }
 
 // keep commits a decision, and remembers it once the ledger has it.
-func (r *Recorder) keep(ctx context.Context, s *subject, v *service, id serviceID, l *look, result *deploy.Result, row ledger.Subject) error {
+func (r *Recorder) keep(
+	ctx context.Context, s *subject, v *service, id serviceID, l *look, result *deploy.Result, row ledger.Subject,
+) error {
 	w, err := r.write(s, v, id, l, result, row)
 	if err != nil {
 		return err

@@ -97,7 +97,8 @@ func (r *Recorder) write(s *subject, v *service, id serviceID, l *look, result *
 	if err := w.state(r.subjectKey(l.obs.Subject.UID), &w.subject, &result.State); err != nil {
 		return w, err
 	}
-	return w, w.state(r.serviceKey(id), &w.service, &result.Service)
+	err := w.state(r.serviceKey(id), &w.service, &result.Service)
+	return w, err
 }
 
 func (w *written) state(key string, at *stored, value any) error {
@@ -199,7 +200,7 @@ func (t *totals) replace(counted *figures, now figures) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.followed == nil {
-		t.followed = map[dora.Kind]int{}
+		t.followed = make(map[dora.Kind]int, 2)
 	}
 	if counted.kind != "" {
 		t.followed[counted.kind]--

@@ -210,7 +210,7 @@ func (l *lines) events(g Gomega) []dora.Event {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var events []dora.Event
-	for _, line := range bytes.Split(bytes.TrimSpace(l.text.Bytes()), []byte("\n")) {
+	for line := range bytes.SplitSeq(bytes.TrimSpace(l.text.Bytes()), []byte("\n")) {
 		var e dora.Event
 		g.Expect(json.Unmarshal(line, &e)).To(Succeed(), "%s", line)
 		if !slices.ContainsFunc(events, func(known dora.Event) bool { return known.ID == e.ID }) {

@@ -73,7 +73,7 @@ func apply(ctx SpecContext, path string) {
 	GinkgoHelper()
 	data, err := os.ReadFile(path)
 	Expect(err).NotTo(HaveOccurred())
-	for _, document := range bytes.Split(data, []byte("\n---\n")) {
+	for document := range bytes.SplitSeq(data, []byte("\n---\n")) {
 		o := &unstructured.Unstructured{}
 		Expect(yaml.Unmarshal(bytes.TrimPrefix(document, []byte("---\n")), &o.Object)).To(Succeed())
 		Expect(api.Create(ctx, o)).To(Succeed())

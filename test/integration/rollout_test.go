@@ -3,6 +3,7 @@ package integration_test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -79,7 +80,7 @@ func (r *argoRollout) deploy(image string) {
 	ctx := context.Background()
 	Eventually(func(g Gomega) {
 		g.Expect(r.client.Get(ctx, client.ObjectKeyFromObject(r.object), r.object)).To(Succeed())
-		r.object.SetAnnotations(map[string]string{"rollout.argoproj.io/revision": fmt.Sprint(r.revision)})
+		r.object.SetAnnotations(map[string]string{"rollout.argoproj.io/revision": strconv.Itoa(r.revision)})
 		g.Expect(unstructured.SetNestedField(r.object.Object, []any{object{"name": "web", "image": image}}, "spec", "template", "spec", "containers")).To(Succeed())
 		g.Expect(r.client.Update(ctx, r.object)).To(Succeed())
 		at := r.now.Format(time.RFC3339)
@@ -87,10 +88,12 @@ func (r *argoRollout) deploy(image string) {
 			return object{"type": kind, "status": "True", "reason": reason, "message": reason, "lastTransitionTime": at, "lastUpdateTime": at}
 		}
 		r.object.Object["status"] = object{
-			"phase": "Healthy", "observedGeneration": fmt.Sprint(r.object.GetGeneration()),
+			"phase": "Healthy", "observedGeneration": strconv.FormatInt(r.object.GetGeneration(), 10),
 			"currentPodHash": hash, "stableRS": hash, "replicas": int64(1), "availableReplicas": int64(1),
-			"conditions": []any{yes("Available", "AvailableReason"), yes("Completed", "RolloutCompleted"), yes("Healthy", "RolloutHealthy"),
-				yes("Progressing", "NewReplicaSetAvailable")},
+			"conditions": []any{
+				yes("Available", "AvailableReason"), yes("Completed", "RolloutCompleted"), yes("Healthy", "RolloutHealthy"),
+				yes("Progressing", "NewReplicaSetAvailable"),
+			},
 		}
 		g.Expect(r.client.Status().Update(ctx, r.object)).To(Succeed())
 	}).WithTimeout(patience).Should(Succeed())
@@ -102,7 +105,7 @@ func (r *argoRollout) newReplicaSet(hash, image string) {
 	set := &appsv1.ReplicaSet{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: r.object.GetNamespace(), Name: r.object.GetName() + "-" + hash, Labels: labels,
-			Annotations: map[string]string{"rollout.argoproj.io/revision": fmt.Sprint(r.revision)},
+			Annotations: map[string]string{"rollout.argoproj.io/revision": strconv.Itoa(r.revision)},
 			OwnerReferences: []metav1.OwnerReference{{
 				APIVersion: "argoproj.io/v1alpha1", Kind: "Rollout", Name: r.object.GetName(), UID: r.object.GetUID(), Controller: new(true),
 			}},

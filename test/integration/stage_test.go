@@ -190,7 +190,8 @@ func (s *stage) advance(ctx context.Context, until time.Time) {
 		}
 		at := s.due[*next]
 		s.clock.SetTime(at)
-		if s.look(ctx, *next); s.due[*next].Equal(at) {
+		s.look(ctx, *next)
+		if s.due[*next].Equal(at) {
 			delete(s.due, *next)
 		}
 	}

@@ -2,7 +2,6 @@ package integration_test
 
 import (
 	"context"
-
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"

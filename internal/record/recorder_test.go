@@ -1,0 +1,470 @@
+package record_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dora-controller/dora-controller/internal/deploy"
+	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/ledger/ledgertest"
+	"github.com/dora-controller/dora-controller/internal/record"
+)
+
+var epoch = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+
+// world is one ledger, one recorder and one clock.
+type world struct {
+	*testing.T
+
+	store    *watched
+	recorder *record.Recorder
+	now      time.Time
+}
+
+// watched counts what is asked of a ledger, and can be made to fail.
+type watched struct {
+	ledger.Store
+
+	mu             sync.Mutex
+	reads, commits int
+	before         func() // each commit
+	fail           error
+	changes        []ledger.Change
+}
+
+func (w *watched) ReadState(ctx context.Context, key string) (ledger.State, error) {
+	w.mu.Lock()
+	w.reads++
+	w.mu.Unlock()
+	return w.Store.ReadState(ctx, key)
+}
+
+func (w *watched) Commit(ctx context.Context, change ledger.Change) error {
+	w.mu.Lock()
+	w.commits++
+	before, fail := w.before, w.fail
+	w.mu.Unlock()
+	if before != nil {
+		before()
+	}
+	if fail != nil {
+		return fail
+	}
+	err := w.Store.Commit(ctx, change)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err == nil {
+		w.changes = append(w.changes, change)
+	}
+	return err
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{T: t, now: epoch}
+	w.store = &watched{Store: ledgertest.NewMemory(func() time.Time { return w.now })}
+	w.open()
+	return w
+}
+
+// open is what a process does that has just started.
+func (w *world) open() {
+	w.Helper()
+	recorder, err := record.Open(w.Context(), w.store, "eu", nil)
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.recorder = recorder
+}
+
+// subject is an Application that somebody looks at.
+type subject struct {
+	dora.Subject
+
+	labels  map[string]string
+	created time.Time
+	image   string
+	app     deploy.App
+	// destination is where it deploys to.
+	destination string
+}
+
+func (w *world) create(name, uid string) *subject {
+	w.now = w.now.Add(time.Second)
+	return &subject{
+		Subject: dora.Subject{Kind: dora.KindApplication, Namespace: "argocd", Name: name, UID: uid},
+		labels:  map[string]string{"team": "shop"}, created: w.now, app: deploy.App{Health: deploy.Missing, HealthSince: w.now},
+	}
+}
+
+// deploy applies an image that is Healthy five seconds later.
+func (w *world) deploy(s *subject, image string) {
+	w.Helper()
+	started, finished := w.now.Add(time.Second), w.now.Add(3*time.Second)
+	s.app.Operation = &deploy.Operation{
+		StartedAt: started, FinishedAt: finished, Phase: deploy.Completed,
+		Rows: []deploy.Row{{Kind: "Deployment", Name: "web", Workload: true, Applied: true}},
+	}
+	s.app.History = append(s.app.History, deploy.HistoryEntry{ID: int64(len(s.app.History)), StartedAt: started, DeployedAt: finished})
+	s.app.Health, s.app.HealthSince = deploy.Progressing, finished
+	s.app.Synced, s.app.ReconciledAt = true, finished
+	s.app.Images = slices.DeleteFunc([]string{s.image, image}, func(i string) bool { return i == "" })
+	w.now = finished
+	w.look(s)
+	s.image, s.app.Images = image, []string{image}
+	w.now = w.now.Add(2 * time.Second)
+	s.app.Health, s.app.HealthSince, s.app.ReconciledAt = deploy.Healthy, w.now, w.now
+	w.look(s)
+	w.now = w.now.Add(time.Minute)
+}
+
+func (s *subject) observe() *deploy.Observation {
+	app := s.app
+	return &deploy.Observation{Cluster: "eu", Subject: s.Subject, CreatedAt: s.created, Destination: s.destination, App: &app}
+}
+
+func policyOf(service string) deploy.Policy {
+	return deploy.Policy{
+		Service: service, Team: "shop", Environment: "prod", FollowedSince: epoch.Add(-time.Hour),
+		FailureWindow: deploy.DefaultFailureWindow, VerdictTimeout: deploy.DefaultVerdictTimeout,
+	}
+}
+
+func (w *world) look(s *subject) deploy.Result {
+	w.Helper()
+	result, err := w.tryLook(s)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return result
+}
+
+func (w *world) tryLook(s *subject) (deploy.Result, error) {
+	return w.recorder.Record(w.Context(), s.observe(), s.labels, policyOf(s.Name), []string{"stdout"}, w.now)
+}
+
+// told is the ledger's events in words.
+func (w *world) told() []string {
+	w.Helper()
+	var stories []string
+	for row, err := range w.store.Events(w.Context(), ledger.EventQuery{}) {
+		if err != nil {
+			w.Fatal(err)
+		}
+		stories = append(stories, fmt.Sprintf("%s %s %s", row.Event.Subject.UID, row.Event.Outcome, row.Event.Version.Tag))
+	}
+	return stories
+}
+
+func (w *world) wantTold(want ...string) {
+	w.Helper()
+	if diff := cmp.Diff(want, w.told()); diff != "" {
+		w.Errorf("the ledger tells otherwise (-want +got):\n%s", diff)
+	}
+}
+
+const (
+	v1 = "registry.example.com/cart:main-1a1a1a1"
+	v2 = "registry.example.com/cart:main-2b2b2b2"
+)
+
+func TestAllThatFollowsFromOneObservationIsOneChange(t *testing.T) {
+	w := newWorld(t)
+	cart := w.create("cart", "cart-1")
+	w.deploy(cart, v1)
+	w.deploy(cart, v2)
+	w.wantTold("cart-1 succeeded main-1a1a1a1", "cart-1 succeeded main-2b2b2b2")
+
+	change := w.store.changes[len(w.store.changes)-1]
+	if len(change.Events) != 1 || len(change.States) != 2 || !slices.Equal(change.Sinks, []string{"stdout"}) {
+		t.Fatalf("want an event, two states and a sink in the last change, got %d, %d and %v", len(change.Events), len(change.States), change.Sinks)
+	}
+	if got, want := []string{change.States[0].Key, change.States[1].Key}, []string{"subject/eu/cart-1", "service/eu/prod/cart"}; !slices.Equal(got, want) {
+		t.Errorf("states are kept as %v, want %v", got, want)
+	}
+	want := ledger.Subject{
+		Subject: cart.Subject, Cluster: "eu", Labels: cart.labels, Service: "cart", Team: "shop", Environment: "prod", FollowedSince: epoch,
+	}
+	if diff := cmp.Diff(&want, change.Subject); diff != "" {
+		t.Errorf("the subject's row differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestAnUnchangedObservationAsksNothingOfTheLedger(t *testing.T) {
+	w := newWorld(t)
+	cart := w.create("cart", "cart-1")
+	w.deploy(cart, v1)
+	reads, commits := w.store.reads, w.store.commits
+	for range 100 {
+		w.now = w.now.Add(time.Minute)
+		cart.app.ReconciledAt = w.now // Argo CD compares every few minutes
+		if result := w.look(cart); result.Changed {
+			t.Fatal("nothing changed, and the result says something did")
+		}
+	}
+	if w.store.reads != reads || w.store.commits != commits {
+		t.Errorf("%d reads and %d commits for nothing", w.store.reads-reads, w.store.commits-commits)
+	}
+}
+
+func TestADecisionThatLedToNoEventIsKept(t *testing.T) {
+	w := newWorld(t)
+	cart := w.create("cart", "cart-1")
+	w.deploy(cart, v1)
+	w.deploy(cart, v1)
+	decisions, err := w.store.Decisions(t.Context(), "cart-1", 1)
+	if err != nil || len(decisions) != 1 {
+		t.Fatalf("got %v, %v", decisions, err)
+	}
+	if d := decisions[0]; d.Reason != string(deploy.ReasonSameImages) || d.Service != "cart" || d.Cluster != "eu" || d.At.IsZero() {
+		t.Errorf("got %+v", d)
+	}
+}
+
+func TestAnUnchangedObservationAllocatesLittle(t *testing.T) {
+	w := newWorld(t)
+	cart := w.create("cart", "cart-1")
+	w.deploy(cart, v1)
+	obs, policy, ctx := cart.observe(), policyOf("cart"), context.Background()
+	allocations := testing.AllocsPerRun(100, func() {
+		if _, err := w.recorder.Record(ctx, obs, cart.labels, policy, nil, w.now); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if allocations > 1 {
+		t.Errorf("%v allocations, want one at most", allocations)
+	}
+}
+
+func TestARestartRepeatsNothing(t *testing.T) {
+	w := newWorld(t)
+	cart := w.create("cart", "cart-1")
+	w.deploy(cart, v1)
+	w.open()
+	commits := w.store.commits
+	if w.look(cart).Changed {
+		t.Error("the first look after a restart changed something")
+	}
+	if w.store.commits != commits {
+		t.Error("the first look after a restart wrote something")
+	}
+	w.deploy(cart, v2)
+	w.wantTold("cart-1 succeeded main-1a1a1a1", "cart-1 succeeded main-2b2b2b2")
+}
+
+func TestAnotherWriterIsNeverOverwritten(t *testing.T) {
+	w := newWorld(t)
+	cart := w.create("cart", "cart-1")
+	w.deploy(cart, v1)
+	mine := w.recorder
+	w.open() // the other one
+	theirs := w.recorder
+	w.recorder = mine
+	w.store.before = func() { // while mine is about to commit, theirs commits the same
+		w.store.before = nil
+		if _, err := theirs.Record(t.Context(), cart.observe(), cart.labels, policyOf("cart"), nil, w.now); err != nil {
+			t.Error(err)
+		}
+	}
+	w.deploy(cart, v2)
+	w.wantTold("cart-1 succeeded main-1a1a1a1", "cart-1 succeeded main-2b2b2b2")
+}
+
+func TestEndlessConflictsEndInAnError(t *testing.T) {
+	w := newWorld(t)
+	w.store.fail = fmt.Errorf("%w: subject/eu/cart-1", ledger.ErrConflict)
+	if _, err := w.tryLook(w.create("cart", "cart-1")); !errors.Is(err, ledger.ErrConflict) {
+		t.Errorf("got %v, want a conflict", err)
+	}
+}
+
+func TestAfterAFailedCommitTheStateIsReadAgain(t *testing.T) {
+	w := newWorld(t)
+	cart := w.create("cart", "cart-1")
+	w.look(cart)
+	w.store.fail = errors.New("disk full")
+	cart.app.Health = deploy.Progressing
+	if result, err := w.tryLook(cart); err == nil || result.Changed {
+		t.Fatalf("a change that was not kept was told: %v, %v", result.Changed, err)
+	}
+	w.store.fail = nil
+	reads := w.store.reads
+	w.look(cart)
+	if w.store.reads-reads != 2 {
+		t.Errorf("%d states were read again, want the subject's and the service's", w.store.reads-reads)
+	}
+}
+
+func TestManyAtOnceDecideEachAttemptOnce(t *testing.T) {
+	w := newWorld(t)
+	subjects := make([]*subject, 8)
+	for i := range subjects {
+		subjects[i] = w.create("cart", fmt.Sprintf("cart-%d", i)) // one service: all of them share its state
+		subjects[i].Name, subjects[i].destination = fmt.Sprintf("cart-%d", i), fmt.Sprintf("region-%d", i)
+	}
+	for _, s := range subjects {
+		s.app = deploy.App{
+			Health: deploy.Healthy, HealthSince: w.now.Add(4 * time.Second), Synced: true, ReconciledAt: w.now.Add(5 * time.Second), Images: []string{v1},
+			Operation: &deploy.Operation{
+				StartedAt: w.now.Add(time.Second), FinishedAt: w.now.Add(3 * time.Second), Phase: deploy.Completed,
+				Rows: []deploy.Row{{Kind: "Deployment", Name: "web", Workload: true, Applied: true}},
+			},
+			History: []deploy.HistoryEntry{{StartedAt: w.now.Add(time.Second), DeployedAt: w.now.Add(3 * time.Second)}},
+		}
+	}
+	w.now = w.now.Add(10 * time.Second)
+	var all sync.WaitGroup
+	for i := range 64 {
+		all.Go(func() {
+			s := subjects[i%len(subjects)]
+			if _, err := w.recorder.Record(t.Context(), s.observe(), s.labels, policyOf("cart"), nil, w.now); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	told := w.told()
+	slices.Sort(told)
+	want := make([]string, len(subjects))
+	for i := range subjects {
+		want[i] = fmt.Sprintf("cart-%d succeeded main-1a1a1a1", i)
+	}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestASubjectThatIsGoneIsRememberedAndInherited(t *testing.T) {
+	w := newWorld(t)
+	cart := w.create("cart", "cart-1")
+	w.deploy(cart, v1)
+	if named := w.recorder.Named(dora.KindApplication, "argocd", "cart"); !slices.Equal(named, []dora.Subject{cart.Subject}) {
+		t.Errorf("live under that name: %v", named)
+	}
+	if err := w.recorder.Bury(t.Context(), cart.Subject, w.now); err != nil {
+		t.Fatal(err)
+	}
+	gone := w.recorder.Remembered(func(row *ledger.Subject) bool { return !row.DeletedAt.IsZero() })
+	if len(gone) != 1 || !gone[0].DeletedAt.Equal(w.now) || gone[0].Labels["team"] != "shop" || gone[0].Service != "cart" {
+		t.Errorf("remembered: %+v", gone)
+	}
+	if named := w.recorder.Named(dora.KindApplication, "argocd", "cart"); len(named) != 0 {
+		t.Errorf("still live: %v", named)
+	}
+
+	again := w.create("cart", "cart-2")
+	w.deploy(again, v1)
+	w.deploy(again, v2)
+	w.wantTold("cart-1 succeeded main-1a1a1a1", "cart-2 succeeded main-2b2b2b2")
+}
+
+func TestWhatNobodyFollowedLeavesNothingBehind(t *testing.T) {
+	w := newWorld(t)
+	stranger := w.create("stranger", "stranger-1")
+	if err := w.recorder.Bury(t.Context(), stranger.Subject, w.now); err != nil {
+		t.Fatal(err)
+	}
+	obs := stranger.observe()
+	obs.Deleting = true
+	if _, err := w.recorder.Record(t.Context(), obs, nil, policyOf("stranger"), nil, w.now); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.recorder.Release(t.Context(), stranger.Subject, nil); err != nil {
+		t.Fatal(err)
+	}
+	if all := w.recorder.Remembered(func(*ledger.Subject) bool { return true }); len(all) != 0 {
+		t.Errorf("remembered: %+v", all)
+	}
+}
+
+func TestAReleasedSubjectIsRememberedByItsLastLabels(t *testing.T) {
+	w := newWorld(t)
+	cart := w.create("cart", "cart-1")
+	w.deploy(cart, v1)
+	moved := map[string]string{"team": "search"}
+	if err := w.recorder.Release(t.Context(), cart.Subject, moved); err != nil {
+		t.Fatal(err)
+	}
+	w.open()
+	row, ok := w.recorder.Lookup("cart-1")
+	if !ok || !row.DeletedAt.IsZero() || row.Labels["team"] != "search" {
+		t.Errorf("remembered: %+v", row)
+	}
+	w.deploy(cart, v2) // followed again
+	w.wantTold("cart-1 succeeded main-1a1a1a1", "cart-1 succeeded main-2b2b2b2")
+}
+
+func TestNewLabelsAreWrittenThoughNothingElseChanged(t *testing.T) {
+	w := newWorld(t)
+	cart := w.create("cart", "cart-1")
+	w.deploy(cart, v1)
+	cart.labels = map[string]string{"team": "shop", "tier": "1"}
+	w.look(cart)
+	change := w.store.changes[len(w.store.changes)-1]
+	if len(change.States)+len(change.Events)+len(change.Decisions) != 0 || change.Subject.Labels["tier"] != "1" {
+		t.Errorf("the change is %+v", change)
+	}
+}
+
+func TestFollowingBeganNotBeforeTheLedger(t *testing.T) {
+	w := newWorld(t)
+	if !w.recorder.Since().Equal(epoch) {
+		t.Fatalf("the ledger began at %v, want when it was opened, %v", w.recorder.Since(), epoch)
+	}
+	w.now = w.now.Add(24 * time.Hour)
+	w.open()
+	if !w.recorder.Since().Equal(epoch) {
+		t.Errorf("a restart moved the beginning to %v", w.recorder.Since())
+	}
+	old := w.create("cart", "cart-1")
+	old.created = epoch.Add(-time.Minute)
+	w.deploy(old, v1)
+	w.wantTold() // what ran before is not a deployment
+	row, _ := w.recorder.Lookup("cart-1")
+	if !row.FollowedSince.Equal(epoch) {
+		t.Errorf("followed since %v, want %v", row.FollowedSince, epoch)
+	}
+}
+
+func TestWhatWasKeptReadsBackTheSame(t *testing.T) {
+	w := newWorld(t)
+	cart := w.create("cart", "cart-1")
+	w.deploy(cart, v1)
+	kept, err := w.store.ReadState(t.Context(), "subject/eu/cart-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var state deploy.State
+	if err := json.Unmarshal(kept.Data, &state); err != nil {
+		t.Fatal(err)
+	}
+	again, err := json.Marshal(state)
+	if err != nil || string(again) != string(kept.Data) {
+		t.Errorf("read back as %s (%v), kept as %s", again, err, kept.Data)
+	}
+}
+
+func TestLooked(t *testing.T) {
+	w := newWorld(t)
+	cart := w.create("cart", "cart-1")
+	if w.recorder.Looked("cart-1") {
+		t.Error("nobody looked yet")
+	}
+	cart.app = deploy.App{Stale: true} // nothing to remember
+	w.look(cart)
+	if !w.recorder.Looked("cart-1") {
+		t.Error("somebody looked")
+	}
+	if _, known := w.recorder.Lookup("cart-1"); known {
+		t.Error("there was nothing to remember")
+	}
+}
