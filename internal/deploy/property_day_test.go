@@ -323,7 +323,7 @@ func (d *day) hookFails() {
 	s := d.begin()
 	d.goesOut(s, version)
 	healthy := d.turnsHealthy(s, version)
-	s.wait(10).then("images "+version+" smoke:v1").wait(10).then("images "+version).wait(2).then("op Failed | request none | rows Deployment/web Job/smoke:hook")
+	s.wait(10).then("images " + version + " smoke:v1").wait(10).then("images " + version).wait(2).then("op Failed | request none | rows Deployment/web Job/smoke:hook")
 	want := fmt.Sprintf("deploy failed version=%s previous=%s at=%s unplanned=%t", version, d.settled, s.last().Format(clockForm), d.rework)
 	d.line(s.then("reconciled"), want)
 	d.settles(version, healthy)
