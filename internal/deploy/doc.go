@@ -14,7 +14,8 @@
 //
 // Two kinds of evidence tell what an attempt brought:
 //
-//   - Of a visible Rollout, its revisions (rollout.go collects facts, owners.go tells whose they are, revisions.go judges them): exact images, aborts and promotions.
+//   - Of a visible Rollout, its revisions: exact images, aborts and promotions (rollout.go collects facts, owners.go tells whose they
+//     are, revisions.go judges them).
 //   - Of everything else, the Application's operations (operations.go), live images (live.go) and health (application.go, attempt.go, fresh.go).
 //     summary.images is a union over pods and lags, so the version is read anew at each look and fixed by the verdict.
 //
