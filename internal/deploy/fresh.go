@@ -161,9 +161,26 @@ func (d *decider) closeIdle() {
 	}
 	o.Idle = true
 	d.explainIdle(o)
+	d.shedReplaced()
 	if !d.s.New {
 		d.s.PreviousKnown = true
 	}
+}
+
+// shedReplaced: a baseline taken while a version went out holds the replaced images too, until they are gone.
+func (d *decider) shedReplaced() {
+	s := &d.s
+	live := minus(s.Settled, minus(s.Settled, d.live))
+	kept := slices.DeleteFunc(slices.Clone(s.Settled), func(ref string) bool {
+		return !slices.Contains(live, ref) && hasRepository(live, repository(ref))
+	})
+	if len(kept) == len(s.Settled) || !slices.Equal(s.Settled, s.Current) {
+		return
+	}
+	for _, ref := range minus(s.Settled, kept) { // it was seen running before the other
+		d.svc.settle(rankKey(overlay(kept, []string{ref}), s.Silent), s.FollowedSince)
+	}
+	d.settle(kept, d.now)
 }
 
 func (d *decider) openRevisions() bool {

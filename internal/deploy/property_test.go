@@ -165,6 +165,13 @@ func (l *ledger) decide(s *simulator, now time.Time) string {
 	case !result.Changed && (len(result.Events)+len(result.Decisions) > 0 || text(result.State) != state || text(result.Service) != service):
 		return "something changed, and Changed is false"
 	}
+	for range 3 {
+		same := deploy.Decide(copied(l.states[uid]), l.services[key], &obs, &policy, now)
+		if text(same.State)+text(same.Service) != text(result.State)+text(result.Service) || !reflect.DeepEqual(same.Events, result.Events) {
+			return "the same arguments give another result:\n" + transcript(same.Events, same.Decisions) + "and before:\n" + transcript(result.Events, result.Decisions) +
+				cmp.Diff(tree(result.State), tree(same.State))
+		}
+	}
 	for _, memory := range []deploy.State{result.State, copied(result.State)} {
 		again := deploy.Decide(memory, result.Service, &obs, &policy, now)
 		if again.Changed || len(again.Events)+len(again.Decisions) > 0 || !again.RecheckAt.Equal(result.RecheckAt) {

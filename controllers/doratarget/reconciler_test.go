@@ -1,0 +1,333 @@
+package doratarget
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	clocktesting "k8s.io/utils/clock/testing"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/yaml"
+
+	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+	"github.com/dora-controller/dora-controller/internal/argocd"
+	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/kube"
+	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/ledger/ledgertest"
+	"github.com/dora-controller/dora-controller/internal/record"
+)
+
+var epoch = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+
+// story is a ledger, a cluster and a clock around the reconciler.
+type story struct {
+	*testing.T
+
+	clock      *clocktesting.FakeClock
+	store      *broken
+	client     client.Client
+	writes     int
+	reconciler *Reconciler
+}
+
+// broken is a ledger whose events cannot be read while it has an error.
+type broken struct {
+	ledger.Store
+
+	err error
+}
+
+func (b *broken) Events(ctx context.Context, q ledger.EventQuery) iter.Seq2[ledger.Row, error] {
+	if b.err != nil {
+		return func(yield func(ledger.Row, error) bool) { yield(ledger.Row{}, b.err) }
+	}
+	return b.Store.Events(ctx, q)
+}
+
+type served map[dora.Kind]bool
+
+func (s served) Served(kind dora.Kind) bool { return s[kind] }
+
+func newStory(t *testing.T, objects ...client.Object) *story {
+	t.Helper()
+	s := &story{T: t, clock: clocktesting.NewFakeClock(epoch)}
+	s.store = &broken{Store: ledgertest.NewMemory(s.clock.Now)}
+	scheme, err := kube.NewScheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(&dorav1alpha1.DoraTarget{}).
+		WithInterceptorFuncs(interceptor.Funcs{
+			SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
+				s.writes++
+				return c.SubResource(sub).Patch(ctx, o, p, opts...)
+			},
+		}).Build()
+	kinds := served{dora.KindApplication: true}
+	s.reconciler = &Reconciler{
+		Client: s.client, World: kube.NewWorld(s.client, kinds, "eu", nil), Targets: kube.NewTargets(s.client, []string{"platform"}),
+		Served: kinds, Events: s.store, Metrics: NewMetrics(), Cluster: "eu", Clock: s.clock,
+	}
+	s.open()
+	return s
+}
+
+// open reads the ledger as a process does that has just started.
+func (s *story) open() {
+	s.Helper()
+	recorder, err := record.Open(s.Context(), s.store, "eu", nil)
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.reconciler.Memory = recorder
+}
+
+func target(t *testing.T, name, spec string) *dorav1alpha1.DoraTarget {
+	t.Helper()
+	object := &dorav1alpha1.DoraTarget{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "shop", Name: name, UID: types.UID(name), Generation: 1, CreationTimestamp: metav1.NewTime(epoch.Add(-time.Hour)),
+	}}
+	if err := yaml.UnmarshalStrict([]byte(spec), &object.Spec); err != nil {
+		t.Fatal(err)
+	}
+	return object
+}
+
+func application(name string, labels map[string]string) *argocd.Application {
+	return &argocd.Application{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID(name), Labels: labels}}
+}
+
+// keep puts a subject, followed since a year ago, and events about it into the ledger.
+func (s *story) keep(name string, change func(*ledger.Subject), events ...dora.Event) {
+	s.Helper()
+	subject := dora.Subject{Kind: dora.KindApplication, Namespace: "shop", Name: name, UID: name}
+	row := &ledger.Subject{Subject: subject, Cluster: "eu", Service: name, Environment: "production", FollowedSince: epoch.AddDate(-1, 0, 0)}
+	if change != nil {
+		change(row)
+	}
+	for i := range events {
+		e := &events[i]
+		e.Subject, e.Service, e.Environment, e.Cluster = subject, row.Service, row.Environment, "eu"
+		e.ID = fmt.Sprintf("%s-%s-%s", name, e.Type, e.OccurredAt.Format(time.RFC3339))
+	}
+	if err := s.store.Commit(s.Context(), ledger.Change{Subject: row, Events: events}); err != nil {
+		s.Fatal(err)
+	}
+	s.open()
+}
+
+func succeeded(at time.Time) dora.Event {
+	return dora.Event{
+		Type: dora.TypeDeploy, Outcome: dora.Succeeded, Change: dora.ChangeImage, OccurredAt: at, StartedAt: at, Success: new(true),
+		Version: &dora.Version{Tag: at.Format("0102-1504"), Images: []string{"cart"}},
+	}
+}
+
+// look reconciles a target and returns it as it is then.
+func (s *story) look(name string) (*dorav1alpha1.DoraTarget, ctrl.Result) {
+	s.Helper()
+	key := types.NamespacedName{Namespace: "shop", Name: name}
+	result, err := s.reconciler.Reconcile(s.Context(), ctrl.Request{NamespacedName: key})
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.reconciler.pace = pace{} //nolint:govet // nobody holds it
+	object := &dorav1alpha1.DoraTarget{}
+	if err := s.client.Get(s.Context(), key, object); err != nil {
+		s.Fatal(err)
+	}
+	return object, result
+}
+
+func readyReason(object *dorav1alpha1.DoraTarget) string {
+	if c := meta.FindStatusCondition(object.Status.Conditions, dorav1alpha1.ConditionReady); c != nil {
+		return string(c.Status) + " " + c.Reason
+	}
+	return "absent"
+}
+
+func TestAStatusIsWrittenOnlyWhenItDiffers(t *testing.T) {
+	s := newStory(t, target(t, "all", `{applications: {}}`), application("cart", nil))
+	s.keep("cart", nil, succeeded(epoch.Add(-48*time.Hour)))
+	object, _ := s.look("all")
+	if readyReason(object) != "True Followed" || object.Status.Summary.Counts.Succeeded != 1 || object.Status.ObservedGeneration != 1 {
+		t.Errorf("status %+v", object.Status)
+	}
+	for range 3 {
+		s.clock.Step(time.Minute)
+		s.look("all")
+	}
+	if s.writes != 1 {
+		t.Errorf("%d writes of one status", s.writes)
+	}
+}
+
+func TestAnEventLeavesTheWindowAtItsTime(t *testing.T) {
+	s := newStory(t, target(t, "all", `{applications: {}, window: 30d}`), application("cart", nil))
+	const day = 24 * time.Hour
+	s.keep("cart", nil, succeeded(epoch.Add(-30*day+10*time.Minute)), succeeded(epoch.Add(-day)))
+	object, result := s.look("all")
+	if object.Status.Summary.Counts.Succeeded != 2 {
+		t.Errorf("counted %+v", object.Status.Summary.Counts)
+	}
+	if result.RequeueAfter < 10*time.Minute || result.RequeueAfter > 10*time.Minute+time.Second {
+		t.Errorf("looks again after %s, want when the first leaves the window, in 10 minutes", result.RequeueAfter)
+	}
+	s.clock.Step(result.RequeueAfter)
+	object, result = s.look("all")
+	if object.Status.Summary.Counts.Succeeded != 1 || object.Status.LastDeployment == nil {
+		t.Errorf("counted %+v", object.Status.Summary.Counts)
+	}
+	if result.RequeueAfter != time.Hour {
+		t.Errorf("looks again after %s, want an hour at most", result.RequeueAfter)
+	}
+}
+
+func TestTheLastDeploymentIsToldHoweverLongAgoItWas(t *testing.T) {
+	s := newStory(t, target(t, "all", `{applications: {}}`), application("cart", nil))
+	config := succeeded(epoch.Add(-time.Hour))
+	config.Change = dora.ChangeConfig
+	s.keep("cart", nil, succeeded(epoch.AddDate(0, -6, 0)), config)
+	object, _ := s.look("all")
+	if last := object.Status.LastDeployment; last == nil || !last.Time.Time.Equal(epoch.AddDate(0, -6, 0)) || last.Outcome != dorav1alpha1.OutcomeSucceeded {
+		t.Errorf("last deployment %+v; a change of configuration does not count here", last)
+	}
+	if f := object.Status.Summary; f.DeploymentFrequency.PerWeek != "0" || f.ChangeFailureRate.Ratio != "" {
+		t.Errorf("nothing in a window that was followed throughout is 0 a week, and no rate: %+v", f)
+	}
+}
+
+func TestAFailureStaysOpenHoweverLong(t *testing.T) {
+	s := newStory(t, target(t, "all", `{applications: {}}`), application("cart", nil))
+	at := epoch.AddDate(0, -4, 0)
+	s.keep("cart", nil, dora.Event{Type: dora.TypeDegraded, FailureID: "f1", OccurredAt: at})
+	object, _ := s.look("all")
+	if open := object.Status.OpenFailures; len(open) != 1 || !open[0].Since.Time.Equal(at) || object.Status.Summary.Counts.OpenFailures != 1 {
+		t.Errorf("open failures %+v, counted %d", open, object.Status.Summary.Counts.OpenFailures)
+	}
+}
+
+func TestAClockThatIsAheadHidesNothing(t *testing.T) {
+	s := newStory(t, target(t, "all", `{applications: {}}`), application("cart", nil))
+	s.keep("cart", nil, succeeded(epoch.Add(5*time.Second)))
+	if object, _ := s.look("all"); object.Status.Summary.Counts.Succeeded != 1 {
+		t.Errorf("counted %+v", object.Status.Summary.Counts)
+	}
+}
+
+func TestGapsAreCountedAndSaid(t *testing.T) {
+	s := newStory(t, target(t, "all", `{applications: {}}`), application("cart", nil))
+	s.keep("cart", func(row *ledger.Subject) { row.Gaps = 3 })
+	object, _ := s.look("all")
+	if object.Status.Summary.Counts.Gaps != 3 || object.Status.Services[0].Counts.Gaps != 3 {
+		t.Errorf("counted %+v", object.Status.Summary.Counts)
+	}
+	if !meta.IsStatusConditionTrue(object.Status.Conditions, dorav1alpha1.ConditionIncomplete) || readyReason(object) != "True Followed" {
+		t.Errorf("conditions %+v", object.Status.Conditions)
+	}
+}
+
+func TestWhoIsGoneCountsByTheLabelsItHad(t *testing.T) {
+	s := newStory(t, target(t, "cart", `{applications: {matchLabels: {team: cart}}}`), target(t, "search", `{applications: {matchLabels: {team: search}}}`))
+	gone := func(row *ledger.Subject) {
+		row.Labels, row.Team, row.DeletedAt = map[string]string{"team": "cart"}, "cart", epoch.Add(-time.Hour)
+	}
+	event := succeeded(epoch.Add(-24 * time.Hour))
+	event.Team = "cart"
+	s.keep("cart", gone, event)
+	s.keep("ancient", gone, succeeded(epoch.AddDate(0, -3, 0)))
+	object, _ := s.look("cart")
+	if n := len(object.Status.Services); n != 1 || object.Status.Services[0].Service != "cart" || object.Status.Services[0].Team != "cart" {
+		t.Errorf("services %+v, want the one with an event in the window", object.Status.Services)
+	}
+	if object, _ := s.look("search"); object.Status.ServiceCount != 0 || object.Status.Summary != nil {
+		t.Errorf("another target counts it: %+v", object.Status)
+	}
+}
+
+func TestATargetStartsUntilItsObjectsWereLookedAt(t *testing.T) {
+	s := newStory(t, target(t, "all", `{applications: {}}`), application("cart", nil))
+	object, result := s.look("all")
+	if readyReason(object) != "Unknown Starting" || result.RequeueAfter != impatience {
+		t.Errorf("%s, looks again after %s", readyReason(object), result.RequeueAfter)
+	}
+	s.keep("cart", nil)
+	if object, _ := s.look("all"); readyReason(object) != "True Followed" {
+		t.Error(readyReason(object))
+	}
+}
+
+func TestALedgerThatCannotBeReadLeavesTheFigures(t *testing.T) {
+	s := newStory(t, target(t, "all", `{applications: {}}`), application("cart", nil))
+	s.keep("cart", nil, succeeded(epoch.Add(-time.Hour)))
+	s.look("all")
+	s.store.err = errors.New("disk is gone")
+	key := types.NamespacedName{Namespace: "shop", Name: "all"}
+	s.reconciler.pace = pace{} //nolint:govet // nobody holds it
+	if _, err := s.reconciler.Reconcile(t.Context(), ctrl.Request{NamespacedName: key}); !errors.Is(err, s.store.err) {
+		t.Errorf("error %v", err)
+	}
+	object := &dorav1alpha1.DoraTarget{}
+	if err := s.client.Get(t.Context(), key, object); err != nil {
+		t.Fatal(err)
+	}
+	if readyReason(object) != "False LedgerUnavailable" || object.Status.Summary.Counts.Succeeded != 1 {
+		t.Errorf("%s, %+v", readyReason(object), object.Status.Summary)
+	}
+	s.store.err = nil
+	if object, _ := s.look("all"); readyReason(object) != "True Followed" {
+		t.Error(readyReason(object))
+	}
+}
+
+func TestATargetThatIsRefusedShowsNothing(t *testing.T) {
+	s := newStory(t, target(t, "all", `{applications: {namespaces: [bank]}}`), target(t, "bands", `{applications: {}, bands: {overrides: {recovery: {elite: soon}}}}`))
+	for name, want := range map[string]string{"all": "False NamespaceNotAllowed", "bands": "False InvalidSpec"} {
+		object, result := s.look(name)
+		if readyReason(object) != want || object.Status.Display == nil || object.Status.Summary != nil || result.RequeueAfter != 0 {
+			t.Errorf("%s: %s, %+v", name, readyReason(object), object.Status)
+		}
+		if !meta.IsStatusConditionTrue(object.Status.Conditions, dorav1alpha1.ConditionStalled) {
+			t.Errorf("%s: conditions %+v", name, object.Status.Conditions)
+		}
+	}
+}
+
+func TestKindsThatAreMissingAreSaid(t *testing.T) {
+	s := newStory(t, target(t, "rollouts", `{rollouts: {}}`), target(t, "both", `{applications: {}, rollouts: {}}`), application("cart", nil))
+	s.keep("cart", nil)
+	if object, _ := s.look("rollouts"); readyReason(object) != "False ArgoCRDsMissing" {
+		t.Error(readyReason(object))
+	}
+	if object, _ := s.look("both"); readyReason(object) != "True Followed" {
+		t.Error(readyReason(object))
+	}
+}
+
+func TestATargetThatIsGoneLeavesNoMetrics(t *testing.T) {
+	s := newStory(t, target(t, "all", `{applications: {}}`), application("cart", nil))
+	s.look("all")
+	if len(s.reconciler.Metrics.targets) != 1 {
+		t.Fatal("it has no metrics")
+	}
+	if err := s.client.Delete(t.Context(), target(t, "all", `{applications: {}}`)); err != nil {
+		t.Fatal(err)
+	}
+	key := types.NamespacedName{Namespace: "shop", Name: "all"}
+	if _, err := s.reconciler.Reconcile(t.Context(), ctrl.Request{NamespacedName: key}); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.reconciler.Metrics.targets) != 0 {
+		t.Error("its metrics are left")
+	}
+}
