@@ -77,7 +77,7 @@ func newRootCommand() *cobra.Command {
 		Short: "One exact event for each production deployment that Argo CD and Argo Rollouts make",
 		Long: `dora-controller watches Argo CD Applications and Argo Rollouts and emits one exact event for each production
 deployment: succeeded, failed, rolled back. Without a command it runs the controller.`,
-		Version:       version,
+		Version:       buildVersion(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          unknownCommand,

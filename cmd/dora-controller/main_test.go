@@ -121,7 +121,7 @@ func TestFlagsWithoutACommandAreThoseOfRun(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	if got := runCommand(t, "", "version"); !strings.HasPrefix(got.stdout, "dora-controller "+version+" (go1.") {
+	if got := runCommand(t, "", "version"); !strings.HasPrefix(got.stdout, "dora-controller "+buildVersion()+" (go1.") {
 		t.Errorf("got %+v", got)
 	}
 	if got := runCommand(t, "", "--version"); got.stdout != version+"\n" {

@@ -8,11 +8,14 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set when the binary is linked; see the Makefile.
-var version = moduleVersion()
+// version is set when the binary is linked; see the Makefile. The linker can only set a variable that nothing initialises.
+var version string
 
-// moduleVersion is what `go install …@version` leaves in the binary.
-func moduleVersion() string {
+// buildVersion is what was linked in, else what `go install …@version` leaves in the binary.
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
 		return info.Main.Version
 	}
@@ -26,7 +29,7 @@ func newVersionCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "dora-controller %s (%s, %s/%s)\n",
-				version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+				buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
 		},
 	}

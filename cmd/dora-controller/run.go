@@ -71,7 +71,7 @@ func run(cmd *cobra.Command, options app.Options, kubeconfig string, logs *logFl
 	if err != nil {
 		return err
 	}
-	options.Log.Info("Starting", "version", version, "cluster", options.Cluster, "ledger", options.Ledger)
+	options.Log.Info("Starting", "version", buildVersion(), "cluster", options.Cluster, "ledger", options.Ledger)
 	controller, err := app.New(cluster, options)
 	if err != nil {
 		return err

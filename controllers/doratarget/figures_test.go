@@ -131,7 +131,7 @@ dora_target_deployments_per_week{namespace="shop",target="all"} 1.5
 dora_target_history_gaps{namespace="shop",target="all"} 0
 # HELP dora_target_lead_time_seconds Lead time for changes.
 # TYPE dora_target_lead_time_seconds gauge
-dora_target_lead_time_seconds{namespace="shop",quantile="0.5",target="all"} 60
+dora_target_lead_time_seconds{namespace="shop",percentile="50",target="all"} 60
 # HELP dora_target_open_failures Failures that have not ended.
 # TYPE dora_target_open_failures gauge
 dora_target_open_failures{namespace="shop",target="all"} 0

@@ -45,9 +45,9 @@ var (
 	servicesDesc    = desc("services", "Services that the target counts.")
 	deploymentsDesc = desc("deployments", "Deployments in the target's window.")
 	perWeekDesc     = desc("deployments_per_week", "Deployments per week and service.")
-	leadTimeDesc    = desc("lead_time_seconds", "Lead time for changes.", "quantile")
+	leadTimeDesc    = desc("lead_time_seconds", "Lead time for changes.", "percentile")
 	failuresDesc    = desc("change_failure_ratio", "Change failure rate, from 0 to 1.")
-	recoveryDesc    = desc("recovery_seconds", "Failed deployment recovery time.", "quantile")
+	recoveryDesc    = desc("recovery_seconds", "Failed deployment recovery time.", "percentile")
 	reworkDesc      = desc("rework_ratio", "Rework rate, from 0 to 1.")
 	openDesc        = desc("open_failures", "Failures that have not ended.")
 	gapsDesc        = desc("history_gaps", "Deployments that Argo's history no longer tells of.")
@@ -84,11 +84,11 @@ type gauges struct {
 func (g gauges) figures(f *dorav1alpha1.Figures) {
 	g.put(deploymentsDesc, float64(f.DeploymentFrequency.Samples))
 	g.decimal(perWeekDesc, f.DeploymentFrequency.PerWeek)
-	g.seconds(leadTimeDesc, f.LeadTime.P50Seconds, "0.5")
-	g.seconds(leadTimeDesc, f.LeadTime.P90Seconds, "0.9")
+	g.seconds(leadTimeDesc, f.LeadTime.P50Seconds, "50")
+	g.seconds(leadTimeDesc, f.LeadTime.P90Seconds, "90")
 	g.decimal(failuresDesc, f.ChangeFailureRate.Ratio)
-	g.seconds(recoveryDesc, f.Recovery.P50Seconds, "0.5")
-	g.seconds(recoveryDesc, f.Recovery.P90Seconds, "0.9")
+	g.seconds(recoveryDesc, f.Recovery.P50Seconds, "50")
+	g.seconds(recoveryDesc, f.Recovery.P90Seconds, "90")
 	g.decimal(reworkDesc, f.Rework.Ratio)
 	g.put(openDesc, float64(f.Counts.OpenFailures))
 	g.put(gapsDesc, float64(f.Counts.Gaps))
@@ -105,8 +105,8 @@ func (g gauges) decimal(d *prometheus.Desc, value dorav1alpha1.Decimal) {
 	}
 }
 
-func (g gauges) seconds(d *prometheus.Desc, value *int64, quantile string) {
+func (g gauges) seconds(d *prometheus.Desc, value *int64, percentile string) {
 	if value != nil {
-		g.put(d, float64(*value), quantile)
+		g.put(d, float64(*value), percentile)
 	}
 }

@@ -31,7 +31,7 @@ func (d *decider) readImages() {
 		}
 		pods[ref] = start
 	}
-	for ref := range d.s.Pods {
+	for _, ref := range slices.Sorted(maps.Keys(d.s.Pods)) {
 		if _, still := pods[ref]; !still {
 			d.leaveSilently(ref)
 			d.rankReplaced(ref)

@@ -27,7 +27,7 @@ func TestStoriesWithARestartBeforeEachDecision(t *testing.T) {
 func tell(t *testing.T, restarting bool) {
 	t.Helper()
 	for _, s := range stories(t) {
-		t.Run(strings.TrimSuffix(s.file, ".txt")+"/"+s.name, func(t *testing.T) {
+		t.Run(strings.TrimSuffix(s.file, ".txt")+": "+s.name, func(t *testing.T) {
 			w := newWorld(s.policy)
 			w.restarting = restarting
 			told, problems := s.play(w)

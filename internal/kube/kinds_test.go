@@ -41,8 +41,7 @@ func TestKindsStartWhatWaitsForThemOnce(t *testing.T) {
 	var happened []string
 	note := func(what string) { happened = append(happened, what) }
 	server := &installed{}
-	var kinds *Kinds
-	kinds = NewKinds(server, time.Hour, func(_ context.Context, kind dora.Kind) error {
+	kinds := NewKinds(server, time.Hour, func(_ context.Context, kind dora.Kind) error {
 		note("prepare " + string(kind))
 		return nil
 	})

@@ -78,7 +78,7 @@ func (w *World) get(ctx context.Context, kind dora.Kind, key types.NamespacedNam
 // Manager is the followed Application that a Rollout belongs to: one that lists it among its resources, else one that its tracking id
 // names. Nil if there is none.
 func (w *World) Manager(ctx context.Context, view View, ro *rollouts.Rollout) (*argocd.Application, error) {
-	listing, err := w.applications(ctx, indexManaged, ro.Namespace+"/"+ro.Name)
+	listing, err := w.listing(ctx, ro)
 	if err != nil {
 		return nil, err
 	}
@@ -94,12 +94,29 @@ func (w *World) Manager(ctx context.Context, view View, ro *rollouts.Rollout) (*
 
 // Claimants are the Applications that a Rollout may belong to, followed or not.
 func (w *World) Claimants(ctx context.Context, ro *rollouts.Rollout) ([]argocd.Application, error) {
-	listing, err := w.applications(ctx, indexManaged, ro.Namespace+"/"+ro.Name)
+	listing, err := w.listing(ctx, ro)
 	if err != nil {
 		return nil, err
 	}
 	tracked, err := w.tracked(ctx, ro)
 	return append(listing, tracked...), err
+}
+
+// listing are the Applications that list a Rollout among their resources. An Application has no status subresource, so anybody who may
+// edit it may list somebody else's Rollout there; what the Rollout itself says comes first.
+func (w *World) listing(ctx context.Context, ro *rollouts.Rollout) ([]argocd.Application, error) {
+	apps, err := w.applications(ctx, indexManaged, ro.Namespace+"/"+ro.Name)
+	return slices.DeleteFunc(apps, func(app argocd.Application) bool { return !agrees(ro, &app) }), err
+}
+
+// agrees: the Rollout's tracking id or instance label names the Application; one that has no tracking id belongs to who deploys there.
+func agrees(ro *rollouts.Rollout, app *argocd.Application) bool {
+	if owner, tracked := rollouts.Owner(ro); tracked {
+		return isOwner(owner, app)
+	}
+	instance := ro.Labels["app.kubernetes.io/instance"]
+	named := instance != "" && (instance == app.Name || instance == app.Namespace+"_"+app.Name)
+	return named || app.Spec.Destination.Namespace == ro.Namespace
 }
 
 // tracked are the Applications that the Rollout's tracking id may mean. That id is an annotation that anybody may write who may write the

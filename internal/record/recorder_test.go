@@ -2,7 +2,6 @@ package record_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -432,24 +431,6 @@ func TestFollowingBeganNotBeforeTheLedger(t *testing.T) {
 	row, _ := w.recorder.Lookup("cart-1")
 	if !row.FollowedSince.Equal(epoch) {
 		t.Errorf("followed since %v, want %v", row.FollowedSince, epoch)
-	}
-}
-
-func TestWhatWasKeptReadsBackTheSame(t *testing.T) {
-	w := newWorld(t)
-	cart := w.create("cart", "cart-1")
-	w.deploy(cart, v1)
-	kept, err := w.store.ReadState(t.Context(), "subject/eu/cart-1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var state deploy.State
-	if err := json.Unmarshal(kept.Data, &state); err != nil {
-		t.Fatal(err)
-	}
-	again, err := json.Marshal(state)
-	if err != nil || string(again) != string(kept.Data) {
-		t.Errorf("read back as %s (%v), kept as %s", again, err, kept.Data)
 	}
 }
 

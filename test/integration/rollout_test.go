@@ -128,6 +128,7 @@ func (r *argoRollout) newReplicaSet(hash, image string) {
 func (a *argoApp) manages(namespace, rollout string) {
 	GinkgoHelper()
 	a.write(func(status object) {
+		Expect(unstructured.SetNestedField(a.object.Object, namespace, "spec", "destination", "namespace")).To(Succeed())
 		status["sync"] = object{"status": "Synced"}
 		status["health"] = object{"status": "Healthy", "lastTransitionTime": a.time()}
 		status["reconciledAt"] = a.time()

@@ -96,9 +96,10 @@ func newStage(ctx context.Context) *stage {
 	Expect(err).NotTo(HaveOccurred())
 	s.watch()
 	makeNamespaces("argocd")
-	newTarget(ctx, api, "argocd", "everything", `{applications: {}, rollouts: {}, degradedFor: 0s}`, func(t *dorav1alpha1.DoraTarget) {
+	everything := newTarget(ctx, api, "argocd", "everything", `{applications: {namespaces: [argocd]}, rollouts: {}, degradedFor: 0s}`, func(t *dorav1alpha1.DoraTarget) {
 		t.Annotations = map[string]string{recordedMeta: textOf(chosen{UID: "everything", Generation: 1, CreationTimestamp: metav1.NewTime(beginning)})}
 	})
+	DeferCleanup(func(ctx SpecContext) { Expect(api.Delete(ctx, everything)).To(Succeed()) })
 	s.targets = kube.NewTargets(s.cache, []string{"argocd"})
 	Eventually(func(g Gomega) {
 		view, err := s.targets.View(ctx)
@@ -173,6 +174,17 @@ func (s *stage) play(ctx context.Context, l line) {
 	for _, subject := range s.subjects {
 		s.look(ctx, subject)
 	}
+}
+
+// see waits until the cache has an Application as Argo left it, and looks at it.
+func (s *stage) see(ctx context.Context, app *argoApp) {
+	GinkgoHelper()
+	s.await(ctx, app.object, app.object.GetResourceVersion())
+	s.look(ctx, app.subject())
+}
+
+func (a *argoApp) subject() subject {
+	return subject{dora.KindApplication, client.ObjectKeyFromObject(a.object)}
 }
 
 // advance takes the looks that are due before that moment.

@@ -23,7 +23,7 @@ func perturbed(t *testing.T, accident func(*rand.Rand, []replay.Event) ([]replay
 		events := read(t, name)
 		full := run(replay.NewWorld("test", policy), events)
 		for seed := range uint64(seeds) {
-			t.Run(fmt.Sprintf("%s/%d", filepath.Base(name), seed), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s seed %d", filepath.Base(name), seed), func(t *testing.T) {
 				lines, restart := accident(rand.New(rand.NewPCG(seed, 7)), slices.Clone(events))
 				w := replay.NewWorld("test", policy)
 				got := run(w, lines[:restart])

@@ -1,0 +1,58 @@
+package app
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestValidate(t *testing.T) {
+	valid := Options{Ledger: "ledger.db", Cluster: "eu-west-1", MetricsAddress: ":8080", ProbeAddress: "0"}
+	if err := valid.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		change func(*Options)
+		want   string // what the message must begin with; empty if there is none
+	}{
+		"a ledger that has no name":        {func(o *Options) { o.Ledger = "" }, "--ledger is empty: name the file"},
+		"a ledger that is a folder":        {func(o *Options) { o.Ledger = t.TempDir() + "/" }, "--ledger="},
+		"a cluster that is no name":        {func(o *Options) { o.Cluster = "EU/1" }, `--cluster="EU/1" is no name: use lower-case`},
+		"a cluster without a name":         {func(o *Options) { o.Cluster = "" }, `--cluster="" is no name`},
+		"a namespace that is none":         {func(o *Options) { o.Namespaces = []string{"argocd", "*"} }, `--namespaces: "*" is no name of a namespace: list names`},
+		"a trusted namespace that is none": {func(o *Options) { o.TrustedNamespaces = []string{""} }, `--trusted-namespaces: "" is no name`},
+		"a trusted namespace that is not watched": {
+			func(o *Options) { o.Namespaces, o.TrustedNamespaces = []string{"a"}, []string{"b"} }, "--trusted-namespaces: b is not watched: add it",
+		},
+		"a trusted namespace that is watched": {func(o *Options) { o.Namespaces, o.TrustedNamespaces = []string{"a"}, []string{"a"} }, ""},
+		"an election nowhere":                 {func(o *Options) { o.LeaderElect = true }, "--leader-elect needs --leader-election-namespace"},
+		"an election somewhere":               {func(o *Options) { o.LeaderElect, o.LeaderElectionNamespace = true, "dora-system" }, ""},
+		"an election in no namespace":         {func(o *Options) { o.LeaderElectionNamespace = "Dora" }, `--leader-election-namespace="Dora" is no name`},
+		"metrics at no address":               {func(o *Options) { o.MetricsAddress = "8080" }, `--metrics-bind-address="8080" is no address: write host:port`},
+		"probes at no address":                {func(o *Options) { o.ProbeAddress = "" }, `--health-probe-bind-address="" is no address`},
+		"events kept for less than a window":  {func(o *Options) { o.KeepEvents = time.Hour }, "--keep-events=1h0m0s is shorter than the longest window"},
+		"events kept for long enough":         {func(o *Options) { o.KeepEvents = 366 * 24 * time.Hour }, ""},
+		"fewer decisions than none":           {func(o *Options) { o.KeepDecisions = -1 }, "--keep-decisions=-1 is negative"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			options := valid
+			test.change(&options)
+			err := options.Validate()
+			switch {
+			case test.want == "" && err != nil:
+				t.Errorf("refused: %v", err)
+			case test.want != "" && (err == nil || !strings.HasPrefix(err.Error(), test.want)):
+				t.Errorf("got  %v\nwant %s…", err, test.want)
+			}
+		})
+	}
+}
+
+func TestAllThatIsWrongIsSaidAtOnce(t *testing.T) {
+	err := Options{MetricsAddress: "x", ProbeAddress: "y"}.Validate()
+	for _, flag := range []string{"--ledger", "--cluster", "--metrics-bind-address", "--health-probe-bind-address"} {
+		if !strings.Contains(err.Error(), flag) {
+			t.Errorf("%s is not in: %v", flag, err)
+		}
+	}
+}
