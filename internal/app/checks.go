@@ -22,7 +22,7 @@ func (a *App) checkCaches(req *http.Request) error {
 // check: only a write tells whether the disk takes writes.
 func (l *leader) check(req *http.Request) error {
 	store := l.store.Load()
-	if store == nil {
+	if store == nil || !l.working.Load() {
 		return errors.New("the ledger is not open: this process is not the leader, or another one still writes the ledger")
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), checkWithin)

@@ -30,6 +30,7 @@ type leader struct {
 	options *Options
 	log     logr.Logger
 	store   atomic.Pointer[ledger.Store]
+	working atomic.Bool // the controllers were started
 }
 
 var _ manager.LeaderElectionRunnable = (*leader)(nil)
@@ -63,6 +64,7 @@ func (l *leader) Start(ctx context.Context) error {
 	if err := controllers.Setup(ctx, l.mgr, w.controllers); err != nil {
 		return fmt.Errorf("cannot set up the controllers: %w", err)
 	}
+	l.working.Store(true)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return w.dispatcher.Start(ctx) })
 	group.Go(func() error { return l.prune(ctx, store) })

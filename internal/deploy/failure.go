@@ -221,7 +221,7 @@ func (d *decider) rolloutMoving() bool {
 		}
 	}
 	for _, r := range d.s.Rollouts {
-		if c := r.current(); c != nil && !c.Closed {
+		if c := r.current(); c != nil && !c.Closed && (c.PromotedAt.IsZero() || !d.since().After(c.PromotedAt)) {
 			return true
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"hash/maphash"
+	"slices"
 	"time"
 )
 
@@ -33,7 +34,8 @@ func fingerprint(s *State, obs *Observation, p *Policy) uint64 {
 
 // busy says that something waits for the next comparison.
 func (s *State) busy() bool {
-	if !s.Based || s.Pending != nil || (len(s.Ops) > 0 && !s.Ops[len(s.Ops)-1].Closed) {
+	unsettled := s.HealthCode == Degraded && s.Failure == nil || !slices.Equal(s.Current, s.Settled)
+	if !s.Based || unsettled || s.Pending != nil || (len(s.Ops) > 0 && !s.Ops[len(s.Ops)-1].Closed) {
 		return true
 	}
 	for _, r := range s.Rollouts {

@@ -40,7 +40,7 @@ func (d *decider) freshBefore(p *Attempt, running *Op) bool {
 		}
 	}
 	since := d.since()
-	if last == nil || last.Start.Before(p.Start) || !last.ended() || last.Unseen && !last.Partial || !since.Before(running.Start) {
+	if last == nil || last.Start.Before(p.Start) || !last.ended() || last.Unseen && !last.Partial || since.After(running.Start) {
 		return false
 	}
 	if !since.Before(p.Start) && onlyThese(p.Images, d.live) && p.Change == dora.ChangeImage {

@@ -65,7 +65,7 @@ func (d *decider) plain(images []string) []string {
 
 // bringerOfNew is the start of the operation that an image appearing now came with; zero if none can have brought it.
 func (d *decider) bringerOfNew() time.Time {
-	o := d.newest()
+	o := d.lastBringer()
 	if o == nil || !d.s.Based && !d.s.New && !d.s.Inherited {
 		return time.Time{}
 	}
@@ -75,7 +75,7 @@ func (d *decider) bringerOfNew() time.Time {
 		}
 		return o.Start
 	}
-	if o.Closed && (!o.Idle || d.now.Sub(o.End) > settleFor) || !d.mayBring(o) {
+	if o.Closed && (!o.Idle || d.now.Sub(o.End) > settleFor) {
 		return time.Time{}
 	}
 	if o.Closed {
@@ -92,17 +92,28 @@ func (d *decider) justMissed(running *Op) *Op {
 		return nil
 	}
 	before := &d.s.Ops[i-1]
-	if !before.ended() || before.Closed || before.Unseen || d.app.Health != Healthy || !d.since().Before(running.Start) {
+	if !before.ended() || before.Closed || before.Unseen || d.app.Health != Healthy || d.since().After(running.Start) {
 		return nil
 	}
 	before.Gap = true
 	return before
 }
 
-// mayBring says that an operation applied a workload other than the visible Rollouts.
+// lastBringer is the newest operation that may have brought an image. Nil if there is none.
+func (d *decider) lastBringer() *Op {
+	for i := len(d.s.Ops) - 1; i >= 0; i-- {
+		if o := &d.s.Ops[i]; !o.DryRun && (!o.ended() || d.mayBring(o)) {
+			return o
+		}
+	}
+	return nil
+}
+
+// mayBring says that an operation changed a workload other than the visible Rollouts.
 func (d *decider) mayBring(o *Op) bool {
 	if o.RowsSeen {
-		return o.Applied
+		adopts := d.s.New && o.Start.Equal(d.s.Ops[0].Start) // what already ran may come under a new Application unchanged
+		return o.Plain || adopts && o.Applied
 	}
 	return d.plainWorkloads()
 }
@@ -176,7 +187,7 @@ func (d *decider) version() (version, added []string, bringer time.Time) {
 
 // openOp is the newest operation, if it may still bring a version.
 func (d *decider) openOp() *Op {
-	if o := d.newest(); o != nil && !o.Closed && d.mayBring(o) {
+	if o := d.lastBringer(); o != nil && !o.Closed && d.mayBring(o) {
 		return o
 	}
 	return nil

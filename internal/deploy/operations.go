@@ -131,6 +131,7 @@ func (d *decider) readRows(o *Op, rows []Row) {
 		if r.Workload {
 			o.Applied = true
 			if !d.visibleRollout(r) {
+				o.Plain = o.Plain || !r.Unchanged
 				images = append(images, r.Images...)
 			}
 		}

@@ -58,7 +58,7 @@ func (d *decider) healBrought(o *Op, m member) bool {
 	}
 	// Without rows that name images: a new ReplicaSet, made while the repair ran, that is still wanted by the
 	// comparison that followed.
-	return !m.rev.Return && o.ended() && !m.rev.At.After(o.End) && m.rev.LeftAt.IsZero() && d.app.Synced && d.app.ReconciledAt.After(o.End)
+	return !m.rev.Return && !m.rev.First && o.ended() && !m.rev.At.After(o.End) && m.rev.LeftAt.IsZero() && d.app.Synced && d.app.ReconciledAt.After(o.End)
 }
 
 // mayOwn: an operation owns one revision of each Rollout, the last by its end, else the first.

@@ -206,6 +206,9 @@ func (d *decider) judgePromoted(owner string, group []member) bool {
 	if d.s.Pending != nil && o != nil && d.s.Pending.Start.Equal(o.Start) {
 		return true // its other workloads are still on their way
 	}
+	if o != nil && o.Plain && !o.Closed && !d.healthyAfter(o, o.Start, false) {
+		return true // it applied other workloads, which are not Healthy yet
+	}
 	d.succeedRevisions(owner, group, at, moving)
 	return true
 }
@@ -284,9 +287,26 @@ func (d *decider) closeRest() {
 			d.decidef(ReasonSameImages, m.rev.Owner, "the images did not change")
 		}
 	}
+	d.abortedAfterFailure()
 	for _, m := range d.revisionsOf(func(r *Revision) bool { return r.Closed && r.Failed && !r.PromotedAt.IsZero() }) {
 		m.rev.Failed = false
 		d.settleLate(d.composed([]member{m}), m.rev.PromotedAt, m.rev.Owner)
+	}
+}
+
+// abortedAfterFailure: the operation had failed already when the canary was aborted. The attempt has its event; production was degraded
+// all the same (rule 8).
+func (d *decider) abortedAfterFailure() {
+	for _, m := range d.revisionsOf(func(r *Revision) bool { return r.Closed && r.Failed && len(r.Aborts) > 0 }) {
+		a := &m.rev.Aborts[len(m.rev.Aborts)-1]
+		if a.Judged {
+			continue
+		}
+		a.Judged = true
+		d.s.Current = d.s.Settled
+		if a.Exposed {
+			d.openFailure(a.At, dora.ID(d.obs.Cluster, d.s.Subject.UID, m.rev.Owner, string(dora.TypeDeploy)), m.uid)
+		}
 	}
 }
 

@@ -75,7 +75,7 @@ func (d *decider) readRevision(r *RolloutState, ro *Rollout) {
 // nextRevision starts a revision, and ends the one before it.
 func (d *decider) nextRevision(r *RolloutState, ro *Rollout) *Revision {
 	images := d.imagesOf(ro, ro.CurrentHash)
-	if images == nil {
+	if images == nil || ro.set(ro.CurrentHash) == nil && len(ro.ReplicaSets) > 0 {
 		return nil // its ReplicaSet is not seen yet
 	}
 	next := Revision{N: ro.Revision, Hash: ro.CurrentHash, Images: images, At: changedAt(ro)}
