@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -63,6 +64,9 @@ func (l *leader) Start(ctx context.Context) error {
 	defer l.options.Registry.Unregister(w.metrics)
 	if err := controllers.Setup(ctx, l.mgr, w.controllers); err != nil {
 		return fmt.Errorf("cannot set up the controllers: %w", err)
+	}
+	if err := l.tellOwed(ctx, store, w.controllers.Sinks); err != nil {
+		return err
 	}
 	l.working.Store(true)
 	group, ctx := errgroup.WithContext(ctx)
@@ -143,5 +147,20 @@ func (l *leader) close() error {
 		return fmt.Errorf("cannot close the ledger: %w", err)
 	}
 	l.log.Info("Ledger is closed")
+	return nil
+}
+
+// tellOwed names the sinks that were switched off while events were on their way to them. Nothing is dropped: the events stay owed, and
+// no retention takes them, until the sink is on again.
+func (l *leader) tellOwed(ctx context.Context, store ledger.Store, on []string) error {
+	states, err := store.Sinks(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot read what sinks are owed: %w", err)
+	}
+	for _, s := range states {
+		if s.Pending > 0 && !slices.Contains(on, s.Sink) {
+			l.log.Info("A sink that is switched off is still owed events", "sink", s.Sink, "events", s.Pending, "oldest", s.OldestPending)
+		}
+	}
 	return nil
 }

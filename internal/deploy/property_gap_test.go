@@ -100,7 +100,8 @@ func happened(e *dora.Event, full []dora.Event) bool {
 		case e.Outcome == dora.Succeeded && f.Outcome == dora.Failed:
 			return e.Basis == dora.BasisHistory // it failed unseen, and got through after all
 		default:
-			same := f.Outcome == e.Outcome && truth(f.Success) == truth(e.Success) && truth(f.Exposed) == truth(e.Exposed)
+			// Whether a version that reached Healthy had been there before may have been missed.
+			same := truth(f.Success) == truth(e.Success) && truth(f.Exposed) == truth(e.Exposed) && (f.Outcome == e.Outcome || truth(e.Success) == "true")
 			return same && (e.Basis == dora.BasisHistory || f.OccurredAt.Equal(e.OccurredAt))
 		}
 	})

@@ -135,14 +135,14 @@ func because(e *dora.Event) string {
 	if e.CausedBy == "" {
 		return ""
 	}
-	return " by deployment " + e.CausedBy
+	return " after the deployment with event id " + e.CausedBy
 }
 
 func before(e *dora.Event) string {
 	if e.Previous.Version == nil {
 		return ""
 	}
-	return ", before " + tag(e.Previous.Version)
+	return " (was " + tag(e.Previous.Version) + ")"
 }
 
 func service(e *dora.Event) string {

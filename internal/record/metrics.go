@@ -80,7 +80,7 @@ func NewPrometheus() *Prometheus {
 			Name:    "dora_deployment_lead_time_seconds",
 			Help:    "Time from the first commit of a deployment until it was healthy in production.",
 			Buckets: []float64{15 * minute, hour, 4 * hour, 12 * hour, day, 2 * day, 7 * day, 14 * day, 30 * day, 90 * day},
-		}, []string{"service", "team", "environment"}),
+		}, []string{"service", "team", "environment", "outcome"}),
 	}
 }
 
@@ -116,7 +116,7 @@ func (p *Prometheus) event(e *dora.Event) {
 	service, team, environment := p.labels.of(e)
 	p.deployments.WithLabelValues(service, team, environment, string(e.Outcome)).Inc()
 	if e.LeadTimeSeconds != nil && *e.LeadTimeSeconds >= 0 {
-		p.leadTimes.WithLabelValues(service, team, environment).Observe(*e.LeadTimeSeconds)
+		p.leadTimes.WithLabelValues(service, team, environment, string(e.Outcome)).Observe(*e.LeadTimeSeconds)
 	}
 }
 

@@ -109,8 +109,8 @@ var _ = Describe("A DoraTarget", func() {
 				}
 			}
 			g.Expect(notes).To(HaveKeyWithValue("Deployed", "Normal: cart in prod runs main-1a1a1a1"))
-			g.Expect(notes).To(HaveKeyWithValue("DeploymentFailed", HavePrefix("Warning: cart in prod failed to run main-2b2b2b2, before main-1a1a1a1")))
-			g.Expect(notes).To(HaveKeyWithValue("Degraded", HavePrefix("Warning: cart in prod is degraded by deployment ")))
+			g.Expect(notes).To(HaveKeyWithValue("DeploymentFailed", HavePrefix("Warning: cart in prod failed to run main-2b2b2b2 (was main-1a1a1a1)")))
+			g.Expect(notes).To(HaveKeyWithValue("Degraded", HavePrefix("Warning: cart in prod is degraded after the deployment with event id ")))
 			g.Expect(notes).To(HaveKeyWithValue("Recovered", HavePrefix("Normal: cart in prod has recovered after 3 s")))
 			g.Expect(notes).To(HaveKeyWithValue("SameImages", HavePrefix("Normal: cart: ")))
 		}).WithTimeout(patience).Should(Succeed())
