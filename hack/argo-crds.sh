@@ -4,13 +4,15 @@
 # schemas of the versions we build with and none of their files are kept here.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source hack/lib.sh
 
 copy() {
   local module=$1 dir
   shift
   dir=$(go list -m -f '{{.Dir}}' "$module")
   if [[ -z $dir ]]; then
-    go mod download "$module"
+    say "downloading $module for its CRDs (once)"
+    watched "$module" go mod download "$module"
     dir=$(go list -m -f '{{.Dir}}' "$module")
   fi
   (cd "$dir/manifests/crds" && install -m 644 "$@" "$crds/")

@@ -24,7 +24,10 @@ import (
 )
 
 // pages are the ones that this test holds against the commands.
-var pages = []string{"README.md", "docs/README.md", "docs/concepts.md", "docs/events.md", "docs/replay.md"}
+var pages = []string{
+	"README.md", "CONTRIBUTING.md", "docs/README.md", "docs/concepts.md", "docs/doratarget.md", "docs/events.md", "docs/metrics.md",
+	"docs/operations.md", "docs/replay.md", "docs/scenarios.md",
+}
 
 func readPage(t *testing.T, name string) string {
 	t.Helper()
@@ -112,7 +115,7 @@ func checkCommandLine(t *testing.T, page string, words []string) {
 }
 
 // foreignFlags are of kubectl.
-var foreignFlags = []string{"all-namespaces", "watch", "output-watch-events", "show-labels", "server-side"}
+var foreignFlags = []string{"all-namespaces", "for", "output-watch-events", "replicas", "server-side", "show-labels", "watch"}
 
 func TestFlagsInPagesExist(t *testing.T) {
 	known := slices.Clone(foreignFlags)

@@ -124,7 +124,7 @@ func TestVersion(t *testing.T) {
 	if got := runCommand(t, "", "version"); !strings.HasPrefix(got.stdout, "dora-controller "+buildVersion()+" (go1.") {
 		t.Errorf("got %+v", got)
 	}
-	if got := runCommand(t, "", "--version"); got.stdout != version+"\n" {
+	if got := runCommand(t, "", "--version"); got.stdout != buildVersion()+"\n" {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -28,6 +28,9 @@ the ledger, and show the figures in the targets. Outside of a cluster it uses th
 
 The ledger is a file with one writer. A second process waits until the first has left.`,
 		Example: `  # in a cluster, as config/manager does
+  dora-controller run --leader-elect --ledger=/var/lib/dora-controller/ledger.db
+
+  # the same, and DoraTargets in argocd may select objects of all namespaces
   dora-controller run --leader-elect --ledger=/var/lib/dora-controller/ledger.db --trusted-namespaces=argocd
 
   # on a laptop, against the current context, each event printed as a line

@@ -38,6 +38,9 @@ type history struct {
 
 // read reads the events that a target's figures need.
 func (r *Reconciler) read(ctx context.Context, s *scope) (*history, error) {
+	if err := r.Memory.Check(ctx); err != nil {
+		return nil, err
+	}
 	h := &history{
 		window: fourkeys.Last(s.target.Timings.Window, s.now, time.Time{}),
 		kinds:  kindsOf(&s.target.Object.Spec),

@@ -28,6 +28,8 @@ type Memory interface {
 	Lookup(uid string) (ledger.Subject, bool)
 	Looked(uid string) bool
 	Remembered(wanted func(*ledger.Subject) bool) []ledger.Subject
+	// Check fails while the ledger does not take what is decided.
+	Check(ctx context.Context) error
 }
 
 // Reconciler shows in a DoraTarget what was counted for it.

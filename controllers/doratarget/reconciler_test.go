@@ -47,6 +47,20 @@ type broken struct {
 	err error
 }
 
+func (b *broken) Commit(ctx context.Context, change ledger.Change) error {
+	if b.err != nil {
+		return b.err
+	}
+	return b.Store.Commit(ctx, change)
+}
+
+func (b *broken) Ping(ctx context.Context) error {
+	if b.err != nil {
+		return b.err
+	}
+	return b.Store.Ping(ctx)
+}
+
 func (b *broken) Events(ctx context.Context, q ledger.EventQuery) iter.Seq2[ledger.Row, error] {
 	if b.err != nil {
 		return func(yield func(ledger.Row, error) bool) { yield(ledger.Row{}, b.err) }
@@ -290,6 +304,24 @@ func TestALedgerThatCannotBeReadLeavesTheFigures(t *testing.T) {
 	}
 	if readyReason(object) != "False LedgerUnavailable" || object.Status.Summary.Counts.Succeeded != 1 {
 		t.Errorf("%s, %+v", readyReason(object), object.Status.Summary)
+	}
+	s.store.err = nil
+	if object, _ := s.look("all"); readyReason(object) != "True Followed" {
+		t.Error(readyReason(object))
+	}
+}
+
+func TestALedgerThatCannotBeWrittenIsSaidToo(t *testing.T) {
+	s := newStory(t, target(t, "all", `{applications: {}}`), application("cart", nil))
+	s.keep("cart", nil)
+	recorder := s.reconciler.Memory.(*record.Recorder)
+	full := errors.New("disk is full")
+	s.store.err = full
+	if err := recorder.Release(t.Context(), dora.Subject{UID: "cart"}, map[string]string{"new": "label"}); !errors.Is(err, full) {
+		t.Errorf("error %v", err)
+	}
+	if err := recorder.Check(t.Context()); !errors.Is(err, full) {
+		t.Errorf("error %v", err)
 	}
 	s.store.err = nil
 	if object, _ := s.look("all"); readyReason(object) != "True Followed" {

@@ -109,7 +109,7 @@ func (d *decider) failedDegraded(p *Attempt, last *Op) bool {
 	switch {
 	case !mine:
 	case d.app.Health == Degraded:
-		if p.DegradedSince.IsZero() {
+		if p.DegradedSince.IsZero() || d.codeBefore == Degraded { // of two in a row the first ended unseen
 			p.DegradedSince = since
 		}
 	case d.app.Health == HealthUnknown, since.Equal(bound):

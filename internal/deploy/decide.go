@@ -57,11 +57,12 @@ type decider struct {
 
 // look is what one pass over the observation finds.
 type look struct {
-	live     []string    // counted images of pods that belong to no visible Rollout
-	appended []time.Time // operations that were not known before
-	ended    []time.Time // operations that had ended before this observation
-	cameBack bool        // health went away and came back unseen
-	recheck  time.Time
+	live       []string    // counted images of pods that belong to no visible Rollout
+	appended   []time.Time // operations that were not known before
+	ended      []time.Time // operations that had ended before this observation
+	codeBefore Health      // the health as seen before
+	cameBack   bool        // health went away and came back unseen
+	recheck    time.Time
 }
 
 func (d *decider) run() {
@@ -114,6 +115,7 @@ func (d *decider) noteHealth() {
 		return
 	}
 	s := &d.s
+	d.codeBefore = s.HealthCode
 	if d.app.Health != s.HealthCode {
 		s.HealthCode, s.HealthSeen = d.app.Health, time.Time{}
 		if d.app.HealthSince.IsZero() {

@@ -15,7 +15,7 @@ import (
 func TestADayIsToldAsItWas(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := newDay(func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "pick") })
-		for range 3 + d.pick(10) {
+		for range 3 + d.pick(20) {
 			d.happens()
 		}
 		for d.carry != nil {

@@ -181,36 +181,46 @@ func (d *decider) judgeSuperseded(owner string, group []member) bool {
 
 // judgePromoted: every changed Rollout runs the version, and the operation has ended.
 func (d *decider) judgePromoted(owner string, group []member) bool {
-	at := time.Time{}
-	moving := false
+	at, moving := promoted(group)
+	if at.IsZero() {
+		return d.judgeOperation(owner, group, time.Time{})
+	}
+	o := d.ownerOp(owner)
+	if o != nil && !o.ended() || d.app != nil && o == nil && !group[0].rev.Drift {
+		return true
+	}
+	if d.judgeOperation(owner, group, at) || d.othersPending(o) {
+		return true
+	}
+	d.succeedRevisions(owner, group, at, moving)
+	return true
+}
+
+// promoted is when the last Rollout of a group was done; zero while one is not. moving says that any was seen on its way.
+func promoted(group []member) (at time.Time, moving bool) {
 	for _, m := range group {
 		done := m.rev.PromotedAt
 		if m.rev.Return {
 			done = m.rev.ReturnedAt
 		}
 		if done.IsZero() {
-			return d.judgeOperation(owner, group, time.Time{})
+			return time.Time{}, false
 		}
-		moving = moving || m.rev.Moving
-		if done.After(at) {
-			at = done
-		}
+		moving = moving || m.rev.Moving && !m.rev.Revived
+		at = later(at, done)
 	}
-	o := d.ownerOp(owner)
-	if o != nil && !o.ended() || d.app != nil && o == nil && !group[0].rev.Drift {
+	return at, moving
+}
+
+// othersPending: the operation applied other workloads too, and they are still on their way.
+func (d *decider) othersPending(o *Op) bool {
+	if o == nil {
+		return false
+	}
+	if p := d.s.Pending; p != nil && p.Start.Equal(o.Start) {
 		return true
 	}
-	if d.judgeOperation(owner, group, at) {
-		return true
-	}
-	if d.s.Pending != nil && o != nil && d.s.Pending.Start.Equal(o.Start) {
-		return true // its other workloads are still on their way
-	}
-	if o != nil && o.Plain && !o.Closed && !d.healthyAfter(o, o.Start, false) {
-		return true // it applied other workloads, which are not Healthy yet
-	}
-	d.succeedRevisions(owner, group, at, moving)
-	return true
+	return o.Plain && !o.Closed && !d.healthyAfter(o, o.Start, false)
 }
 
 // judgeOperation: the operation failed after it applied a workload. A version that is Healthy is settled all the same.

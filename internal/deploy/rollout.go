@@ -80,6 +80,7 @@ func (d *decider) nextRevision(r *RolloutState, ro *Rollout) *Revision {
 	}
 	next := Revision{N: ro.Revision, Hash: ro.CurrentHash, Images: images, At: changedAt(ro)}
 	before := r.current()
+	next.Revived = d.revived(r, ro)
 	if before == nil {
 		next.First = ro.Revision <= 1
 		if next.First {
@@ -96,6 +97,16 @@ func (d *decider) nextRevision(r *RolloutState, ro *Rollout) *Revision {
 	}
 	r.Revisions = append(r.Revisions, next)
 	return r.current()
+}
+
+// revived: the ReplicaSet was re-used, so its version was there before, and no revision of it was ever seen here.
+func (d *decider) revived(r *RolloutState, ro *Rollout) bool {
+	rs := ro.set(ro.CurrentHash)
+	if rs == nil || !rs.Reused || r.StableHash == rs.Hash || slices.ContainsFunc(r.Revisions, func(rev Revision) bool { return rev.Hash == rs.Hash }) {
+		return false
+	}
+	_, ranked := d.svc.rank(rankKey(d.policy.Counted(rs.Images), d.s.Silent))
+	return !ranked
 }
 
 // leave ends a revision because the Rollout turned to the next one.

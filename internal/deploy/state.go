@@ -173,6 +173,8 @@ type Revision struct {
 	First  bool `json:"first,omitempty"`
 	Return bool `json:"return,omitempty"`
 	Moving bool `json:"moving,omitempty"`
+	// Revived: its ReplicaSet served an earlier revision that nobody saw.
+	Revived bool `json:"revived,omitempty"`
 	// Exposed: it took production traffic.
 	Exposed bool    `json:"exposed,omitempty"`
 	Aborts  []Abort `json:"aborts,omitempty"`

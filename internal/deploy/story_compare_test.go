@@ -111,13 +111,13 @@ func cause(w *world, e *dora.Event) string {
 func compareRecovered(c *comparison, before []dora.Event, e *dora.Event) {
 	for i := len(before) - 1; i >= 0; i-- {
 		d := &before[i]
-		if d.Type != dora.TypeDegraded || d.Subject.UID != e.Subject.UID {
+		if d.Type != dora.TypeDegraded || d.FailureID != e.FailureID {
 			continue
 		}
-		same := d.FailureID == e.FailureID && d.FailureID != "" && d.CausedBy == e.CausedBy
+		same := d.FailureID != "" && d.CausedBy == e.CausedBy
 		lasted := e.OccurredAt.Sub(d.OccurredAt).Seconds()
 		if !same || e.RecoverySeconds == nil || *e.RecoverySeconds != lasted {
-			c.problems = append(c.problems, "failure_id, caused_by or recovery_seconds do not fit the degraded event")
+			c.problems = append(c.problems, "caused_by or recovery_seconds do not fit the degraded event")
 		}
 		return
 	}

@@ -31,7 +31,7 @@ func TestNotices(t *testing.T) {
 		return e
 	}
 	for want, e := range map[string]dora.Event{
-		"Normal Deployed: cart in prod runs 1.0":             event(dora.Event{Outcome: dora.Succeeded, Version: version("1.0"), Previous: dora.Predecessor{Known: true}}),
+		"Normal Deployed: cart in prod runs 1.0":           event(dora.Event{Outcome: dora.Succeeded, Version: version("1.0"), Previous: dora.Predecessor{Known: true}}),
 		"Normal Deployed: cart in prod runs 1.2 (was 1.1)": event(dora.Event{Outcome: dora.Succeeded, Version: version("1.2"), Previous: previous}),
 		"Warning DeploymentFailed: cart in prod failed to run 1.2 (was 1.1): pod crashed": event(dora.Event{
 			Outcome: dora.Failed, Version: version("1.2"), Previous: previous, Message: "pod crashed",
@@ -45,13 +45,13 @@ func TestNotices(t *testing.T) {
 		"Normal DeploymentUnknown: cart in prod was deployed with 1.2; Argo no longer tells how that ended": event(dora.Event{
 			Outcome: dora.Unknown, Version: version("1.2"),
 		}),
-		"Warning Degraded: cart in prod is degraded":                      event(dora.Event{Type: dora.TypeDegraded}),
-		"Warning Degraded: cart in prod is degraded after the deployment with event id abc":    event(dora.Event{Type: dora.TypeDegraded, CausedBy: "abc"}),
-		"Normal Recovered: cart in prod has recovered after 90 s":         event(dora.Event{Type: dora.TypeRecovered, RecoverySeconds: new(90.0)}),
-		"Normal Deployed: cart in prod runs a@sha256:1, b:2":              event(dora.Event{Outcome: dora.Succeeded, Version: &dora.Version{Images: []string{"a@sha256:1", "b:2"}}}),
-		"Normal Deployed: cart in prod runs an unknown version":           event(dora.Event{Outcome: dora.Succeeded}),
-		"Normal Recovered: cart in prod has recovered":                    event(dora.Event{Type: dora.TypeRecovered}),
-		"Warning DeploymentFailed: cart in prod failed to run 1.0: reset": event(dora.Event{Outcome: dora.Failed, Version: version("1.0"), Message: "reset"}),
+		"Warning Degraded: cart in prod is degraded":                                        event(dora.Event{Type: dora.TypeDegraded}),
+		"Warning Degraded: cart in prod is degraded after the deployment with event id abc": event(dora.Event{Type: dora.TypeDegraded, CausedBy: "abc"}),
+		"Normal Recovered: cart in prod has recovered after 90 s":                           event(dora.Event{Type: dora.TypeRecovered, RecoverySeconds: new(90.0)}),
+		"Normal Deployed: cart in prod runs a@sha256:1, b:2":                                event(dora.Event{Outcome: dora.Succeeded, Version: &dora.Version{Images: []string{"a@sha256:1", "b:2"}}}),
+		"Normal Deployed: cart in prod runs an unknown version":                             event(dora.Event{Outcome: dora.Succeeded}),
+		"Normal Recovered: cart in prod has recovered":                                      event(dora.Event{Type: dora.TypeRecovered}),
+		"Warning DeploymentFailed: cart in prod failed to run 1.0: reset":                   event(dora.Event{Outcome: dora.Failed, Version: version("1.0"), Message: "reset"}),
 	} {
 		n := noticeOf(&e)
 		if got := n.kind + " " + n.reason + ": " + n.note; got != want {

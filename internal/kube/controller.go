@@ -19,6 +19,12 @@ import (
 	"github.com/dora-controller/dora-controller/internal/dora"
 )
 
+// A look that failed is tried again, soon at first. It is never put off for long: a full disk is mended without a restart.
+const (
+	soonest = 50 * time.Millisecond
+	latest  = time.Minute
+)
+
 // Controller is a controller whose watches of Argo's objects start with their kinds.
 type Controller struct {
 	Name       string
@@ -32,7 +38,10 @@ type Controller struct {
 // Prepare makes the controller, which is still to be added to the manager: once the watches of the kinds that are installed have been
 // added to it, so that it waits until all of them are in step before it begins to work.
 func (c Controller) Prepare(mgr manager.Manager, kinds *Kinds) (controller.Controller, error) {
-	options := controller.Options{Reconciler: c.Reconciler, MaxConcurrentReconciles: c.Workers, Logger: mgr.GetLogger()}
+	options := controller.Options{
+		Reconciler: c.Reconciler, MaxConcurrentReconciles: c.Workers, Logger: mgr.GetLogger(),
+		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](soonest, latest),
+	}
 	options.DefaultFromConfig(mgr.GetControllerOptions())
 	made, err := controller.NewUnmanaged(c.Name, options)
 	if err != nil {

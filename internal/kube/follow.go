@@ -26,6 +26,7 @@ type Recorder interface {
 	Release(ctx context.Context, subject dora.Subject, labels map[string]string) error
 	Named(kind dora.Kind, namespace, name string) []dora.Subject
 	Lookup(uid string) (ledger.Subject, bool)
+	Managed(uid string) bool
 }
 
 // settling is how long a target waits for more news before its figures are computed again.
@@ -49,11 +50,12 @@ func (f *Follower) Follow(
 ) (reconcile.Result, error) {
 	now := f.Clock.Now()
 	policy := selection.Policy(object.GetName(), object.GetLabels())
-	if f.inherits(obs) {
+	if f.counted(obs) {
 		policy.FollowedSince = now
 	}
 	result, err := f.Recorder.Record(ctx, obs, object.GetLabels(), policy, f.Sinks, now)
 	if err != nil {
+		f.Targets.Ask(settling, selection.Names()...) // they say so
 		return reconcile.Result{}, fmt.Errorf("cannot record the observation: %w", err)
 	}
 	if len(result.Events) > 0 {
@@ -69,10 +71,13 @@ func (f *Follower) Follow(
 	return reconcile.Result{RequeueAfter: max(result.RecheckAt.Sub(now), time.Millisecond)}, nil
 }
 
-// inherits says that an Application manages a Rollout that was a subject of its own before. What that Rollout deployed is counted
-// already, so of the Application only what comes from now on is.
-func (f *Follower) inherits(obs *deploy.Observation) bool {
-	return obs.Subject.Kind == dora.KindApplication && slices.ContainsFunc(obs.Rollouts, func(ro deploy.Rollout) bool {
+// counted says that what a Rollout deployed was counted under another subject until now: it was one of its own before an Application
+// managed it, or an Application managed it before it became one. Then only what comes from now on is this subject's.
+func (f *Follower) counted(obs *deploy.Observation) bool {
+	if obs.Subject.Kind == dora.KindRollout {
+		return f.Recorder.Managed(obs.Subject.UID)
+	}
+	return slices.ContainsFunc(obs.Rollouts, func(ro deploy.Rollout) bool {
 		_, known := f.Recorder.Lookup(ro.UID)
 		return known
 	})

@@ -42,6 +42,7 @@ func (t *Targets) View(ctx context.Context) (View, error) {
 			view = append(view, t.Understand(&list.Items[i]))
 		}
 	}
+	t.keep(view)
 	slices.SortFunc(view, func(a, b *Target) int {
 		switch {
 		case a.Object.Before(b.Object):
@@ -71,11 +72,17 @@ func (t *Targets) Read(object *dorav1alpha1.DoraTarget) *Target {
 	return compile(object, slices.Contains(t.trusted, object.Namespace))
 }
 
-// Forget drops a target that is gone.
-func (t *Targets) Forget(uid types.UID) {
+// keep forgets targets that are gone.
+func (t *Targets) keep(view View) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.compiled, uid)
+	if len(t.compiled) <= len(view) {
+		return
+	}
+	clear(t.compiled)
+	for _, target := range view {
+		t.compiled[target.Object.UID] = target
+	}
 }
 
 // Selecting returns the targets that select an object.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/dora-controller/dora-controller/internal/deploy"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
 )
@@ -15,6 +16,8 @@ type directory struct {
 	mu   sync.RWMutex
 	rows map[string]ledger.Subject // by uid
 	live map[name]map[string]bool  // uids of those that exist
+	// managed are the uids of Rollouts that were seen as evidence for an Application, since the process started.
+	managed map[string]bool
 }
 
 type name struct {
@@ -25,7 +28,7 @@ type name struct {
 func nameOf(s *dora.Subject) name { return name{s.Kind, s.Namespace, s.Name} }
 
 func newDirectory(rows []ledger.Subject) *directory {
-	d := &directory{rows: make(map[string]ledger.Subject, len(rows)), live: map[name]map[string]bool{}}
+	d := &directory{rows: make(map[string]ledger.Subject, len(rows)), live: map[name]map[string]bool{}, managed: map[string]bool{}}
 	for _, row := range rows {
 		d.put(row)
 	}
@@ -57,6 +60,26 @@ func (d *directory) lookup(uid string) (ledger.Subject, bool) {
 	return row, ok
 }
 
+// manage notes the Rollouts that an Application was seen with.
+func (d *directory) manage(obs *deploy.Observation) {
+	if obs.Subject.Kind != dora.KindApplication {
+		return
+	}
+	for i := range obs.Rollouts {
+		if uid := obs.Rollouts[i].UID; !d.isManaged(uid) {
+			d.mu.Lock()
+			d.managed[uid] = true
+			d.mu.Unlock()
+		}
+	}
+}
+
+func (d *directory) isManaged(uid string) bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.managed[uid]
+}
+
 // same says that the ledger already has this row. A subject that was never judged has none and needs none.
 func (d *directory) same(row *ledger.Subject) bool {
 	d.mu.RLock()
@@ -71,6 +94,9 @@ func (d *directory) same(row *ledger.Subject) bool {
 
 // Lookup returns what the ledger remembers of the subject with that uid.
 func (r *Recorder) Lookup(uid string) (ledger.Subject, bool) { return r.memory.lookup(uid) }
+
+// Managed says that a Rollout was seen as evidence for an Application.
+func (r *Recorder) Managed(uid string) bool { return r.memory.isManaged(uid) }
 
 // Looked says that a subject is remembered, or was looked at without anything to remember.
 func (r *Recorder) Looked(uid string) bool {

@@ -18,13 +18,14 @@
 //	                 └────────── read again ◀────────────────────┴─ ErrConflict (a few times)
 //
 // The first record of a ledger is written when it is opened for the first time, not when the first subject is seen: from
-// then on somebody was watching (semantics, rule 1).
+// then on somebody was watching (docs/concepts.md, rule 1).
 package record
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/dora-controller/dora-controller/internal/deploy"
@@ -38,6 +39,7 @@ type Store interface {
 	Commit(ctx context.Context, change ledger.Change) error
 	Since(ctx context.Context) (time.Time, error)
 	Subjects(ctx context.Context, q ledger.SubjectQuery) ([]ledger.Subject, error)
+	Ping(ctx context.Context) error
 }
 
 // attempts is how often a decision is made again after somebody else wrote one of its states.
@@ -53,6 +55,7 @@ type Recorder struct {
 	services *keyed[serviceID, service]
 	memory   *directory
 	totals   totals
+	failing  atomic.Bool // the last commit did not reach the ledger
 }
 
 // Open reads what the ledger remembers of a cluster's subjects. A nil metrics counts nothing.
@@ -153,6 +156,7 @@ func (r *Recorder) decide(ctx context.Context, s *subject, l *look) (deploy.Resu
 	row := r.rowOf(l, &result.State)
 	if !result.Changed && r.memory.same(&row) {
 		s.state, v.state = result.State, result.Service
+		r.memory.manage(l.obs)
 		r.count(s, l.obs)
 		return result, nil
 	}
@@ -191,6 +195,7 @@ func (r *Recorder) keep(
 		s.known, v.known = false, false
 		return err
 	}
+	r.memory.manage(l.obs)
 	s.state, s.stored = result.State, w.subject
 	v.state, v.stored = result.Service, w.service
 	r.memory.put(row)
@@ -203,9 +208,22 @@ func (r *Recorder) commit(ctx context.Context, change ledger.Change) error {
 	began := time.Now()
 	err := r.store.Commit(ctx, change)
 	r.metrics.Committed(time.Since(began), err)
+	r.failing.Store(err != nil && !errors.Is(err, ledger.ErrConflict))
 	if err != nil {
 		return fmt.Errorf("cannot commit to the ledger: %w", err)
 	}
+	return nil
+}
+
+// Check says whether the ledger takes what is decided. It asks the ledger only if the last commit failed.
+func (r *Recorder) Check(ctx context.Context) error {
+	if !r.failing.Load() {
+		return nil
+	}
+	if err := r.store.Ping(ctx); err != nil {
+		return fmt.Errorf("cannot write to the ledger: %w", err)
+	}
+	r.failing.Store(false)
 	return nil
 }
 

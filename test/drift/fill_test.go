@@ -34,12 +34,16 @@ func filler() *randfill.Filler {
 		func(r *runtime.RawExtension, _ randfill.Continue) { r.Raw = []byte(`{"a":1}`) },
 		func(j *apiextensionsv1.JSON, _ randfill.Continue) { j.Raw = []byte(`{"a":1}`) },
 		func(r *json.RawMessage, _ randfill.Continue) { *r = []byte(`{"a":1}`) },
-		func(q *resource.Quantity, c randfill.Continue) { *q = *resource.NewQuantity(int64(c.Intn(1e6)), resource.DecimalSI) },
+		func(q *resource.Quantity, c randfill.Continue) {
+			*q = *resource.NewQuantity(int64(c.Intn(1e6)), resource.DecimalSI)
+		},
 		func(v *intstr.IntOrString, c randfill.Continue) { *v = intstr.FromInt32(int32(c.Intn(100))) },
 	)
 }
 
-func moment(c randfill.Continue) time.Time { return time.Unix(1_700_000_000+int64(c.Intn(1e9)), 0).UTC() }
+func moment(c randfill.Continue) time.Time {
+	return time.Unix(1_700_000_000+int64(c.Intn(1e9)), 0).UTC()
+}
 
 // same compares without regard to whether a list is absent or empty.
 func same(t *testing.T, what string, want, got any) {

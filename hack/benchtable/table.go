@@ -1,0 +1,110 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+)
+
+// results are the figures of each benchmark by their unit.
+type results map[string]map[string]float64
+
+// row is one line of the table.
+type row struct {
+	what, bench, aim string
+	show             func(figures map[string]float64) string
+}
+
+const baseline = "(to compare with)"
+
+var rows = []row{
+	{"decide, nothing changed, an Application", "DecideUnchanged/Application", "< 1 µs, 0 allocs", timeAndAllocs},
+	{"decide, nothing changed, a Rollout", "DecideUnchanged/Rollout", "< 1 µs, 0 allocs", timeAndAllocs},
+	{"decide, a deployment ends", "DecideChange", "", timeAndAllocs},
+	{"record changes in SQLite, 16 writers", "Record16", ">= 2,000 changes/s", rate("changes/s")},
+	{"  each in a transaction of its own", "Record16", baseline, rate("changes/s-16-writers-ungrouped")},
+	{"  each in a transaction of its own, 1 writer", "Record16", baseline, rate("changes/s-1-writer-ungrouped")},
+	{"hold 10,000 Applications of 20 KB, trimmed", "Trim10000/trimmed", "< 4,000 B each", kept},
+	{"  as unstructured objects", "Trim10000/unstructured", baseline, kept},
+	{"figures of 10,000 events of one service", "Compute", "", timeAndAllocs},
+	{"figures of 10,000 events of 1,000 services", "Aggregate", "", timeAndAllocs},
+}
+
+var (
+	// With several processors go test appends their number to the name.
+	line   = regexp.MustCompile(`(?m)^Benchmark(\S+?)(?:-\d+)?\s+\d+\s+(.+)$`)
+	figure = regexp.MustCompile(`([\d.e+-]+)\s+(\S+)`)
+)
+
+// read takes what go test -bench printed.
+func (r results) read(output string) {
+	for _, m := range line.FindAllStringSubmatch(output, -1) {
+		r[m[1]] = map[string]float64{}
+		for _, f := range figure.FindAllStringSubmatch(m[2], -1) {
+			if number, err := strconv.ParseFloat(f[1], 64); err == nil {
+				r[m[1]][f[2]] = number
+			}
+		}
+	}
+}
+
+// print writes the table and tells whether it is whole. A benchmark that has no row gets one.
+func (r results) print(out io.Writer) bool {
+	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(table, "\nWHAT\tMEASURED\tAIM")
+	whole, told := true, map[string]bool{}
+	for _, row := range rows {
+		measured := "no such benchmark"
+		if figures, ok := r[row.bench]; ok {
+			measured = row.show(figures)
+		} else {
+			whole = false
+		}
+		told[row.bench] = true
+		fmt.Fprintf(table, "%s\t%s\t%s\n", row.what, measured, row.aim)
+	}
+	for _, name := range slices.Sorted(maps.Keys(r)) {
+		if !told[name] {
+			fmt.Fprintf(table, "%s\t%s\t\n", name, timeAndAllocs(r[name]))
+		}
+	}
+	return table.Flush() == nil && whole
+}
+
+func timeAndAllocs(figures map[string]float64) string {
+	return fmt.Sprintf("%s, %s allocs", span(figures["ns/op"]), thousands(figures["allocs/op"]))
+}
+
+func rate(unit string) func(map[string]float64) string {
+	return func(figures map[string]float64) string { return thousands(figures[unit]) + " changes/s" }
+}
+
+func kept(figures map[string]float64) string { return thousands(figures["B/app"]) + " B each" }
+
+// span has three digits that count.
+func span(ns float64) string {
+	switch {
+	case ns < 1e6:
+		return fmt.Sprintf("%.3g µs", ns/1e3)
+	case ns < 1e9:
+		return fmt.Sprintf("%.3g ms", ns/1e6)
+	}
+	return fmt.Sprintf("%.3g s", ns/1e9)
+}
+
+// thousands is a whole number with its thousands set apart.
+func thousands(number float64) string {
+	digits := strconv.FormatFloat(number, 'f', 0, 64)
+	var groups []string
+	for ; len(digits) > 3; digits = digits[:len(digits)-3] {
+		groups = append(groups, digits[len(digits)-3:])
+	}
+	groups = append(groups, digits)
+	slices.Reverse(groups)
+	return strings.Join(groups, ",")
+}

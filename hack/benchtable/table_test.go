@@ -1,0 +1,84 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+const printed = `goos: linux
+cpu: AMD EPYC
+BenchmarkDecideUnchanged/Application-2         	 1762420	       680.4 ns/op	       0 B/op	       0 allocs/op
+BenchmarkDecideUnchanged/Rollout-2             	 1260127	       953.0 ns/op	       0 B/op	       0 allocs/op
+BenchmarkDecideChange-2                        	   44421	     27051 ns/op	   21436 B/op	     244 allocs/op
+BenchmarkRecord16-2   	    3117	    373000 ns/op	      2679 changes/s	       801.9 changes/s-1-writer-ungrouped	       992.1 changes/s-16-writers-ungrouped	         2.7 gain	   12532 B/op	      89 allocs/op
+BenchmarkTrim10000/unstructured-2         	       1	32412031103 ns/op	     82847 B/app	2264870536 B/op	42140174 allocs/op
+BenchmarkTrim10000/trimmed-2              	       1	21563188369 ns/op	      3865 B/app	1720095856 B/op	26149519 allocs/op
+BenchmarkCompute-2     	     100	  22774761 ns/op	 2761620 B/op	    8684 allocs/op
+BenchmarkAggregate     	     170	  16269910 ns/op	 2969257 B/op	   42000 allocs/op
+PASS
+ok  	example.com/all	22.371s
+`
+
+const wantTable = `
+WHAT                                           MEASURED              AIM
+decide, nothing changed, an Application        0.68 µs, 0 allocs     < 1 µs, 0 allocs
+decide, nothing changed, a Rollout             0.953 µs, 0 allocs    < 1 µs, 0 allocs
+decide, a deployment ends                      27.1 µs, 244 allocs
+record changes in SQLite, 16 writers           2,679 changes/s       >= 2,000 changes/s
+  each in a transaction of its own             992 changes/s         (to compare with)
+  each in a transaction of its own, 1 writer   802 changes/s         (to compare with)
+hold 10,000 Applications of 20 KB, trimmed     3,865 B each          < 4,000 B each
+  as unstructured objects                      82,847 B each         (to compare with)
+figures of 10,000 events of one service        22.8 ms, 8,684 allocs
+figures of 10,000 events of 1,000 services     16.3 ms, 42,000 allocs
+`
+
+func TestTable(t *testing.T) {
+	got, whole := tableOf(printed)
+	if squeeze(got) != squeeze(wantTable) || !whole {
+		t.Errorf("whole: %v, table:\n%s\nwant:\n%s", whole, got, wantTable)
+	}
+}
+
+func TestABenchmarkThatIsGoneFails(t *testing.T) {
+	got, whole := tableOf(strings.ReplaceAll(printed, "BenchmarkCompute", "BenchmarkRenamed"))
+	if whole || !strings.Contains(got, "no such benchmark") {
+		t.Errorf("whole: %v, table:\n%s", whole, got)
+	}
+	if !strings.Contains(got, "\nRenamed ") {
+		t.Errorf("a benchmark without a row is not shown:\n%s", got)
+	}
+}
+
+func TestSpan(t *testing.T) {
+	for ns, want := range map[float64]string{0: "0 µs", 12.5: "0.0125 µs", 999: "0.999 µs", 1e6: "1 ms", 2.5e9: "2.5 s"} {
+		if got := span(ns); got != want {
+			t.Errorf("span(%v) = %s, want %s", ns, got, want)
+		}
+	}
+}
+
+func TestThousands(t *testing.T) {
+	for number, want := range map[float64]string{0: "0", 999.4: "999", 1000: "1,000", 1234567: "1,234,567"} {
+		if got := thousands(number); got != want {
+			t.Errorf("thousands(%v) = %s, want %s", number, got, want)
+		}
+	}
+}
+
+func tableOf(output string) (string, bool) {
+	var out strings.Builder
+	found := results{}
+	found.read(output)
+	whole := found.print(&out)
+	return out.String(), whole
+}
+
+// squeeze makes runs of blanks one, so that the widths of columns do not matter.
+func squeeze(table string) string {
+	var lines []string
+	for text := range strings.Lines(table) {
+		lines = append(lines, strings.Join(strings.Fields(text), " "))
+	}
+	return strings.Join(lines, "\n")
+}
