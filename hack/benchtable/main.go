@@ -42,7 +42,7 @@ func main() {
 	for _, s := range suites {
 		output, err := s.run(os.Stdout, *benchtime)
 		if err != nil {
-			fmt.Printf("%s\n%s: %v\n", output, s.folder, err)
+			fmt.Fprintf(os.Stdout, "%s\n%s: %v\n", output, s.folder, err)
 			os.Exit(1)
 		}
 		found.read(output)
@@ -57,7 +57,8 @@ func (s suite) run(progress io.Writer, benchtime string) (output string, err err
 		benchtime = "1x"
 	}
 	var out bytes.Buffer
-	cmd := exec.Command("go", "test", "-run", "^$", "-bench", s.bench, "-benchmem", "-benchtime", benchtime, s.folder) //nolint:gosec,noctx // our own words; Ctrl-C reaches it by itself
+	//nolint:gosec,noctx // the words are our own, and Ctrl-C reaches the command by itself
+	cmd := exec.Command("go", "test", "-run", "^$", "-bench", s.bench, "-benchmem", "-benchtime", benchtime, s.folder)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	fmt.Fprintf(progress, "==> %s\n", s.folder)
 	began, done := time.Now(), make(chan error, 1)

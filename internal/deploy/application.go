@@ -135,7 +135,10 @@ func (d *decider) judgeBefore(next time.Time) bool {
 		return false
 	}
 	o := d.op(p.Start)
-	if o == nil || !o.ended() || o.Failed || o.Unseen && !o.Partial {
+	if o == nil || !o.ended() || o.Failed || o.overwritten() {
+		return false
+	}
+	if p.Change == dora.ChangeImage && !anyLive(p.Added, d.live) {
 		return false
 	}
 	d.succeedPending(p, o)
@@ -149,13 +152,13 @@ func (d *decider) begin(version, added []string, bringer time.Time) {
 	case p != nil && len(added) > 0:
 		p.Change, p.Images, p.Added = dora.ChangeImage, version, added // what looked like configuration may bring an image yet
 		d.s.Silent = minus(d.s.Silent, added)
-		if !d.told(added) {
+		if d.untold = !d.told(added); d.untold {
 			d.s.Pending = nil
 		}
 	case p != nil:
 	case len(added) > 0 && !bringer.IsZero() && !d.judged(attemptAt(bringer)):
 		d.missEarlier(bringer)
-		if d.told(added) {
+		if d.untold = !d.told(added); !d.untold {
 			d.beginImage(version, added, bringer)
 		}
 	case d.policy.CountConfig && len(added) == 0:

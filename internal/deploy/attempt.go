@@ -50,7 +50,11 @@ func (d *decider) noteInFlight(p *Attempt, last *Op) {
 // cancelled: the operation ended without applying a workload, so what appeared was a hook's or joined by itself.
 func (d *decider) cancelled(p *Attempt) bool {
 	o := d.op(p.Start)
-	if o == nil || !o.ended() || !o.RowsSeen || o.Applied {
+	if o == nil || !o.ended() || !o.RowsSeen {
+		return false
+	}
+	others := p.Change == dora.ChangeImage && len(o.Images) > 0 && !anyLive(p.Added, o.Images) // its rows say that it brought other images
+	if o.Applied && !others {
 		return false
 	}
 	d.s.Pending = nil

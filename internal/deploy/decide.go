@@ -60,6 +60,7 @@ type look struct {
 	live       []string    // counted images of pods that belong to no visible Rollout
 	appended   []time.Time // operations that were not known before
 	ended      []time.Time // operations that had ended before this observation
+	untold     bool        // several images are live, and which of them is the version is not told yet
 	codeBefore Health      // the health as seen before
 	cameBack   bool        // health went away and came back unseen
 	recheck    time.Time

@@ -144,7 +144,7 @@ func (d *decider) ownsRevision(o *Op) bool {
 // closeIdle closes the newest operation once it is known to have changed no version.
 func (d *decider) closeIdle() {
 	o := d.newest()
-	if o == nil || o.Closed || !o.ended() {
+	if o == nil || o.Closed || !o.ended() || d.untold {
 		return
 	}
 	if o.Failed && !o.Applied && !d.ownsRevision(o) {

@@ -118,6 +118,9 @@ func (d *decider) judgeDegraded(owner string, group []member) bool {
 	for _, m := range group {
 		since := m.rev.DegradedSince
 		if since.IsZero() {
+			since = d.othersDegradedUnder(m.rev)
+		}
+		if since.IsZero() {
 			continue
 		}
 		if m.rev.LeftAt.IsZero() && d.now.Sub(since) < d.policy.DegradedFor {
@@ -130,6 +133,19 @@ func (d *decider) judgeDegraded(owner string, group []member) bool {
 		return true
 	}
 	return false
+}
+
+// othersDegradedUnder is when, while a version goes out, something else of the Application turned Degraded: production is degraded under
+// that version (rule 7). Zero if nothing did.
+func (d *decider) othersDegradedUnder(rev *Revision) time.Time {
+	o := d.ownerOp(rev.Owner)
+	if d.app == nil || o == nil || !rev.PromotedAt.IsZero() || !rev.LeftAt.IsZero() || len(rev.Aborts) > 0 {
+		return time.Time{}
+	}
+	if d.app.Health != Degraded || d.since().Before(o.Start) || !d.otherDegraded() {
+		return time.Time{}
+	}
+	return d.since()
 }
 
 // judgeReturned: the stable template came back before a verdict (rule 6).

@@ -256,7 +256,8 @@ func (d *decider) readReturn(r *RolloutState, ro *Rollout) {
 		left.ReturnedAt = left.LeftAt
 	}
 	moved := near(ro.Progressing.Since, ro.CompletedCond.Since)
-	left.Proven = !moved || near(ro.PausedCond.Since, ro.Progressing.Since)
+	between := r.Revisions[n-1].N - left.N - 1 // revisions that nobody saw: it was one of those that this return ended
+	left.Proven = between <= 0 && (!moved || near(ro.PausedCond.Since, ro.Progressing.Since))
 	r.Revisions[n-1].ReturnedAt = left.ReturnedAt
 }
 

@@ -16,14 +16,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+	"github.com/dora-controller/dora-controller/internal/deploy"
 )
 
 var _ = Describe("A Rollout", func() {
 	It("is a subject of its own while no followed Application manages it, and evidence once one does", func(ctx SpecContext) {
 		namespace := newNamespace(ctx, api)
 		p := start(cluster, watching(namespace))
-		target := newTarget(ctx, api, namespace, "all", `{applications: {matchLabels: {followed: "yes"}}, rollouts: {}}`)
 		p.awaitReady()
+		target := newTarget(ctx, api, namespace, "all", `{applications: {matchLabels: {followed: "yes"}}, rollouts: {}}`)
 		manager := newApplication(ctx, api, p.clock, namespace, "shop", nil)
 		manager.manages(namespace, "search")
 		search := newRollout(ctx, api, p.clock, namespace, "search")
@@ -39,6 +40,23 @@ var _ = Describe("A Rollout", func() {
 			g.Expect(*s.ObservedSubjects).To(Equal(dorav1alpha1.ObservedSubjects{Applications: 1}))
 			g.Expect(summary(g, s).Counts.Succeeded).To(Equal(int64(1)), "what it deployed before stays counted")
 		})
+	})
+
+	It("is nothing new when the Application that managed it is followed no more", func(ctx SpecContext) {
+		namespace := newNamespace(ctx, api)
+		p := start(cluster, watching(namespace))
+		p.awaitReady()
+		target := newTarget(ctx, api, namespace, "all", `{applications: {}, rollouts: {}}`)
+		newApplication(ctx, api, p.clock, namespace, "shop", nil).manages(namespace, "search")
+		search := newRollout(ctx, api, p.clock, namespace, "search")
+		search.deploy(v1)
+		p.expectEvents("shop: succeeded main-1a1a1a1")
+
+		edit(ctx, target, func(spec *dorav1alpha1.DoraTargetSpec) { spec.Applications = nil })
+		p.expectDecision(search.object, deploy.ReasonBaseline)
+		search.deploy(v2)
+		events := p.expectEvents("shop: succeeded main-1a1a1a1", "search: succeeded main-2b2b2b2")
+		Expect(events[1].Previous.Version.Tag).To(Equal("main-1a1a1a1"))
 	})
 })
 
