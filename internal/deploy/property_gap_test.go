@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"fmt"
+	"strings"
 	"slices"
 	"testing"
 	"time"
@@ -104,7 +105,7 @@ func saysTheSame(e, f dora.Event) bool {
 		return false
 	case e.Outcome == dora.RolledBack && f.Outcome == dora.RolledBack && truth(f.Success) == "true":
 		// A Rollout does not tell a way back to the stable version in the middle from one after it.
-		return e.Subject.UID == f.Subject.UID && len(e.Attempt) > 0 && previousOf(&f) == e.Version.Tag && f.Version.Tag == previousOf(&e)
+		return e.Subject.UID == f.Subject.UID && e.Attempt != "" && previousOf(&f) == e.Version.Tag && f.Version.Tag == previousOf(&e)
 	case f.Version.Tag != e.Version.Tag || f.Outcome != e.Outcome || truth(f.Exposed) != truth(e.Exposed):
 		return false
 	default: // when an abort was, nothing tells once the template came back
@@ -133,9 +134,10 @@ func gotThrough(events []dora.Event, tag string) int {
 
 // written is the story as it can be told again.
 func written(steps []step, w *world) string {
-	text := "the day:\n"
+	var text strings.Builder
+	text.WriteString("the day:\n")
 	for _, s := range steps {
-		text += fmt.Sprintf("  %s %s\n", s.at.Format(time.TimeOnly), s.text)
+		fmt.Fprintf(&text, "  %s %s\n", s.at.Format(time.TimeOnly), s.text)
 	}
-	return text + "what was told:\n" + transcript(w.got, w.decided)
+	return text.String() + "what was told:\n" + transcript(w.got, w.decided)
 }
