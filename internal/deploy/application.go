@@ -97,10 +97,21 @@ func (d *decider) missedVerdict(added []string) {
 		d.decidef(ReasonMissedAttempt, attemptAt(p.Start), "it ended while nobody looked, and its images are gone")
 		return
 	}
+	if len(still) == 0 && d.replacedBySomethingElse(p) {
+		d.supersede(d.pendingVerdict(p), p.FirstSeen, false)
+		return
+	}
 	if len(still) > 0 {
 		p.Images = minus(p.Images, minus(p.Added, still)) // a hook's pods are gone
 	}
 	d.unknownPending(p, len(still) > 0)
+}
+
+// replacedBySomethingElse: what is live of its repositories is neither its version nor the one before.
+func (d *decider) replacedBySomethingElse(p *Attempt) bool {
+	return slices.ContainsFunc(d.live, func(ref string) bool {
+		return hasRepository(p.Added, repository(ref)) && !slices.Contains(d.s.Current, ref)
+	})
 }
 
 // unknownPending ends an attempt whose verdict was missed. What it brought may still run, and run Healthy.
