@@ -91,6 +91,11 @@ func (d *decider) missedVerdict(added []string) {
 		return
 	}
 	d.s.Pending = nil
+	d.endMissed(p, overwritten)
+}
+
+// endMissed ends an attempt whose verdict was missed by what is still live of what it brought.
+func (d *decider) endMissed(p *Attempt, overwritten bool) {
 	still := slices.DeleteFunc(slices.Clone(p.Added), func(ref string) bool { return !slices.Contains(d.live, ref) })
 	if len(still) == 0 && overwritten {
 		d.s.Judged = append(d.s.Judged, attemptAt(p.Start))
