@@ -31,7 +31,7 @@ func (d *decider) nameFailure(e *dora.Event) {
 	e.FailureID = dora.ID(d.obs.Cluster, uid, ordinal, "failure")
 	if len(d.s.Current) > 0 {
 		e.Running = &dora.Version{Images: d.s.Current}
-		e.Running.Label(nil)
+		e.Running.Label(nil, d.policy.commitOf)
 	}
 }
 

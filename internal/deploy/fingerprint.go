@@ -82,6 +82,7 @@ func (h *hasher) policy(p *Policy) {
 	h.text(p.Service, p.Team, p.Environment)
 	h.list(p.Include)
 	h.list(p.Exclude)
+	h.text(p.CommitImage, p.Tags.String())
 	h.flag(p.CountConfig)
 	h.num(int64(p.DegradedFor))
 	h.num(int64(p.FailureWindow))

@@ -27,6 +27,15 @@ func (p *Policy) counts(ref string) bool {
 	return !slices.ContainsFunc(p.Exclude, match)
 }
 
+// commitOf reads the commit that an image's tag carries, if that image is one that may carry it.
+func (p *Policy) commitOf(ref string) string {
+	if p.CommitImage != "" && !Glob(p.CommitImage, ref) && !Glob(p.CommitImage, repository(ref)) {
+		return ""
+	}
+	_, tag, _ := dora.SplitImage(ref)
+	return p.Tags.Commit(tag)
+}
+
 // Glob says whether a pattern matches all of a text. `*` stands for any run of characters, `/` included,
 // and `?` for any one; nothing else is special.
 func Glob(pattern, text string) bool {

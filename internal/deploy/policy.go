@@ -18,6 +18,9 @@ type Policy struct {
 	Service, Team, Environment string
 	// Include and Exclude are globs over image references; `*` matches any run of characters. No Include means all.
 	Include, Exclude []string
+	// CommitImage is a glob over the images whose tags may carry the commit; empty means all. Tags says where in the tag it stands.
+	CommitImage string
+	Tags        *dora.TagPattern
 	// CountConfig counts changes that leave the images alone.
 	CountConfig bool
 	// DegradedFor is how long a Degraded must last before it counts.

@@ -70,7 +70,7 @@ func (d *decider) describe(e *dora.Event, v verdict, previous []string, known bo
 	if v.change == dora.ChangeConfig || !known {
 		changed = nil
 	}
-	version.Label(changed)
+	version.Label(changed, d.policy.commitOf)
 	if !known && len(v.images) > 1 {
 		version.Tag = "" // which of several images changed is not known
 	}
@@ -101,7 +101,7 @@ func (d *decider) predecessor(images []string, tag string, changed []string, kno
 	if len(same) == 0 && len(changed) > 0 {
 		return p // a new image: it has no tag before
 	}
-	p.Version.Label(same)
+	p.Version.Label(same, d.policy.commitOf)
 	return p
 }
 

@@ -45,11 +45,17 @@ func TestCommitFromTag(t *testing.T) {
 		"main.1a1a1a1":           "1a1a1a1",
 		"sha-1a1a1a1":            "1a1a1a1",
 		"sha1a1a1a1":             "1a1a1a1",
+		"sha-1234567":            "1234567", // all digits by chance, and marked as a commit
+		"v1.4.0-12-g1234567":     "1234567",
 		"v1.4.0-12-g1a1a1a1":     "1a1a1a1",
 		"1a1a1a1":                "1a1a1a1",
 		"20260822":               "", // a date
 		"1234567":                "", // a build number
 		"main-20260822":          "",
+		"20260822a1":             "", // the first of that day
+		"main-20260822b":         "",
+		"202608221530ab":         "",
+		"20263322ab":             "20263322ab", // there is no month 33
 		"2026-08-22":             "",
 		"v1.4.1":                 "",
 		"latest":                 "",
@@ -68,6 +74,45 @@ func TestCommitFromTag(t *testing.T) {
 	}
 }
 
+func TestATagPatternSaysWhereTheCommitStands(t *testing.T) {
+	for _, c := range []struct{ pattern, tag, want string }{
+		{"", "main-1a1a1a1", "1a1a1a1"},
+		{`^[a-z]+-(?P<sha>[0-9a-f]+)-[0-9]+$`, "main-1a1a1a1-1699999999", "1a1a1a1"},
+		{`^(?<sha>[0-9a-f]+)-amd64$`, "1a1a1a1-amd64", "1a1a1a1"},
+		{`^b(?P<build>[0-9]+)\.(?P<sha>[0-9]+)$`, "b12.1234567", "1234567"}, // digits alone, since the pattern says so
+		{`(?P<sha>[0-9A-F]{7})`, "x-1A1A1A1-y", "1a1a1a1"},
+		{`^(?P<sha>.*)$`, "latest", ""},
+		{`^(?P<sha>.*)$`, "1a1a1a", ""}, // six digits are too few
+		{`^v(?P<sha>[0-9a-f]{7})?$`, "v", ""},
+		{`^main-(?P<sha>[0-9a-f]+)$`, "dev-1a1a1a1", ""},
+	} {
+		pattern, err := dora.ParseTagPattern(c.pattern)
+		if err != nil {
+			t.Errorf("%s: %v", c.pattern, err)
+			continue
+		}
+		if got := pattern.Commit(c.tag); got != c.want {
+			t.Errorf("%s of %s: got %q, want %q", c.pattern, c.tag, got, c.want)
+		}
+		if pattern.String() != c.pattern {
+			t.Errorf("%s reads as %s", c.pattern, pattern)
+		}
+	}
+}
+
+func TestATagPatternNeedsAGroupNamedSHA(t *testing.T) {
+	for pattern, want := range map[string]string{
+		`^main-([0-9a-f]+)$`:        "no group named sha",
+		`^main-(?P<SHA>[0-9a-f]+)$`: "no group named sha",
+		`^main-\(?P<sha>[0-9a-f]+$`: "no group named sha", // the bracket is escaped
+		`^main-(?P<sha>[0-9a-f]+`:   "no regular expression",
+	} {
+		if _, err := dora.ParseTagPattern(pattern); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want an error that says: %s", pattern, err, want)
+		}
+	}
+}
+
 func TestLabelNamesTheImageThatChanged(t *testing.T) {
 	for name, c := range map[string]struct {
 		changed     []string
@@ -79,7 +124,10 @@ func TestLabelNamesTheImageThatChanged(t *testing.T) {
 		"all of them if none is named":    {nil, "v1", ""},
 	} {
 		v := dora.Version{Images: []string{"z/z:v1"}}
-		v.Label(c.changed)
+		v.Label(c.changed, func(ref string) string {
+			_, tag, _ := dora.SplitImage(ref)
+			return dora.CommitFromTag(tag)
+		})
 		if v.Tag != c.tag || v.Commit != c.commit {
 			t.Errorf("%s: got %q %q", name, v.Tag, v.Commit)
 		}
