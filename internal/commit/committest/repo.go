@@ -31,10 +31,10 @@ type Repo struct {
 var Epoch = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
 
 // New makes a repository without commits. Its branch is main.
-func New(t testing.TB) *Repo {
-	t.Helper()
-	base := t.TempDir()
-	r := &Repo{t: t, Dir: filepath.Join(base, "repo.git"), work: filepath.Join(base, "work"), clock: Epoch}
+func New(tb testing.TB) *Repo {
+	tb.Helper()
+	base := tb.TempDir()
+	r := &Repo{t: tb, Dir: filepath.Join(base, "repo.git"), work: filepath.Join(base, "work"), clock: Epoch}
 	r.run(base, nil, "init", "--quiet", "--bare", "--initial-branch=main", r.Dir)
 	r.run(r.Dir, nil, "config", "uploadpack.allowFilter", "true")
 	r.run(r.Dir, nil, "config", "http.receivepack", "false")
@@ -61,7 +61,7 @@ func (r *Repo) Commit(c Commit) string {
 		c.Message = "a change"
 	}
 	env := r.times(c.At, c.AuthoredAt)
-	for _, file := range strings.Fields(c.File) {
+	for _, file := range strings.FieldsSeq(c.File) {
 		path := filepath.Join(r.work, file)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			r.t.Fatal(err)
@@ -138,7 +138,7 @@ func (r *Repo) Log(base, head string, o commit.RangeOptions) commit.Range {
 		args = append(args, "--", o.Path)
 	}
 	var found commit.Range
-	for _, row := range strings.Split(r.run(r.Dir, nil, args...), "\n") {
+	for _, row := range strings.SplitSeq(r.run(r.Dir, nil, args...), "\n") {
 		seconds, sha, ok := strings.Cut(row, " ")
 		if !ok {
 			continue
@@ -176,19 +176,19 @@ func (r *Repo) run(dir string, env []string, args ...string) string {
 }
 
 // Git runs the git command in a folder, with nothing of this machine's configuration, and returns what it prints.
-func Git(t testing.TB, dir string, env []string, args ...string) string {
-	t.Helper()
+func Git(tb testing.TB, dir string, env []string, args ...string) string {
+	tb.Helper()
 	cmd := command(dir, env, args...)
 	var out, problems bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problems
 	if err := cmd.Run(); err != nil {
-		t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, problems.String())
+		tb.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, problems.String())
 	}
 	return strings.TrimSpace(out.String())
 }
 
 func command(dir string, env []string, args ...string) *exec.Cmd {
-	cmd := exec.Command("git", args...) //nolint:gosec,noctx // a test's own arguments; it ends by itself
+	cmd := exec.Command("git", args...)
 	cmd.Dir = dir
 	cmd.Env = append(append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "HOME="+dir,
 		"GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@example.com", "GIT_COMMITTER_NAME=Ada", "GIT_COMMITTER_EMAIL=ada@example.com"), env...)
