@@ -61,7 +61,7 @@ func (r *Repo) Commit(c Commit) string {
 		c.Message = "a change"
 	}
 	env := r.times(c.At, c.AuthoredAt)
-	for _, file := range strings.FieldsSeq(c.File) {
+	for file := range strings.FieldsSeq(c.File) {
 		path := filepath.Join(r.work, file)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			r.t.Fatal(err)
@@ -138,7 +138,7 @@ func (r *Repo) Log(base, head string, o commit.RangeOptions) commit.Range {
 		args = append(args, "--", o.Path)
 	}
 	var found commit.Range
-	for _, row := range strings.SplitSeq(r.run(r.Dir, nil, args...), "\n") {
+	for row := range strings.SplitSeq(r.run(r.Dir, nil, args...), "\n") {
 		seconds, sha, ok := strings.Cut(row, " ")
 		if !ok {
 			continue

@@ -33,7 +33,7 @@ func (c command) Commit(ctx context.Context, sha string) (string, error) {
 		return "", err
 	}
 	var found []string
-	for _, one := range strings.FieldsSeq(all) {
+	for one := range strings.FieldsSeq(all) {
 		if strings.HasPrefix(one, sha) {
 			found = append(found, one)
 		}
