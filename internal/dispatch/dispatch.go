@@ -37,9 +37,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/utils/clock"
 
+	"github.com/dora-controller/dora-controller/internal/backoff"
 	"github.com/dora-controller/dora-controller/internal/ledger"
 	"github.com/dora-controller/dora-controller/internal/sink"
 )
+
+// DefaultBackoff reaches its cap with the tenth failure.
+var DefaultBackoff = backoff.Exponential{Base: time.Second, Cap: 5 * time.Minute}
 
 // Options of a dispatcher. Every field has a working default.
 type Options struct {
@@ -48,7 +52,7 @@ type Options struct {
 	// Random draws from [0, 1) for jitter. It is called by many goroutines; math/rand/v2 if nil.
 	Random func() float64
 	// Backoff is DefaultBackoff if zero.
-	Backoff Backoff
+	Backoff backoff.Exponential
 	// Batch bounds how many events one Send gets; 20 if zero.
 	Batch int
 	// Timeout bounds one Send, and one write to the ledger; 30 s if zero.
@@ -66,7 +70,7 @@ func (o Options) withDefaults() Options {
 	if o.Random == nil {
 		o.Random = rand.Float64
 	}
-	if o.Backoff == (Backoff{}) {
+	if o.Backoff == (backoff.Exponential{}) {
 		o.Backoff = DefaultBackoff
 	}
 	o.Batch = cmp.Or(o.Batch, 20)
