@@ -132,11 +132,11 @@ func (f *flaky) Due(ctx context.Context, name string, now time.Time, limit int) 
 	return f.Outbox.Due(ctx, name, now, limit)
 }
 
-func (f *flaky) Delivered(ctx context.Context, name string, at time.Time, seqs ...int64) error {
+func (f *flaky) Delivered(ctx context.Context, name string, at time.Time, sent ...ledger.Delivery) error {
 	if err := f.failure(); err != nil {
 		return err
 	}
-	return f.Outbox.Delivered(ctx, name, at, seqs...)
+	return f.Outbox.Delivered(ctx, name, at, sent...)
 }
 
 func (f *flaky) Sinks(ctx context.Context) ([]ledger.SinkState, error) {

@@ -204,20 +204,20 @@ func (w *worker) settle(ctx context.Context, verdicts []verdict) (goOn bool, err
 }
 
 func (w *worker) settleDelivered(ctx context.Context, verdicts []verdict) error {
-	var seqs []int64
+	var sent []ledger.Delivery
 	for _, v := range verdicts {
 		if v.fate == delivered {
-			seqs = append(seqs, v.row.Seq)
+			sent = append(sent, v.row)
 		}
 	}
-	if len(seqs) == 0 {
+	if len(sent) == 0 {
 		return nil
 	}
-	if err := w.outbox.Delivered(ctx, w.name, w.opts.Clock.Now(), seqs...); err != nil {
+	if err := w.outbox.Delivered(ctx, w.name, w.opts.Clock.Now(), sent...); err != nil {
 		return err
 	}
 	w.failures = 0
-	w.metrics.delivered.WithLabelValues(w.name).Add(float64(len(seqs)))
+	w.metrics.delivered.WithLabelValues(w.name).Add(float64(len(sent)))
 	return nil
 }
 

@@ -1,7 +1,8 @@
 // Package dora holds the nouns of this project: what is followed (Subject), what ran (Version), and
 // what happened (Event). It depends on the standard library alone, never reads a clock and never logs.
 //
-// An Event is immutable once it is recorded. Its ID is a name-based UUID of facts that a later look
+// An Event is immutable once it is recorded; what is found out later about its commits (CommitFacts) is kept beside it and
+// joined by Enrich when it is read. Its ID is a name-based UUID of facts that a later look
 // at the cluster finds again (cluster, subject, attempt, type), so restarts, re-lists and replays write
 // the same event and no duplicate. Times are UTC.
 package dora
@@ -121,9 +122,13 @@ type Event struct {
 	// Exposed tells of an attempt that was aborted or reverted whether its version had taken production traffic.
 	Exposed *bool `json:"exposed,omitempty"`
 
-	// FirstCommitAt and LeadTimeSeconds are appended when the commit is resolved.
+	// CommitCount, FirstCommitAt and LeadTimeSeconds are added by Enrich when the commits were found: how many commits this deployment
+	// delivered, when the earliest was made, and how long a success took from there.
+	CommitCount     *int       `json:"commit_count,omitempty"`
 	FirstCommitAt   *time.Time `json:"first_commit_at,omitempty"`
 	LeadTimeSeconds *float64   `json:"lead_time_seconds,omitempty"`
+	// LeadTimeUnknown is why there is no lead time, once that is settled. While the commits are looked for there is neither.
+	LeadTimeUnknown string `json:"lead_time_unknown,omitempty"`
 
 	// FailureID is shared by a degraded event and its recovered event.
 	FailureID string `json:"failure_id,omitempty"`

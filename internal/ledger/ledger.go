@@ -13,6 +13,15 @@
 //	      Retry└─┘  │ └─Park─────────▶ parked
 //	                └─────Requeue────────┘
 //
+// An event is durable and delivered first, then completed and delivered again under the same id: what is found out later about
+// its commits (Change.Facts) is kept beside it, joined wherever it is read, and owed to sinks anew. A delivery tells with what
+// content it went out, so one that was under way meanwhile does not pass for a delivery of what came to light. Which deployments
+// are to be looked into is a queue of its own, committed with the event:
+//
+//	Change.Resolve ──▶ pending ──Change.Facts──▶ resolved, or unknown with a reason
+//	                   ▲ │  ▲                                 │
+//	             PutOff└─┘  └──────────Reopen─────────────────┘
+//
 // Times are kept in UTC to the microsecond and compared so in queries; what comes finer is cut off. An event itself is
 // kept as it was given. Every method may be called from many goroutines at once. An error other than those below may
 // leave the outcome of a write unknown, as a lost connection does: read the state again before deciding again.
@@ -90,8 +99,14 @@ type Change struct {
 	Subject *Subject
 	// Events have an id, one of dora's types and, if that is deploy, one of its outcomes; else the change is refused.
 	Events []dora.Event
-	// Sinks get one outbox row for each of Events that is new, due at once.
+	// Facts take the place of earlier facts of the same event, and end its place in the queue of those to be looked into. Facts of
+	// an event that the ledger does not have (any more), or that is no deployment, are passed over.
+	Facts []dora.CommitFacts
+	// Sinks get one outbox row for each of Events that is new, and for each event of which Facts change what is read of it, due at
+	// once. A row that is there already stays as it is, pending or parked, and brings what is read of the event when it goes out.
 	Sinks []string
+	// Resolve queues those of Events that are new and deploy an image, so that their commits are looked for.
+	Resolve bool
 	// Decisions are numbered by the ledger: their Seq is ignored.
 	Decisions []Decision
 }
@@ -114,7 +129,7 @@ type EventQuery struct {
 	Limit int
 }
 
-// Row is an event with its place in the ledger: a later row has a greater sequence, and none is used twice.
+// Row is an event, with its facts, and its place in the ledger: a later row has a greater sequence, and none is used twice.
 type Row struct {
 	Seq   int64
 	Event dora.Event
@@ -130,9 +145,11 @@ type SubjectQuery struct {
 
 // Delivery is one outbox row: an event that a sink is owed.
 type Delivery struct {
-	Seq   int64 // of the event
-	Sink  string
-	Event dora.Event
+	Seq  int64 // of the event
+	Sink string
+	// Event as it is read now, with its facts. Content grows each time that facts change it; 0 is the event as it was recorded.
+	Event   dora.Event
+	Content int64
 	// Attempts counts those that failed.
 	Attempts int
 	// NextAt is when the row is due; at first, when it was recorded.
@@ -144,20 +161,74 @@ type Delivery struct {
 // SinkState counts the outbox rows of one sink.
 type SinkState struct {
 	Sink      string
-	Cursor    int64 // every row up to this sequence is delivered or parked
-	Delivered int64 // ever; pruning does not lower it
+	Cursor    int64 // every row up to this sequence is delivered or parked; it goes back when an older event is owed again
+	Delivered int64 // ever, each time that an event was; pruning does not lower it
 	Pending   int64
 	Parked    int64
-	// OldestPending is when the oldest pending event was recorded. Zero if none is.
+	// OldestPending is since when the sink waits for the row that is pending longest. Zero if none is.
 	OldestPending time.Time
 	LastDelivery  time.Time
 	// LastError is the newest among the rows that are parked or being retried. Empty once none is.
 	LastError string
 }
 
+// Resolution is a deployment whose commits are to be found.
+type Resolution struct {
+	Seq   int64      // of the event
+	Event dora.Event // with the facts that are known, as of one that was reopened
+	// Attempts counts those that failed, since it was queued or reopened; Reason and Message are the last one's.
+	Attempts        int
+	Reason, Message string
+	// NextAt is when it is due; at first, when it was queued.
+	NextAt time.Time
+	// RecordedAt is when it was queued or reopened.
+	RecordedAt time.Time
+}
+
+// ReopenQuery selects deployments whose commits are to be looked for again. Zero fields select everything, and a list of UIDs that
+// is empty but not nil nothing.
+type ReopenQuery struct {
+	UIDs    []string // of subjects
+	Cluster string
+	// Since (inclusive) bounds OccurredAt.
+	Since time.Time
+	// Reasons, unless empty, selects those that ended unknown for one of these.
+	Reasons []string
+	// Missing adds the deployments of images that were never queued and have no facts.
+	Missing bool
+}
+
+// ResolutionQuery selects deployments, as EventQuery does.
+type ResolutionQuery struct {
+	UIDs    []string // of subjects
+	Cluster string
+	// Since (inclusive) bounds OccurredAt.
+	Since time.Time
+}
+
+// Resolutions counts deployments by what became of the search for their commits. Those that were never queued are not among them.
+type Resolutions struct {
+	// Pending are queued; Failing are those among them of which an attempt has failed, by the last one's reason.
+	Pending int64
+	Failing []ReasonCount
+	// Resolved have a lead time, or all that there is to be known of one that is none by its outcome. Unknown ended with a reason,
+	// that of the event's LeadTimeUnknown.
+	Resolved int64
+	Unknown  []ReasonCount
+}
+
+// ReasonCount counts deployments with the same reason. Lists of them are sorted by reason.
+type ReasonCount struct {
+	Reason string
+	Count  int64
+	// Message is that of the deployment that was recorded last.
+	Message string
+}
+
 // Retention bounds what is kept.
 type Retention struct {
-	// EventsBefore, unless zero, drops events that occurred earlier and are pending for no sink; their parked rows go with them.
+	// EventsBefore, unless zero, drops events that occurred earlier and are pending for no sink; their parked rows go with them, and so
+	// do their facts and their place in the queue of those to be looked into.
 	// A dropped event's id is forgotten: that it is not recorded again is up to its subject's state.
 	EventsBefore time.Time
 	// DecisionsPerSubject keeps the newest n of each subject; zero means DefaultDecisions.
@@ -166,6 +237,9 @@ type Retention struct {
 
 // DefaultDecisions is how many decisions are kept of each subject.
 const DefaultDecisions = 200
+
+// DefaultCached is how many entries the cache keeps.
+const DefaultCached = 100_000
 
 // Writer records what was decided.
 type Writer interface {
@@ -178,15 +252,15 @@ type Writer interface {
 
 // Reader reads back what was recorded.
 type Reader interface {
-	// Events streams the selected events from one snapshot: what is committed meanwhile is not among them.
+	// Events streams the selected events, with their facts, from one snapshot: what is committed meanwhile is not among them.
 	// The sequence ends with the first error.
 	Events(ctx context.Context, q EventQuery) iter.Seq2[Row, error]
 	// Subjects lists what is remembered of followed objects, by cluster, namespace, name and uid.
 	Subjects(ctx context.Context, q SubjectQuery) ([]Subject, error)
 	// Decisions lists the newest decisions about a subject (by uid) first, up to limit, or all if that is zero.
 	Decisions(ctx context.Context, uid string, limit int) ([]Decision, error)
-	// Revision grows with each committed change and each prune that dropped events, but not with deliveries:
-	// while it is unchanged, Events, Subjects and ReadState answer the same.
+	// Revision grows with each committed change and each prune that dropped events, but not with deliveries, failed
+	// attempts to find commits, or the cache: while it is unchanged, Events, Subjects and ReadState answer the same.
 	Revision(ctx context.Context) (int64, error)
 	// Since is when the ledger wrote its first record; zero if it has none.
 	Since(ctx context.Context) (time.Time, error)
@@ -200,8 +274,9 @@ type Outbox interface {
 	// NextDue is the earliest time at which Due has a row of that sink; zero if nothing is pending. A row that waits
 	// behind a retried one of its service does not count, or the worker would spin.
 	NextDue(ctx context.Context, sink string) (time.Time, error)
-	// Delivered marks rows as sent, all in one transaction. Rows that are not pending are passed over.
-	Delivered(ctx context.Context, sink string, at time.Time, seqs ...int64) error
+	// Delivered marks rows as sent, all in one transaction, by the Seq and the Content that Due told. A row whose event has other
+	// content by now is not settled: it stays pending, due at once and without failed attempts. Rows that are not pending are passed over.
+	Delivered(ctx context.Context, sink string, at time.Time, sent ...Delivery) error
 	// Retry puts a row off until next, with the redacted reason. ErrNotFound if it is not pending.
 	Retry(ctx context.Context, sink string, seq int64, next time.Time, reason string) error
 	// Park sets a row aside that no retry will mend, with the redacted reason. ErrNotFound if it is not pending.
@@ -210,11 +285,36 @@ type Outbox interface {
 	Sinks(ctx context.Context) ([]SinkState, error)
 }
 
+// Commits is what the worker needs that finds the commits of deployments. What it found, it commits as Change.Facts.
+type Commits interface {
+	// Unresolved returns up to limit queued deployments whose time has come, those recorded first at the front.
+	Unresolved(ctx context.Context, now time.Time, limit int) ([]Resolution, error)
+	// NextUnresolved is the earliest time at which Unresolved has one; zero if none is queued.
+	NextUnresolved(ctx context.Context) (time.Time, error)
+	// PutOff counts a failed attempt and puts the next one off, with the redacted reason. ErrNotFound if that event is not queued.
+	PutOff(ctx context.Context, eventID string, next time.Time, reason, message string) error
+	// Reopen queues deployments again that ended unknown, due at once and without failed attempts, and counts them. What is read of
+	// their events stays until new facts come. Those that are queued or resolved stay as they are. It works in small transactions.
+	Reopen(ctx context.Context, q ReopenQuery, now time.Time) (int64, error)
+	// Resolutions counts the selected deployments.
+	Resolutions(ctx context.Context, q ResolutionQuery) (Resolutions, error)
+}
+
+// Cache keeps answers that can be had again, through restarts. It is bounded: beyond that the entries whose key came first go first.
+type Cache interface {
+	// CacheGet returns the value of a key, and whether there is one.
+	CacheGet(ctx context.Context, key string) (value []byte, found bool, err error)
+	// CachePut keeps a value, in place of the one before. The key is not empty.
+	CachePut(ctx context.Context, key string, value []byte) error
+}
+
 // Store is what a driver implements.
 type Store interface {
 	Writer
 	Reader
 	Outbox
+	Commits
+	Cache
 	// Requeue makes the parked rows of a sink pending again, due at once and without failed attempts, and counts them.
 	Requeue(ctx context.Context, sink string) (int64, error)
 	// Forget drops all rows and figures of a sink that is gone, so that what it was owed no longer keeps events.

@@ -25,6 +25,8 @@ type Place struct {
 	Dir string
 	// Now is the clock that the store stamps records with.
 	Now func() time.Time
+	// Cached bounds the store's cache.
+	Cached int
 }
 
 // Open opens the store of a place and fails the test if it cannot. The suite closes the store.
@@ -75,7 +77,7 @@ func verify(t *testing.T, open Open, specs []spec) {
 func newFixture(t *testing.T, open Open) *fixture {
 	t.Helper()
 	clock := clocktesting.NewFakePassiveClock(start)
-	place := Place{Dir: t.TempDir(), Now: clock.Now}
+	place := Place{Dir: t.TempDir(), Now: clock.Now, Cached: 5}
 	f := &fixture{WithT: gomega.NewWithT(t), t: t, ctx: t.Context(), clock: clock, place: place, open: open}
 	f.Store = open(t, place)
 	t.Cleanup(func() { f.Expect(f.Close()).To(gomega.Succeed()) })
@@ -116,6 +118,12 @@ func (f *fixture) seq(id string) int64 {
 	}
 	f.t.Fatalf("event %s is not in the ledger", id)
 	return 0
+}
+
+// row is what a sink is owed of an event that has no facts.
+func (f *fixture) row(id string) ledger.Delivery {
+	f.t.Helper()
+	return ledger.Delivery{Seq: f.seq(id)}
 }
 
 // due are the ids of what a sink is owed now, in order.

@@ -16,10 +16,11 @@ func TestMemory(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		if m, ok := places[place.Dir]; ok {
-			m.Reopen()
+			m.OpenAgain()
 			return m
 		}
 		places[place.Dir] = ledgertest.NewMemory(place.Now)
+		places[place.Dir].LimitCache(place.Cached)
 		return places[place.Dir]
 	})
 }

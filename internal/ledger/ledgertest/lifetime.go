@@ -70,7 +70,7 @@ func (f *fixture) writeAll() []error {
 	_, prune := f.Prune(f.ctx, ledger.Retention{EventsBefore: start})
 	return []error{
 		f.Commit(f.ctx, ledger.Change{Events: deployments("e", "cart", 1)}),
-		f.Delivered(f.ctx, "port", start, 1),
+		f.Delivered(f.ctx, "port", start, ledger.Delivery{Seq: 1}),
 		f.Retry(f.ctx, "port", 1, start, "busy"),
 		f.Park(f.ctx, "port", 1, "refused"),
 		f.Forget(f.ctx, "port"),

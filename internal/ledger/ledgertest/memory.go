@@ -28,6 +28,9 @@ type Memory struct {
 	decisions []ledger.Decision
 	outbox    []*owed // by sequence
 	sinks     map[string]*ledger.SinkState
+	commits   map[int64]*search // by sequence of the event
+	cache     []cached          // by age
+	cacheSize int
 	seq       int64
 	revision  int64
 	since     time.Time
@@ -35,8 +38,9 @@ type Memory struct {
 
 // owed is an outbox row.
 type owed struct {
-	ledger.Delivery
+	ledger.Delivery // without its event
 
+	service          string
 	recorded, failed time.Time
 	parked           bool
 }
@@ -50,11 +54,21 @@ func NewMemory(now func() time.Time) *Memory {
 		states:   map[string]ledger.State{},
 		subjects: map[[2]string]ledger.Subject{},
 		sinks:    map[string]*ledger.SinkState{},
+		commits:  map[int64]*search{},
+
+		cacheSize: ledger.DefaultCached,
 	}
 }
 
-// Reopen makes a closed ledger usable again, with what it held.
-func (m *Memory) Reopen() {
+// LimitCache bounds the cache to n entries, instead of ledger.DefaultCached.
+func (m *Memory) LimitCache(n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.cacheSize = n
+}
+
+// OpenAgain makes a closed ledger usable again, with what it held.
+func (m *Memory) OpenAgain() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.closed = false
@@ -91,7 +105,7 @@ func (m *Memory) Commit(ctx context.Context, change ledger.Change) error {
 		return err
 	}
 	defer leave()
-	if len(change.States)+len(change.Events)+len(change.Decisions) == 0 && change.Subject == nil {
+	if len(change.States)+len(change.Events)+len(change.Facts)+len(change.Decisions) == 0 && change.Subject == nil {
 		return nil
 	}
 	for _, event := range change.Events {
@@ -138,8 +152,11 @@ func (m *Memory) keep(change ledger.Change) {
 	}
 	for _, event := range change.Events {
 		if !slices.ContainsFunc(m.events, func(r ledger.Row) bool { return r.Event.ID == event.ID }) {
-			m.keepEvent(event, change.Sinks)
+			m.keepEvent(event, change)
 		}
+	}
+	for _, facts := range change.Facts {
+		m.keepFacts(facts, change.Sinks)
 	}
 	for _, d := range change.Decisions {
 		m.seq++
@@ -148,16 +165,27 @@ func (m *Memory) keep(change ledger.Change) {
 	}
 }
 
-func (m *Memory) keepEvent(event dora.Event, sinks []string) {
+func (m *Memory) keepEvent(event dora.Event, change ledger.Change) {
 	m.seq++
 	m.events = append(m.events, ledger.Row{Seq: m.seq, Event: clone(event)})
+	m.owe(m.seq, event.Service, change.Sinks)
+	if change.Resolve && event.Type == dora.TypeDeploy && event.Change == dora.ChangeImage {
+		m.commits[m.seq] = &search{recorded: m.now(), next: m.now()}
+	}
+}
+
+// owe adds the rows that sinks do not have.
+func (m *Memory) owe(seq int64, service string, sinks []string) {
 	for _, sink := range slices.Compact(slices.Sorted(slices.Values(sinks))) {
 		if m.sinks[sink] == nil {
 			m.sinks[sink] = &ledger.SinkState{Sink: sink}
 		}
-		delivery := ledger.Delivery{Seq: m.seq, Sink: sink, Event: clone(event), NextAt: m.now()}
-		m.outbox = append(m.outbox, &owed{Delivery: delivery, recorded: m.now()})
+		if !slices.ContainsFunc(m.outbox, func(o *owed) bool { return o.Seq == seq && o.Sink == sink }) {
+			delivery := ledger.Delivery{Seq: seq, Sink: sink, NextAt: m.now()}
+			m.outbox = append(m.outbox, &owed{Delivery: delivery, service: service, recorded: m.now()})
+		}
 	}
+	slices.SortStableFunc(m.outbox, func(a, b *owed) int { return cmp.Compare(a.Seq, b.Seq) })
 }
 
 func (m *Memory) grow() {
@@ -193,7 +221,6 @@ func (m *Memory) Events(ctx context.Context, q ledger.EventQuery) iter.Seq2[ledg
 	return func(yield func(ledger.Row, error) bool) {
 		rows, err := m.selected(ctx, q)
 		for _, row := range rows {
-			row.Event = clone(row.Event)
 			if !yield(row, nil) {
 				return
 			}
@@ -221,6 +248,9 @@ func (m *Memory) selected(ctx context.Context, q ledger.EventQuery) ([]ledger.Ro
 	}
 	if q.Limit > 0 && len(rows) > q.Limit {
 		rows = rows[:q.Limit]
+	}
+	for i, row := range rows {
+		rows[i].Event = m.read(row)
 	}
 	return rows, nil
 }

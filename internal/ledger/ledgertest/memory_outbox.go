@@ -20,11 +20,11 @@ func (m *Memory) Due(ctx context.Context, sink string, now time.Time, limit int)
 	var due []ledger.Delivery
 	waiting := map[string]bool{}
 	for _, row := range m.pending(sink) {
-		service := row.Event.Service
+		service := row.service
 		waiting[service] = waiting[service] || row.NextAt.After(micro(now))
 		if !waiting[service] && len(due) < limit {
 			delivery := row.Delivery
-			delivery.Event = clone(row.Event)
+			delivery.Event, delivery.Content = m.read(m.event(row.Seq)), m.content(row.Seq)
 			due = append(due, delivery)
 		}
 	}
@@ -46,32 +46,42 @@ func (m *Memory) NextDue(ctx context.Context, sink string) (time.Time, error) {
 	var next time.Time
 	seen := map[string]bool{}
 	for _, row := range m.pending(sink) {
-		if !seen[row.Event.Service] && (next.IsZero() || row.NextAt.Before(next)) {
+		if !seen[row.service] && (next.IsZero() || row.NextAt.Before(next)) {
 			next = row.NextAt
 		}
-		seen[row.Event.Service] = true
+		seen[row.service] = true
 	}
 	return next, nil
 }
 
 // Delivered implements ledger.Outbox.
-func (m *Memory) Delivered(ctx context.Context, sink string, at time.Time, seqs ...int64) error {
+func (m *Memory) Delivered(ctx context.Context, sink string, at time.Time, sent ...ledger.Delivery) error {
 	leave, err := m.enter(ctx)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	for _, row := range m.pending(sink) {
-		if !slices.Contains(seqs, row.Seq) {
-			continue
+	for _, d := range sent {
+		for _, row := range m.pending(sink) {
+			if row.Seq == d.Seq {
+				m.settle(row, d.Content, micro(at))
+			}
 		}
-		m.outbox = slices.DeleteFunc(m.outbox, func(o *owed) bool { return o == row })
-		figures := m.sinks[sink]
-		figures.Delivered++
-		figures.Cursor = max(figures.Cursor, row.Seq)
-		figures.LastDelivery = micro(at)
 	}
 	return nil
+}
+
+// settle removes a row that went out, unless its event has other content by now.
+func (m *Memory) settle(row *owed, content int64, at time.Time) {
+	if content != m.content(row.Seq) {
+		row.again(m.now())
+		return
+	}
+	m.outbox = slices.DeleteFunc(m.outbox, func(o *owed) bool { return o == row })
+	figures := m.sinks[row.Sink]
+	figures.Delivered++
+	figures.Cursor = max(figures.Cursor, row.Seq)
+	figures.LastDelivery = at
 }
 
 // Retry implements ledger.Outbox.
@@ -114,11 +124,16 @@ func (m *Memory) Requeue(ctx context.Context, sink string) (int64, error) {
 	var requeued int64
 	for _, row := range m.outbox {
 		if row.Sink == sink && row.parked {
-			row.parked, row.Attempts, row.NextAt, row.LastError, row.failed = false, 0, m.now(), "", time.Time{}
+			row.again(m.now())
 			requeued++
 		}
 	}
 	return requeued, nil
+}
+
+// again makes a row pending as if it had never failed.
+func (o *owed) again(now time.Time) {
+	o.parked, o.Attempts, o.NextAt, o.LastError, o.failed = false, 0, now, "", time.Time{}
 }
 
 // Forget implements ledger.Store.
@@ -156,7 +171,10 @@ func (m *Memory) figures(s ledger.SinkState) ledger.SinkState {
 			continue
 		}
 		s.Pending++
-		s.Cursor, s.OldestPending = row.Seq-1, row.recorded
+		s.Cursor = row.Seq - 1
+		if s.OldestPending.IsZero() || row.recorded.Before(s.OldestPending) {
+			s.OldestPending = row.recorded
+		}
 	}
 	slices.SortFunc(rows, func(a, b *owed) int { return cmp.Or(a.failed.Compare(b.failed), cmp.Compare(a.Seq, b.Seq)) })
 	if len(rows) > 0 {
@@ -193,6 +211,7 @@ func (m *Memory) pruneEvents(before time.Time) int64 {
 		gone[r.Seq] = micro(r.Event.OccurredAt).Before(before) && !pending[r.Seq]
 		return gone[r.Seq]
 	})
+	maps.DeleteFunc(m.commits, func(seq int64, _ *search) bool { return gone[seq] })
 	m.outbox = slices.DeleteFunc(m.outbox, func(o *owed) bool { return gone[o.Seq] })
 	var pruned int64
 	for _, is := range gone {

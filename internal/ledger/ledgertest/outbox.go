@@ -33,7 +33,7 @@ func outbox(t *testing.T, open Open) {
 		}},
 		{"a delivered row is due no more, for that sink", func(f *fixture) {
 			f.commit(ledger.Change{Events: deployments("e", "cart", 3), Sinks: []string{"port", "lake"}})
-			f.Expect(f.Delivered(f.ctx, "port", start, f.seq("e1"), f.seq("e2"))).To(Succeed())
+			f.Expect(f.Delivered(f.ctx, "port", start, f.row("e1"), f.row("e2"))).To(Succeed())
 			f.Expect(f.due("port", 9)).To(Equal([]string{"e3"}))
 			f.Expect(f.due("lake", 9)).To(Equal([]string{"e1", "e2", "e3"}))
 		}},
@@ -56,7 +56,7 @@ func outbox(t *testing.T, open Open) {
 			f.commit(ledger.Change{Events: deployments("e", "cart", 2), Sinks: []string{"port"}})
 			f.Expect(f.Park(f.ctx, "port", f.seq("e1"), "refused")).To(Succeed())
 			f.Expect(f.due("port", 9)).To(Equal([]string{"e2"}))
-			f.Expect(f.Delivered(f.ctx, "port", start, f.seq("e2"))).To(Succeed())
+			f.Expect(f.Delivered(f.ctx, "port", start, f.row("e2"))).To(Succeed())
 			f.Expect(f.NextDue(f.ctx, "port")).To(BeZero())
 		}},
 		{"the next time is that of the first row of a service, since the others wait for it", nextDue},
@@ -64,7 +64,7 @@ func outbox(t *testing.T, open Open) {
 		{"a delivery that is recorded twice counts once", func(f *fixture) {
 			f.commit(ledger.Change{Events: deployments("e", "cart", 2), Sinks: []string{"port"}})
 			for range 2 {
-				f.Expect(f.Delivered(f.ctx, "port", start, f.seq("e1"), f.seq("e1"), 4711)).To(Succeed())
+				f.Expect(f.Delivered(f.ctx, "port", start, f.row("e1"), f.row("e1"), ledger.Delivery{Seq: 4711})).To(Succeed())
 			}
 			f.Expect(f.figures("port")).To(And(HaveField("Delivered", int64(1)), HaveField("Pending", int64(1))))
 		}},
@@ -101,14 +101,14 @@ func nextDue(f *fixture) {
 	f.Expect(f.NextDue(f.ctx, "port")).To(Equal(start.Add(time.Minute)))
 	f.Expect(f.Retry(f.ctx, "port", f.seq("p1"), start.Add(2*time.Hour), "busy")).To(Succeed())
 	f.Expect(f.NextDue(f.ctx, "port")).To(Equal(start.Add(time.Hour)))
-	f.Expect(f.Delivered(f.ctx, "port", start, f.seq("c1"))).To(Succeed())
+	f.Expect(f.Delivered(f.ctx, "port", start, f.row("c1"))).To(Succeed())
 	f.Expect(f.NextDue(f.ctx, "port")).To(Equal(start), "the second of the service has become its first")
 }
 
 func settledRows(f *fixture) {
 	f.commit(ledger.Change{Events: deployments("e", "cart", 2), Sinks: []string{"port"}})
 	delivered, parked := f.seq("e1"), f.seq("e2")
-	f.Expect(f.Delivered(f.ctx, "port", start, delivered)).To(Succeed())
+	f.Expect(f.Delivered(f.ctx, "port", start, f.row("e1"))).To(Succeed())
 	f.Expect(f.Park(f.ctx, "port", parked, "refused")).To(Succeed())
 	before, err := f.Sinks(f.ctx)
 	f.Expect(err).NotTo(HaveOccurred())
@@ -116,7 +116,7 @@ func settledRows(f *fixture) {
 		f.Expect(f.Retry(f.ctx, "port", seq, start, "again")).To(MatchError(ledger.ErrNotFound))
 		f.Expect(f.Park(f.ctx, "port", seq, "again")).To(MatchError(ledger.ErrNotFound))
 		f.Expect(f.Retry(f.ctx, "none", seq, start, "again")).To(MatchError(ledger.ErrNotFound))
-		f.Expect(f.Delivered(f.ctx, "port", start.Add(time.Hour), seq)).To(Succeed())
+		f.Expect(f.Delivered(f.ctx, "port", start.Add(time.Hour), ledger.Delivery{Seq: seq})).To(Succeed())
 	}
 	f.Expect(f.Delivered(f.ctx, "port", start.Add(time.Hour))).To(Succeed())
 	f.Expect(f.Sinks(f.ctx)).To(Equal(before))
@@ -141,7 +141,7 @@ func requeued(f *fixture) {
 
 func forgotten(f *fixture) {
 	f.commit(ledger.Change{Events: deployments("e", "cart", 3), Sinks: []string{"port", "lake"}})
-	f.Expect(f.Delivered(f.ctx, "port", start, f.seq("e1"))).To(Succeed())
+	f.Expect(f.Delivered(f.ctx, "port", start, f.row("e1"))).To(Succeed())
 	f.Expect(f.Park(f.ctx, "port", f.seq("e2"), "refused")).To(Succeed())
 	f.Expect(f.Forget(f.ctx, "port")).To(Succeed())
 	f.Expect(f.Forget(f.ctx, "none")).To(Succeed())
@@ -160,7 +160,7 @@ func figuresFollow(f *fixture) {
 	e1, p1, s1 := f.seq("e1"), f.seq("p1"), f.seq("s1")
 	f.Expect(f.figures("port")).To(Equal(ledger.SinkState{Sink: "port", Cursor: e1 - 1, Pending: 3, OldestPending: start}))
 
-	f.Expect(f.Delivered(f.ctx, "port", start.Add(time.Second+time.Nanosecond), p1)).To(Succeed())
+	f.Expect(f.Delivered(f.ctx, "port", start.Add(time.Second+time.Nanosecond), ledger.Delivery{Seq: p1})).To(Succeed())
 	f.Expect(f.figures("port")).To(Equal(ledger.SinkState{
 		Sink: "port", Cursor: e1 - 1, Delivered: 1, Pending: 2, OldestPending: start, LastDelivery: start.Add(time.Second),
 	}))
@@ -169,7 +169,7 @@ func figuresFollow(f *fixture) {
 		Sink: "port", Cursor: s1 - 1, Delivered: 1, Pending: 1, Parked: 1, OldestPending: start.Add(time.Minute),
 		LastDelivery: start.Add(time.Second), LastError: "refused",
 	}))
-	f.Expect(f.Delivered(f.ctx, "port", start.Add(time.Hour), s1)).To(Succeed())
+	f.Expect(f.Delivered(f.ctx, "port", start.Add(time.Hour), ledger.Delivery{Seq: s1})).To(Succeed())
 	f.Expect(f.figures("port")).To(Equal(ledger.SinkState{
 		Sink: "port", Cursor: s1, Delivered: 2, Parked: 1, LastDelivery: start.Add(time.Hour), LastError: "refused",
 	}))
@@ -181,7 +181,7 @@ func lastError(f *fixture) {
 	f.step(time.Second)
 	f.Expect(f.Retry(f.ctx, "port", f.seq("e2"), start.Add(time.Hour), "busy")).To(Succeed())
 	f.Expect(f.figures("port").LastError).To(Equal("busy"))
-	f.Expect(f.Delivered(f.ctx, "port", start, f.seq("e2"), f.seq("e3"))).To(Succeed())
+	f.Expect(f.Delivered(f.ctx, "port", start, f.row("e2"), f.row("e3"))).To(Succeed())
 	f.Expect(f.figures("port").LastError).To(Equal("refused"), "that row is still parked")
 	f.Expect(f.Requeue(f.ctx, "port")).To(Equal(int64(1)))
 	f.Expect(f.figures("port").LastError).To(BeEmpty())

@@ -127,7 +127,7 @@ func growsRevision(f *fixture) {
 	}
 	f.Expect(f.Commit(f.ctx, ledger.Change{States: []ledger.State{{Key: "a"}}})).To(MatchError(ledger.ErrConflict))
 	f.Expect(f.Retry(f.ctx, "port", f.seq("e1"), start, "later")).To(Succeed())
-	f.Expect(f.Delivered(f.ctx, "port", start, f.seq("e1"))).To(Succeed())
+	f.Expect(f.Delivered(f.ctx, "port", start, f.row("e1"))).To(Succeed())
 	f.Expect(f.Park(f.ctx, "port", f.seq("e2"), "never")).To(Succeed())
 	f.Expect(f.Ping(f.ctx)).To(Succeed())
 	f.Expect(f.revision()).To(Equal(last))

@@ -27,8 +27,8 @@ func retention(t *testing.T, open Open) {
 		}},
 		{"an event that a sink is owed stays", func(f *fixture) {
 			f.commit(ledger.Change{Events: deployments("e", "cart", 3), Sinks: []string{"port", "lake"}})
-			f.Expect(f.Delivered(f.ctx, "port", start, f.seq("e1"), f.seq("e2"), f.seq("e3"))).To(Succeed())
-			f.Expect(f.Delivered(f.ctx, "lake", start, f.seq("e1"))).To(Succeed())
+			f.Expect(f.Delivered(f.ctx, "port", start, f.row("e1"), f.row("e2"), f.row("e3"))).To(Succeed())
+			f.Expect(f.Delivered(f.ctx, "lake", start, f.row("e1"))).To(Succeed())
 			f.Expect(f.Retry(f.ctx, "lake", f.seq("e2"), future, "busy")).To(Succeed())
 			f.Expect(f.Prune(f.ctx, ledger.Retention{EventsBefore: future})).To(Equal(int64(1)))
 			f.Expect(f.ids(ledger.EventQuery{})).To(Equal([]string{"e2", "e3"}))
@@ -51,7 +51,7 @@ func retention(t *testing.T, open Open) {
 		}},
 		{"pruning does not lower what was delivered", func(f *fixture) {
 			f.commit(ledger.Change{Events: deployments("e", "cart", 2), Sinks: []string{"port"}})
-			f.Expect(f.Delivered(f.ctx, "port", start, f.seq("e1"), f.seq("e2"))).To(Succeed())
+			f.Expect(f.Delivered(f.ctx, "port", start, f.row("e1"), f.row("e2"))).To(Succeed())
 			before := f.figures("port")
 			f.Expect(f.Prune(f.ctx, ledger.Retention{EventsBefore: future})).To(Equal(int64(2)))
 			f.Expect(f.figures("port")).To(Equal(before))

@@ -74,7 +74,8 @@ func newPair(t *rapid.T, open func(Place) ledger.Store, dir string) *pair {
 		t.Fatal(err)
 	}
 	p := &pair{T: t, clock: clock, model: NewMemory(clock.Now)}
-	p.open = func() ledger.Store { return open(Place{Dir: dir, Now: clock.Now}) }
+	p.model.LimitCache(5)
+	p.open = func() ledger.Store { return open(Place{Dir: dir, Now: clock.Now, Cached: 5}) }
 	p.store = p.open()
 	return p
 }
@@ -166,7 +167,11 @@ func (p *pair) deliver(t *rapid.T) {
 	sink := rapid.SampledFrom(sinks).Draw(t, "sink")
 	ids := p.owedIDs(t, sink)
 	p.both(t, "deliver", func(s ledger.Store) (any, error) {
-		return nil, s.Delivered(t.Context(), sink, p.clock.Now(), p.seqs(t, s, ids)...)
+		var sent []ledger.Delivery
+		for _, seq := range p.seqs(t, s, ids) {
+			sent = append(sent, ledger.Delivery{Seq: seq})
+		}
+		return nil, s.Delivered(t.Context(), sink, p.clock.Now(), sent...)
 	})
 }
 

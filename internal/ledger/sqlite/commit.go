@@ -15,12 +15,13 @@ type record struct {
 	ledger.Change
 
 	payloads []string
+	facts    []string
 	labels   any // of the subject: JSON, or nil
 }
 
 // Commit implements ledger.Writer.
 func (s *Store) Commit(ctx context.Context, change ledger.Change) error {
-	if len(change.States)+len(change.Events)+len(change.Decisions) == 0 && change.Subject == nil {
+	if len(change.States)+len(change.Events)+len(change.Facts)+len(change.Decisions) == 0 && change.Subject == nil {
 		return nil
 	}
 	rec, err := encode(change)
@@ -38,6 +39,13 @@ func encode(change ledger.Change) (record, error) {
 			return record{}, fmt.Errorf("cannot encode event %s: %w", event.ID, err)
 		}
 		rec.payloads = append(rec.payloads, string(payload))
+	}
+	for _, facts := range change.Facts {
+		text, err := json.Marshal(facts)
+		if err != nil {
+			return record{}, fmt.Errorf("cannot encode the facts of event %s: %w", facts.EventID, err)
+		}
+		rec.facts = append(rec.facts, string(text))
 	}
 	if change.Subject != nil && len(change.Subject.Labels) > 0 {
 		labels, err := json.Marshal(change.Subject.Labels)
@@ -62,7 +70,12 @@ func (c *connection) keep(rec record) error {
 		}
 	}
 	for i, event := range rec.Events {
-		if err := c.keepEvent(event, rec.payloads[i], rec.Sinks); err != nil {
+		if err := c.keepEvent(event, rec.payloads[i], rec.Change); err != nil {
+			return err
+		}
+	}
+	for i, facts := range rec.Facts {
+		if err := c.keepFacts(facts, rec.facts[i], rec.Sinks); err != nil {
 			return err
 		}
 	}
@@ -103,8 +116,8 @@ func (c *connection) keepSubject(subject ledger.Subject, labels any) error {
 	return nil
 }
 
-// keepEvent writes an event and what sinks are owed of it, unless the ledger has its id.
-func (c *connection) keepEvent(event dora.Event, payload string, sinks []string) error {
+// keepEvent writes an event, what sinks are owed of it and its place in the queue, unless the ledger has its id.
+func (c *connection) keepEvent(event dora.Event, payload string, change ledger.Change) error {
 	result, err := c.exec(`INSERT INTO events
 		(id, cluster, uid, service, environment, type, outcome, occurred_at, payload)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
@@ -120,10 +133,13 @@ func (c *connection) keepEvent(event dora.Event, payload string, sinks []string)
 	if err != nil {
 		return fmt.Errorf("cannot number event %s: %w", event.ID, err)
 	}
-	for _, sink := range sinks {
+	for _, sink := range change.Sinks {
 		if err := c.owe(sink, seq, event.Service); err != nil {
 			return err
 		}
+	}
+	if change.Resolve && event.Type == dora.TypeDeploy && event.Change == dora.ChangeImage {
+		return c.queue(seq)
 	}
 	return nil
 }

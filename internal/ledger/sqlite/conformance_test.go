@@ -11,7 +11,7 @@ import (
 func TestConformance(t *testing.T) {
 	ledgertest.Run(t, func(tb testing.TB, place ledgertest.Place) ledger.Store {
 		tb.Helper()
-		s, err := Open(tb.Context(), filepath.Join(place.Dir, "ledger.db"), Options{Now: place.Now})
+		s, err := Open(tb.Context(), filepath.Join(place.Dir, "ledger.db"), Options{Now: place.Now, Cached: place.Cached})
 		if err != nil {
 			tb.Fatal(err)
 		}

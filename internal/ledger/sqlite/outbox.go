@@ -26,8 +26,8 @@ func (r reader) Due(ctx context.Context, sink string, now time.Time, limit int) 
 		return nil, err
 	}
 	// CROSS JOIN keeps SQLite from walking the events: the picked rows lead.
-	due, err := collect(ctx, r.db, scanDelivery, `SELECT o.seq, o.sink, o.attempts, o.next_at, o.last_error, e.payload
-		FROM outbox o CROSS JOIN events e ON e.seq = o.seq
+	due, err := collect(ctx, r.db, scanDelivery, `SELECT o.seq, o.sink, o.attempts, o.next_at, o.last_error, e.payload, c.facts,
+		COALESCE(c.content, 0) FROM outbox o CROSS JOIN events e ON e.seq = o.seq LEFT JOIN commits c ON c.seq = o.seq
 		WHERE o.seq IN (SELECT value FROM json_each(?)) AND o.sink = ? AND o.parked = 0 ORDER BY o.seq`, string(list), sink)
 	if err != nil {
 		return nil, r.failed("cannot read what sink "+sink+" is owed", err)
@@ -59,15 +59,14 @@ func (r reader) pick(ctx context.Context, sink string, now time.Time, limit int)
 func scanDelivery(rows *sql.Rows) (ledger.Delivery, error) {
 	var d ledger.Delivery
 	var next int64
-	var payload sql.RawBytes
-	if err := rows.Scan(&d.Seq, &d.Sink, &d.Attempts, &next, &d.LastError, &payload); err != nil {
+	var payload, facts sql.RawBytes
+	err := rows.Scan(&d.Seq, &d.Sink, &d.Attempts, &next, &d.LastError, &payload, &facts, &d.Content)
+	if err != nil {
 		return ledger.Delivery{}, err
 	}
 	d.NextAt = time.UnixMicro(next).UTC()
-	if err := json.Unmarshal(payload, &d.Event); err != nil {
-		return ledger.Delivery{}, fmt.Errorf("cannot decode event %d: %w", d.Seq, err)
-	}
-	return d, nil
+	d.Event, err = decode(d.Seq, payload, facts)
+	return d, err
 }
 
 // NextDue implements ledger.Outbox. The first pending row of each service decides, as the others wait for it.
@@ -83,15 +82,15 @@ func (r reader) NextDue(ctx context.Context, sink string) (time.Time, error) {
 }
 
 // Delivered implements ledger.Outbox.
-func (s *Store) Delivered(ctx context.Context, sink string, at time.Time, seqs ...int64) error {
+func (s *Store) Delivered(ctx context.Context, sink string, at time.Time, sent ...ledger.Delivery) error {
 	return s.writer.do(ctx, "cannot record a delivery", func(tx *connection) error {
 		var delivered, newest int64
-		for _, seq := range seqs {
-			n, err := tx.affected(`DELETE FROM outbox WHERE seq = ? AND sink = ? AND parked = 0`, seq, sink)
+		for _, d := range sent {
+			n, err := tx.delivered(sink, d)
 			if err != nil {
 				return err
 			}
-			delivered, newest = delivered+n, max(newest, n*seq)
+			delivered, newest = delivered+n, max(newest, n*d.Seq)
 		}
 		if delivered == 0 {
 			return nil
@@ -100,6 +99,18 @@ func (s *Store) Delivered(ctx context.Context, sink string, at time.Time, seqs .
 			delivered, newest, at.UnixMicro(), sink)
 		return err
 	})
+}
+
+// delivered removes the row of what was sent. If the event was completed meanwhile the row stays, as if it had never failed.
+func (c *connection) delivered(sink string, sent ledger.Delivery) (settled int64, err error) {
+	settled, err = c.affected(`DELETE FROM outbox WHERE seq = ? AND sink = ? AND parked = 0
+		AND ? = COALESCE((SELECT content FROM commits WHERE commits.seq = outbox.seq), 0)`, sent.Seq, sink, sent.Content)
+	if err != nil || settled > 0 {
+		return settled, err
+	}
+	_, err = c.exec(`UPDATE outbox SET attempts = 0, next_at = ?, failed_at = NULL, last_error = ''
+		WHERE seq = ? AND sink = ? AND parked = 0`, c.now().UnixMicro(), sent.Seq, sink)
+	return 0, err
 }
 
 // Retry implements ledger.Outbox.
@@ -160,7 +171,7 @@ func (r reader) Sinks(ctx context.Context) ([]ledger.SinkState, error) {
 		(SELECT COUNT(*) FROM outbox WHERE sink = name AND parked = 0),
 		(SELECT COUNT(*) FROM outbox WHERE sink = name AND parked = 1),
 		(SELECT seq FROM outbox WHERE sink = name AND parked = 0 ORDER BY seq LIMIT 1),
-		(SELECT recorded_at FROM outbox WHERE sink = name AND parked = 0 ORDER BY seq LIMIT 1),
+		(SELECT MIN(recorded_at) FROM outbox WHERE sink = name AND parked = 0),
 		(SELECT last_error FROM outbox WHERE sink = name AND failed_at IS NOT NULL ORDER BY failed_at DESC, seq DESC LIMIT 1)
 		FROM sinks ORDER BY name`)
 	if err != nil {

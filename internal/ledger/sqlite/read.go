@@ -80,14 +80,13 @@ func (r reader) Events(ctx context.Context, q ledger.EventQuery) iter.Seq2[ledge
 
 func scanEvent(rows *sql.Rows) (ledger.Row, error) {
 	var row ledger.Row
-	var payload sql.RawBytes
-	if err := rows.Scan(&row.Seq, &payload); err != nil {
+	var payload, facts sql.RawBytes
+	err := rows.Scan(&row.Seq, &payload, &facts)
+	if err != nil {
 		return ledger.Row{}, fmt.Errorf("cannot read an event: %w", err)
 	}
-	if err := json.Unmarshal(payload, &row.Event); err != nil {
-		return ledger.Row{}, fmt.Errorf("cannot decode event %d: %w", row.Seq, err)
-	}
-	return row, nil
+	row.Event, err = decode(row.Seq, payload, facts)
+	return row, err
 }
 
 // eventQuery selects events. Lists travel as one JSON argument, since the number of SQLite's parameters is limited.
@@ -114,7 +113,7 @@ func eventQuery(q ledger.EventQuery) (query string, args []any) {
 	if q.Limit <= 0 {
 		q.Limit = -1 // none
 	}
-	return "SELECT seq, payload FROM events" + where.String() + order + " LIMIT ?", append(where.args, q.Limit)
+	return "SELECT seq, payload, facts FROM events LEFT JOIN commits USING (seq)" + where.String() + order + " LIMIT ?", append(where.args, q.Limit)
 }
 
 // conditions are joined by AND. Their texts are constants of this package; values are arguments.

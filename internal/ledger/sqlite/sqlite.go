@@ -28,6 +28,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -45,6 +46,8 @@ import (
 type Options struct {
 	// Now is the clock that stamps records; time.Now if nil.
 	Now func() time.Time
+	// Cached bounds the entries of the cache; ledger.DefaultCached if zero.
+	Cached int
 
 	// group bounds how many changes share a transaction.
 	group int
@@ -61,6 +64,7 @@ func (o Options) withDefaults() Options {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	o.Cached = cmp.Or(o.Cached, ledger.DefaultCached)
 	if o.group == 0 {
 		o.group = defaultGroup
 	}
@@ -77,6 +81,7 @@ type Store struct {
 	writing *sql.DB
 	writer  *writer
 	lock    *fileLock
+	cached  int
 	close   sync.Once
 	closing error
 }
@@ -121,6 +126,7 @@ func openClaimed(ctx context.Context, path string, opts Options) (*Store, error)
 		reader:  reader{db: reading, closed: new(atomic.Bool)},
 		writing: writing,
 		writer:  startWriter(connection, opts.group),
+		cached:  opts.Cached,
 	}, nil
 }
 

@@ -1,0 +1,299 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/ledger"
+)
+
+// The states of a search for commits.
+const (
+	resolved = "resolved"
+	unknown  = "unknown"
+)
+
+// decode reads an event and joins its facts, if it has any.
+func decode(seq int64, payload, facts sql.RawBytes) (dora.Event, error) {
+	var event dora.Event
+	if err := json.Unmarshal(payload, &event); err != nil {
+		return dora.Event{}, fmt.Errorf("cannot decode event %d: %w", seq, err)
+	}
+	if facts == nil {
+		return event, nil
+	}
+	var known dora.CommitFacts
+	if err := json.Unmarshal(facts, &known); err != nil {
+		return dora.Event{}, fmt.Errorf("cannot decode the facts of event %d: %w", seq, err)
+	}
+	event.Enrich(known)
+	return event, nil
+}
+
+// queue has the commits of a new event looked for.
+func (c *connection) queue(seq int64) error {
+	now := c.now().UnixMicro()
+	_, err := c.exec(`INSERT INTO commits (seq, state, recorded_at, next_at) VALUES (?, 'pending', ?, ?)`, seq, now, now)
+	if err != nil {
+		return fmt.Errorf("cannot queue event %d: %w", seq, err)
+	}
+	return nil
+}
+
+// keepFacts writes facts beside their event, if it is there, and owes it to the sinks if it reads differently now.
+func (c *connection) keepFacts(facts dora.CommitFacts, encoded string, sinks []string) error {
+	seq, before, err := c.completed(facts.EventID)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot read event %s: %w", facts.EventID, err)
+	}
+	after := before
+	after.Enrich(facts)
+	changed, err := differ(before, after)
+	if err != nil {
+		return fmt.Errorf("cannot complete event %s: %w", facts.EventID, err)
+	}
+	if err := c.endSearch(seq, after.LeadTimeUnknown, facts.Message, encoded, changed); err != nil {
+		return fmt.Errorf("cannot write the facts of event %s: %w", facts.EventID, err)
+	}
+	for _, sink := range sinks {
+		if !changed {
+			break
+		}
+		if err := c.owe(sink, seq, after.Service); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// completed is a deployment as it is read now; sql.ErrNoRows if there is none of that id.
+func (c *connection) completed(id string) (seq int64, event dora.Event, err error) {
+	statement, err := c.prepare(`SELECT seq, payload, facts FROM events LEFT JOIN commits USING (seq)
+		WHERE id = ? AND type = 'deploy'`) //nolint:sqlclosecheck // it is kept for the next time; close closes it
+	if err != nil {
+		return 0, dora.Event{}, err
+	}
+	var payload, facts []byte
+	if err := statement.QueryRowContext(context.Background(), id).Scan(&seq, &payload, &facts); err != nil {
+		return 0, dora.Event{}, err
+	}
+	event, err = decode(seq, payload, facts)
+	return seq, event, err
+}
+
+func differ(a, b dora.Event) (bool, error) {
+	textA, errA := json.Marshal(a)
+	textB, errB := json.Marshal(b)
+	return !bytes.Equal(textA, textB), errors.Join(errA, errB)
+}
+
+func (c *connection) endSearch(seq int64, reason, message, facts string, changed bool) error {
+	state := unknown
+	if reason == "" {
+		state, message = resolved, ""
+	}
+	grown := 0
+	if changed {
+		grown = 1
+	}
+	_, err := c.exec(`INSERT INTO commits (seq, state, recorded_at, reason, message, facts, content) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (seq) DO UPDATE SET state = excluded.state, next_at = NULL, attempts = 0, reason = excluded.reason,
+		message = excluded.message, facts = excluded.facts, content = content + excluded.content`,
+		seq, state, c.now().UnixMicro(), reason, message, facts, grown)
+	return err
+}
+
+// Unresolved implements ledger.Commits.
+func (r reader) Unresolved(ctx context.Context, now time.Time, limit int) ([]ledger.Resolution, error) {
+	due, err := collect(ctx, r.db, scanResolution, unresolvedQuery, now.UnixMicro(), max(limit, 0))
+	if err != nil {
+		return nil, r.failed("cannot read which commits are to be found", err)
+	}
+	return due, nil
+}
+
+// CROSS JOIN: the queue leads, and its index is in order.
+const unresolvedQuery = `SELECT c.seq, c.attempts, c.reason, c.message, c.next_at, c.recorded_at, e.payload, c.facts
+	FROM commits c CROSS JOIN events e ON e.seq = c.seq
+	WHERE c.state = 'pending' AND c.next_at <= ? ORDER BY c.seq LIMIT ?`
+
+func scanResolution(rows *sql.Rows) (d ledger.Resolution, err error) {
+	var next, recorded int64
+	var payload, facts sql.RawBytes
+	if err := rows.Scan(&d.Seq, &d.Attempts, &d.Reason, &d.Message, &next, &recorded, &payload, &facts); err != nil {
+		return ledger.Resolution{}, err
+	}
+	d.NextAt, d.RecordedAt = time.UnixMicro(next).UTC(), time.UnixMicro(recorded).UTC()
+	d.Event, err = decode(d.Seq, payload, facts)
+	return d, err
+}
+
+// NextUnresolved implements ledger.Commits.
+func (r reader) NextUnresolved(ctx context.Context) (time.Time, error) {
+	var next sql.NullInt64
+	if err := r.db.QueryRowContext(ctx, nextUnresolvedQuery).Scan(&next); err != nil {
+		return time.Time{}, r.failed("cannot find when the next commits are to be found", err)
+	}
+	return fromMicros(next), nil
+}
+
+const nextUnresolvedQuery = `SELECT MIN(next_at) FROM commits WHERE state = 'pending'`
+
+// PutOff implements ledger.Commits.
+func (s *Store) PutOff(ctx context.Context, eventID string, next time.Time, reason, message string) error {
+	return s.writer.do(ctx, "cannot put the search for commits off", func(tx *connection) error {
+		n, err := tx.affected(`UPDATE commits SET attempts = attempts + 1, next_at = ?, reason = ?, message = ?
+			WHERE state = 'pending' AND seq = (SELECT seq FROM events WHERE id = ?)`, next.UnixMicro(), reason, message, eventID)
+		if err == nil && n == 0 {
+			return fmt.Errorf("%w: the commits of event %s are not looked for", ledger.ErrNotFound, eventID)
+		}
+		return err
+	})
+}
+
+// How many searches one transaction reopens. Changes that wait meanwhile are committed between two of them.
+const reopenedSearches = 500
+
+// Reopen implements ledger.Commits. What to reopen is found by a reader, which holds nobody up.
+func (s *Store) Reopen(ctx context.Context, q ledger.ReopenQuery, now time.Time) (reopened int64, err error) {
+	query, args := reopenQuery(q)
+	seqs, err := collect(ctx, s.db, scanOne[int64], query, args...)
+	if err != nil {
+		return 0, s.failed("cannot find which commits are to be looked for again", err)
+	}
+	for chunk := range slices.Chunk(seqs, reopenedSearches) {
+		var n int64
+		err := s.writer.do(ctx, "cannot look for commits again", func(tx *connection) (err error) {
+			n, err = tx.reopen(chunk, now)
+			return err
+		})
+		if err != nil {
+			return reopened, err
+		}
+		reopened += n
+	}
+	return reopened, nil
+}
+
+// reopenQuery selects by event first, then by what became of the search.
+func reopenQuery(q ledger.ReopenQuery) (query string, args []any) {
+	where := deployments(q.UIDs, q.Cluster, q.Since)
+	ended, reasons := `state = 'unknown'`, []any(nil)
+	if len(q.Reasons) > 0 {
+		list, _ := json.Marshal(q.Reasons) // strings can be encoded
+		ended, reasons = `state = 'unknown' AND reason IN (SELECT value FROM json_each(?))`, []any{string(list)}
+	}
+	if q.Missing {
+		ended += ` OR state IS NULL AND json_extract(payload, '$.change') = 'image'`
+	}
+	where.texts, where.args = append(where.texts, "("+ended+")"), append(where.args, reasons...)
+	return `SELECT seq FROM events LEFT JOIN commits USING (seq)` + where.String(), where.args
+}
+
+// deployments are conditions on events.
+func deployments(uids []string, cluster string, since time.Time) (where conditions) {
+	where.in("uid", uids)
+	where.equal("type", string(dora.TypeDeploy))
+	where.equal("cluster", cluster)
+	if !since.IsZero() {
+		where.add("occurred_at >= ?", since.UnixMicro())
+	}
+	return where
+}
+
+// reopen looks again at what was found: facts may have come since, or the event may be gone.
+func (c *connection) reopen(seqs []int64, now time.Time) (int64, error) {
+	list, err := json.Marshal(seqs)
+	if err != nil {
+		return 0, err
+	}
+	return c.affected(`INSERT INTO commits (seq, state, recorded_at, next_at)
+		SELECT seq, 'pending', ?, ? FROM events WHERE seq IN (SELECT value FROM json_each(?))
+		ON CONFLICT (seq) DO UPDATE SET state = excluded.state, recorded_at = excluded.recorded_at, next_at = excluded.next_at,
+		attempts = 0, reason = '', message = '' WHERE commits.state = 'unknown'`, now.UnixMicro(), now.UnixMicro(), string(list))
+}
+
+// Resolutions implements ledger.Commits.
+func (r reader) Resolutions(ctx context.Context, q ledger.ResolutionQuery) (ledger.Resolutions, error) {
+	query, args := resolutionsQuery(q)
+	groups, err := collect(ctx, r.db, scanGroup, query, args...)
+	if err != nil {
+		return ledger.Resolutions{}, r.failed("cannot count the commits that were found", err)
+	}
+	var sum ledger.Resolutions
+	for _, g := range groups {
+		g.addTo(&sum)
+	}
+	return sum, nil
+}
+
+// resolutionsQuery groups searches that are alike. SQLite takes a bare column, as message is, from the row that holds the MAX; other
+// databases need DISTINCT ON.
+func resolutionsQuery(q ledger.ResolutionQuery) (query string, args []any) {
+	where := deployments(q.UIDs, q.Cluster, q.Since)
+	return `SELECT state, attempts > 0, reason, COUNT(*), MAX(seq), message FROM events JOIN commits USING (seq)` + where.String() +
+		` GROUP BY state, attempts > 0, reason ORDER BY reason`, where.args
+}
+
+// group is some searches in the same state, for the same reason.
+type group struct {
+	ledger.ReasonCount
+
+	state  string
+	failed bool
+}
+
+func scanGroup(rows *sql.Rows) (g group, err error) {
+	var newest int64
+	err = rows.Scan(&g.state, &g.failed, &g.Reason, &g.Count, &newest, &g.Message)
+	return g, err
+}
+
+func (g group) addTo(sum *ledger.Resolutions) {
+	switch g.state {
+	case resolved:
+		sum.Resolved += g.Count
+	case unknown:
+		sum.Unknown = append(sum.Unknown, g.ReasonCount)
+	default:
+		sum.Pending += g.Count
+		if g.failed {
+			sum.Failing = append(sum.Failing, g.ReasonCount)
+		}
+	}
+}
+
+// CacheGet implements ledger.Cache.
+func (r reader) CacheGet(ctx context.Context, key string) ([]byte, bool, error) {
+	var value []byte
+	err := r.db.QueryRowContext(ctx, `SELECT value FROM cache WHERE key = ?`, key).Scan(&value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, r.failed("cannot read the cache", err)
+	}
+	return value, true, nil
+}
+
+// CachePut implements ledger.Cache. Only the oldest entries are ever dropped, so the numbers of those that are left have no gaps.
+func (s *Store) CachePut(ctx context.Context, key string, value []byte) error {
+	return s.writer.do(ctx, "cannot write the cache", func(tx *connection) error {
+		if _, err := tx.exec(`INSERT INTO cache (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`,
+			key, blob(value)); err != nil {
+			return err
+		}
+		_, err := tx.exec(`DELETE FROM cache WHERE seq <= (SELECT MAX(seq) FROM cache) - ?`, s.cached)
+		return err
+	})
+}
