@@ -90,6 +90,11 @@ type DoraTargetSpec struct {
 	// +optional
 	Images ImageFilter `json:"images,omitzero"`
 
+	// source says where the commits of a deployment are found, for the lead time for changes. Without it no image and no
+	// repository is asked, and there is no lead time.
+	// +optional
+	Source *Source `json:"source,omitempty"`
+
 	// changes lists what counts as a deployment: Image, a container image that the running version does not have, and
 	// Config, a change of the manifests that leaves the images alone. Image is always among them.
 	// +kubebuilder:default={Image}

@@ -40,6 +40,8 @@ var (
 	ErrNoRepository = errors.New("no such repository, or no right to read it")
 	// ErrUnauthorized: the server refused the credentials, or wants some.
 	ErrUnauthorized = errors.New("the credentials were refused")
+	// ErrSecret: the Secret with the credentials is missing, may not be read, or says something that cannot be used.
+	ErrSecret = errors.New("the Secret cannot be used")
 	// ErrUnsupported: the driver cannot answer that, such as a squash lookup without an API.
 	ErrUnsupported = errors.New("not supported by this provider")
 )

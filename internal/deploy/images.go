@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/dora-controller/dora-controller/internal/dora"
 )
@@ -20,7 +19,7 @@ func (p *Policy) Counted(refs []string) []string {
 }
 
 func (p *Policy) counts(ref string) bool {
-	match := func(glob string) bool { return Glob(glob, ref) || Glob(glob, repository(ref)) }
+	match := func(glob string) bool { return dora.GlobImage(glob, ref) }
 	if len(p.Include) > 0 && !slices.ContainsFunc(p.Include, match) {
 		return false
 	}
@@ -29,34 +28,11 @@ func (p *Policy) counts(ref string) bool {
 
 // commitOf reads the commit that an image's tag carries, if that image is one that may carry it.
 func (p *Policy) commitOf(ref string) string {
-	if p.CommitImage != "" && !Glob(p.CommitImage, ref) && !Glob(p.CommitImage, repository(ref)) {
+	if p.CommitImage != "" && !dora.GlobImage(p.CommitImage, ref) {
 		return ""
 	}
 	_, tag, _ := dora.SplitImage(ref)
 	return p.Tags.Commit(tag)
-}
-
-// Glob says whether a pattern matches all of a text. `*` stands for any run of characters, `/` included,
-// and `?` for any one; nothing else is special.
-func Glob(pattern, text string) bool {
-	star, mark := -1, 0
-	p, t := 0, 0
-	for t < len(text) {
-		switch {
-		case p < len(pattern) && pattern[p] == '*':
-			star, mark = p, t
-			p++
-		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == text[t]):
-			p++
-			t++
-		case star >= 0:
-			mark++
-			p, t = star+1, mark
-		default:
-			return false
-		}
-	}
-	return strings.Trim(pattern[p:], "*") == ""
 }
 
 func repository(ref string) string {

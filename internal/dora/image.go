@@ -12,6 +12,35 @@ func SplitImage(ref string) (repository, tag, digest string) {
 	return repository, tag, digest
 }
 
+// GlobImage says whether a glob matches an image reference, or all of it but the tag or digest.
+func GlobImage(glob, ref string) bool {
+	repository, _, _ := SplitImage(ref)
+	return Glob(glob, ref) || Glob(glob, repository)
+}
+
+// Glob says whether a pattern matches all of a text. `*` stands for any run of characters, `/` included,
+// and `?` for any one; nothing else is special.
+func Glob(pattern, text string) bool {
+	star, mark := -1, 0
+	p, t := 0, 0
+	for t < len(text) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, mark = p, t
+			p++
+		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == text[t]):
+			p++
+			t++
+		case star >= 0:
+			mark++
+			p, t = star+1, mark
+		default:
+			return false
+		}
+	}
+	return strings.Trim(pattern[p:], "*") == ""
+}
+
 // ImageTag is the tag of a reference, or its digest if it has no tag.
 func ImageTag(ref string) string {
 	_, tag, digest := SplitImage(ref)

@@ -19,6 +19,8 @@ type Target struct {
 	Timings dorav1alpha1.Timings
 	// Refused says why the target follows nothing until its spec is mended. Nil if it is in order.
 	Refused *metav1.Condition
+	// Source is spec.source, understood. Nil if there is none.
+	Source *Source
 
 	applications, rollouts reach
 }
@@ -97,7 +99,11 @@ func (t *Target) understand(trusted bool) error {
 	if err != nil {
 		return fmt.Errorf("spec.rollouts: %w", err)
 	}
-	t.Timings = timings
+	source, err := readSource(spec.Source)
+	if err != nil {
+		return err
+	}
+	t.Timings, t.Source = timings, source
 	t.applications = reach{applications, t.visible(spec.Applications, trusted)}
 	t.rollouts = reach{rollouts, t.visible(spec.Rollouts, trusted)}
 	return nil
@@ -123,7 +129,9 @@ func (s Selection) Followed() bool {
 func (s Selection) Policy(name string, have map[string]string) deploy.Policy {
 	owner := s[0]
 	spec := &owner.Object.Spec
+	commitImage, tags := s.carriers()
 	return deploy.Policy{
+		CommitImage: commitImage, Tags: tags,
 		Service: spec.ServiceOf(name, have), Team: spec.TeamOf(have), Environment: spec.EnvironmentOf(have),
 		Include: globs(spec.Images.Include), Exclude: globs(spec.Images.Exclude),
 		CountConfig:    spec.Counts(dorav1alpha1.ChangeConfig),

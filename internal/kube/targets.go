@@ -87,9 +87,13 @@ func (t *Targets) keep(view View) {
 
 // Selecting returns the targets that select an object.
 func (v View) Selecting(kind dora.Kind, object client.Object) Selection {
+	return v.selecting(kind, object.GetNamespace(), object.GetLabels())
+}
+
+func (v View) selecting(kind dora.Kind, namespace string, have map[string]string) Selection {
 	var selection Selection
 	for _, t := range v {
-		if t.Selects(kind, object.GetNamespace(), object.GetLabels()) {
+		if t.Selects(kind, namespace, have) {
 			selection = append(selection, t)
 		}
 	}

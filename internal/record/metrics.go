@@ -36,6 +36,7 @@ type Prometheus struct {
 	events      *prometheus.CounterVec
 	deployments *prometheus.CounterVec
 	leadTimes   *prometheus.HistogramVec
+	commitless  *prometheus.CounterVec
 	labels      *bounded
 }
 
@@ -81,6 +82,10 @@ func NewPrometheus() *Prometheus {
 			Help:    "Time from the first commit of a deployment until it was healthy in production.",
 			Buckets: []float64{15 * minute, hour, 4 * hour, 12 * hour, day, 2 * day, 7 * day, 14 * day, 30 * day, 90 * day},
 		}, []string{"service", "team", "environment", "outcome"}),
+		commitless: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "dora_deployments_without_lead_time_total",
+			Help: "Deployments whose commits were looked for and that have no lead time, by the reason; NegativeLeadTime: it was rejected.",
+		}, []string{"service", "team", "environment", "reason"}),
 	}
 }
 
@@ -115,13 +120,21 @@ func (p *Prometheus) event(e *dora.Event) {
 	}
 	service, team, environment := p.labels.of(e)
 	p.deployments.WithLabelValues(service, team, environment, string(e.Outcome)).Inc()
-	if e.LeadTimeSeconds != nil && *e.LeadTimeSeconds >= 0 {
+}
+
+// Enriched counts a deployment whose commits were found, or will not be.
+func (p *Prometheus) Enriched(e *dora.Event) {
+	service, team, environment := p.labels.of(e)
+	if e.LeadTimeUnknown != "" {
+		p.commitless.WithLabelValues(service, team, environment, e.LeadTimeUnknown).Inc()
+	}
+	if e.LeadTimeSeconds != nil {
 		p.leadTimes.WithLabelValues(service, team, environment, string(e.Outcome)).Observe(*e.LeadTimeSeconds)
 	}
 }
 
 func (p *Prometheus) all() []prometheus.Collector {
-	return []prometheus.Collector{p.commits, p.failures, p.decisions, p.events, p.deployments, p.leadTimes}
+	return []prometheus.Collector{p.commits, p.failures, p.decisions, p.events, p.deployments, p.leadTimes, p.commitless}
 }
 
 // Describe implements prometheus.Collector.

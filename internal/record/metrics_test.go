@@ -17,7 +17,7 @@ import (
 
 func deployment(service string) dora.Event {
 	return dora.Event{
-		Type: dora.TypeDeploy, Outcome: dora.Succeeded, Service: service, Team: "shop", Environment: "prod", LeadTimeSeconds: new(3600.0),
+		Type: dora.TypeDeploy, Outcome: dora.Succeeded, Service: service, Team: "shop", Environment: "prod",
 	}
 }
 
@@ -48,6 +48,27 @@ dora_ledger_commit_errors_total{reason="other"} 1
 	err := testutil.CollectAndCompare(p, strings.NewReader(want), "dora_decisions_total", "dora_deployments_total", "dora_events_total",
 		"dora_ledger_commit_errors_total")
 	if err != nil {
+		t.Error(err)
+	}
+}
+
+// A deployment is recorded before its commits are known, so its lead time is counted when they are.
+func TestPrometheusCountsLeadTimesWhenTheyAreKnown(t *testing.T) {
+	p := NewPrometheus()
+	known, rejected := deployment("cart"), deployment("cart")
+	known.LeadTimeSeconds, rejected.LeadTimeUnknown = new(3600.0), dora.NegativeLeadTime
+	p.Recorded(&deploy.Result{Events: []dora.Event{known, rejected}})
+	if n := testutil.CollectAndCount(p, "dora_deployment_lead_time_seconds"); n != 0 {
+		t.Errorf("%d lead-time series before anything was found, want none", n)
+	}
+	p.Enriched(&known)
+	p.Enriched(&rejected)
+	const want = `
+# HELP dora_deployments_without_lead_time_total Deployments whose commits were looked for and that have no lead time, by the reason; NegativeLeadTime: it was rejected.
+# TYPE dora_deployments_without_lead_time_total counter
+dora_deployments_without_lead_time_total{environment="prod",reason="NegativeLeadTime",service="cart",team="shop"} 1
+`
+	if err := testutil.CollectAndCompare(p, strings.NewReader(want), "dora_deployments_without_lead_time_total"); err != nil {
 		t.Error(err)
 	}
 	if n := testutil.CollectAndCount(p, "dora_deployment_lead_time_seconds"); n != 1 {

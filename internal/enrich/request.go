@@ -1,0 +1,34 @@
+package enrich
+
+import (
+	"strings"
+
+	"github.com/dora-controller/dora-controller/internal/commit"
+	"github.com/dora-controller/dora-controller/internal/dora"
+)
+
+// requestOf asks for the commits of a deployment. events are those of its service.
+func requestOf(e *dora.Event, source *commit.Source, events []dora.Event) commit.Request {
+	image := source.Carrier(e)
+	req := commit.Request{Source: *source, Version: commit.Version{Image: image}, Without: without(e)}
+	if image != "" && req.Without == "" {
+		req.Earlier = earlier(events, e, image)
+	}
+	return req
+}
+
+// without says why a deployment has no lead time, whatever its commits are.
+func without(e *dora.Event) commit.Reason {
+	switch {
+	case e.IsRollback != nil && *e.IsRollback, e.Outcome == dora.RolledBack:
+		return commit.Rollback
+	case e.Previous.Known && e.Previous.Version == nil:
+		return commit.FirstDeployment
+	}
+	return ""
+}
+
+// lastPart is the name of an image without its registry and path.
+func lastPart(repository string) string {
+	return repository[strings.LastIndexByte(repository, '/')+1:]
+}

@@ -1,0 +1,316 @@
+package enrich
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/dora-controller/dora-controller/internal/commit"
+	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/ledger"
+)
+
+const (
+	// batch is how many queued deployments are looked at in one round.
+	batch = 200
+	// remembered is how many events of a service tell which versions ran before.
+	remembered = 1000
+	// lag is how often a commit that is not there yet is asked for again: a mirror may be behind the build.
+	lag = 4
+	// maxMessage bounds what is kept of an error, in bytes.
+	maxMessage = 300
+	// patience is how soon to look again after the ledger failed.
+	patience = 5 * time.Second
+	// maxAfter bounds what a server may ask for: a mistaken header must not silence it for days.
+	maxAfter = 2 * time.Hour
+)
+
+// Worker completes deployments. There is one for each ledger.
+type Worker struct {
+	ledger   Ledger
+	sources  Sources
+	resolver Resolver
+	opts     Options
+
+	wake  chan struct{} // holds one: it is enough to be told once
+	tasks sync.WaitGroup
+
+	mu   sync.Mutex
+	busy map[string]bool // owners that are being worked for
+	rest map[string]rest // by owner and host
+}
+
+// rest is how long a host is left alone, after how many failures in a row.
+type rest struct {
+	until    time.Time
+	failures int
+	reason   commit.Reason
+	message  string
+}
+
+// New makes a worker.
+func New(store Ledger, sources Sources, resolver Resolver, opts Options) *Worker {
+	return &Worker{
+		ledger: store, sources: sources, resolver: resolver, opts: opts.withDefaults(),
+		wake: make(chan struct{}, 1), busy: map[string]bool{}, rest: map[string]rest{},
+	}
+}
+
+// Notify says that there may be more to do.
+func (w *Worker) Notify() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Start works until the context ends.
+func (w *Worker) Start(ctx context.Context) error {
+	defer w.tasks.Wait()
+	for ctx.Err() == nil {
+		w.sleep(ctx, w.round(ctx))
+	}
+	return nil
+}
+
+// sleep waits to be woken, or until a time unless that is zero.
+func (w *Worker) sleep(ctx context.Context, until time.Time) {
+	var alarm <-chan time.Time
+	if !until.IsZero() {
+		timer := w.opts.Clock.NewTimer(max(until.Sub(w.opts.Clock.Now()), time.Millisecond))
+		defer timer.Stop()
+		alarm = timer.C()
+	}
+	select {
+	case <-ctx.Done():
+	case <-w.wake:
+	case <-alarm:
+	}
+}
+
+// round begins what is due and can be begun, and returns when to look again; zero if whoever finishes says so.
+func (w *Worker) round(ctx context.Context) time.Time {
+	now := w.opts.Clock.Now()
+	due, err := w.ledger.Unresolved(ctx, now, batch)
+	var next time.Time
+	if err == nil && len(due) == 0 {
+		next, err = w.ledger.NextUnresolved(ctx)
+	}
+	for i := range due {
+		if err == nil {
+			err = w.begin(ctx, &due[i])
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		w.opts.Log.Error(err, "Cannot look for commits")
+		return now.Add(patience)
+	}
+	return next
+}
+
+// begin works on a deployment in the background, if its owner and a worker are free.
+func (w *Worker) begin(ctx context.Context, r *ledger.Resolution) error {
+	owner, err := w.sources.Owner(ctx, &r.Event)
+	if err != nil {
+		return err
+	}
+	if !w.take(owner) {
+		return nil
+	}
+	w.tasks.Go(func() {
+		defer w.release(owner)
+		if err := w.work(ctx, r, owner); err != nil && ctx.Err() == nil {
+			w.opts.Log.Error(err, "Cannot keep what was found out about commits", "event", r.Event.ID)
+			select {
+			case <-ctx.Done():
+			case <-w.opts.Clock.After(patience):
+			}
+		}
+	})
+	return nil
+}
+
+func (w *Worker) take(owner string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.busy[owner] || len(w.busy) >= w.opts.Workers {
+		return false
+	}
+	w.busy[owner] = true
+	return true
+}
+
+func (w *Worker) release(owner string) {
+	w.mu.Lock()
+	delete(w.busy, owner)
+	w.mu.Unlock()
+	w.Notify()
+}
+
+// work makes one attempt and keeps what came of it. It fails if the ledger does.
+func (w *Worker) work(ctx context.Context, r *ledger.Resolution, owner string) error {
+	bounded, cancel := context.WithTimeout(ctx, w.opts.Timeout)
+	defer cancel()
+	source, err := w.sources.Source(bounded, &r.Event)
+	place := owner
+	if source != nil {
+		place += " " + commit.HostOf(source.Repository)
+	}
+	if resting, ok := w.resting(place); ok && err == nil {
+		return w.putOff(ctx, r, resting.until, resting.reason, resting.message)
+	}
+	var answer commit.Answer
+	if err == nil {
+		answer, err = w.ask(bounded, r, source)
+	}
+	switch {
+	case err == nil && answer.Reason == commit.CommitNotFound && r.Attempts < lag:
+		return w.putOff(ctx, r, w.later(r, 0), answer.Reason, answer.Message)
+	case err == nil:
+		w.awake(place)
+		return w.keep(ctx, r, &answer)
+	case ctx.Err() != nil:
+		return nil // being stopped is nobody's failure
+	}
+	return w.failed(ctx, r, place, err)
+}
+
+// ask asks for the commits of a deployment.
+func (w *Worker) ask(ctx context.Context, r *ledger.Resolution, source *commit.Source) (commit.Answer, error) {
+	if source == nil {
+		return commit.Answer{Reason: commit.NoSource, Message: "no DoraTarget that selects it has a spec.source"}, nil
+	}
+	events, err := w.history(ctx, &r.Event)
+	if err != nil {
+		return commit.Answer{}, err
+	}
+	req := requestOf(&r.Event, source, events)
+	return w.resolver.Resolve(ctx, &req)
+}
+
+// history is what is known of the service before a deployment, the newest events first.
+func (w *Worker) history(ctx context.Context, e *dora.Event) ([]dora.Event, error) {
+	var events []dora.Event
+	for row, err := range w.ledger.Events(ctx, ledger.EventQuery{
+		Cluster: e.Cluster, Service: e.Service, Types: []dora.Type{dora.TypeDeploy, dora.TypeRecovered},
+		Until: e.OccurredAt, Newest: true, Limit: remembered,
+	}) {
+		if err != nil {
+			return nil, fmt.Errorf("cannot read what ran before: %w", err)
+		}
+		events = append(events, row.Event)
+	}
+	return events, nil
+}
+
+// failed puts a deployment off, or gives it up, and lets its host rest.
+func (w *Worker) failed(ctx context.Context, r *ledger.Resolution, place string, err error) error {
+	reason, message := commit.ReasonOf(err), bounded(err)
+	if commit.Timeout(err) {
+		message = fmt.Sprintf("no answer within %s", w.opts.Timeout)
+	}
+	after := min(commit.RetryAfter(err), maxAfter)
+	if w.opts.Clock.Since(r.RecordedAt) > w.opts.GiveUp {
+		return w.keep(ctx, r, &commit.Answer{Reason: reason, Message: message})
+	}
+	w.opts.Log.Info("Commits cannot be found yet", "service", r.Event.Service, "event", r.Event.ID, "reason", reason, "cause", message)
+	until := w.tire(place, after, reason, message)
+	return w.putOff(ctx, r, latest(until, w.later(r, after)), reason, message)
+}
+
+func (w *Worker) later(r *ledger.Resolution, atLeast time.Duration) time.Time {
+	return w.opts.Clock.Now().Add(max(w.opts.Backoff.Delay(r.Attempts+1, w.opts.Random()), atLeast, time.Second))
+}
+
+// tire lets a host rest, and returns until when.
+func (w *Worker) tire(place string, atLeast time.Duration, reason commit.Reason, message string) time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	was := w.rest[place]
+	wait := max(w.opts.Backoff.Delay(was.failures+1, w.opts.Random()), atLeast)
+	now := rest{w.opts.Clock.Now().Add(wait), was.failures + 1, reason, message}
+	w.rest[place] = now
+	return now.until
+}
+
+func (w *Worker) resting(place string) (rest, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	known := w.rest[place]
+	return known, w.opts.Clock.Now().Before(known.until)
+}
+
+func (w *Worker) awake(place string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.rest, place)
+}
+
+func (w *Worker) putOff(ctx context.Context, r *ledger.Resolution, next time.Time, reason commit.Reason, message string) error {
+	err := w.ledger.PutOff(ctx, r.Event.ID, next, string(reason), message)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return nil // it was completed or pruned meanwhile
+	}
+	if err == nil {
+		w.opts.Told(ctx, &r.Event)
+	}
+	return err
+}
+
+// keep commits what was found, and tells those who care.
+func (w *Worker) keep(ctx context.Context, r *ledger.Resolution, a *commit.Answer) error {
+	facts := dora.CommitFacts{
+		EventID: r.Event.ID, Commit: a.Commit, FirstCommit: a.First, FirstCommitAt: a.FirstAt, Commits: a.Commits, Base: a.Base,
+		Repository: a.Repository, Reason: string(a.Reason), Message: a.Message, ResolvedAt: w.opts.Clock.Now().UTC().Truncate(time.Microsecond),
+	}
+	change := ledger.Change{Facts: []dora.CommitFacts{facts}}
+	if a.Reason != commit.NoSource {
+		change.Sinks = w.opts.Sinks // that nothing was asked is no news to them
+	}
+	if err := w.ledger.Commit(ctx, change); err != nil {
+		return err
+	}
+	e := r.Event
+	e.Enrich(facts)
+	w.log(&e, &facts)
+	if w.opts.Metrics != nil {
+		w.opts.Metrics.Enriched(&e)
+	}
+	if len(change.Sinks) > 0 {
+		w.opts.Owed()
+	}
+	w.opts.Told(ctx, &e)
+	return nil
+}
+
+func (w *Worker) log(e *dora.Event, f *dora.CommitFacts) {
+	log := w.opts.Log.WithValues("service", e.Service, "event", e.ID, "commit", f.Commit)
+	switch {
+	case e.LeadTimeUnknown == dora.NegativeLeadTime:
+		log.Info("Lead time rejected: the first commit is younger than the deployment", "firstCommit", f.FirstCommit,
+			"firstCommitAt", f.FirstCommitAt, "occurredAt", e.OccurredAt, "repository", f.Repository)
+	case f.Reason != "":
+		log.V(1).Info("No lead time", "reason", f.Reason, "cause", f.Message)
+	default:
+		log.V(1).Info("Commits found", "firstCommit", f.FirstCommit, "commits", f.Commits, "repository", f.Repository)
+	}
+}
+
+// bounded is the first line of an error, shortened.
+func bounded(err error) string {
+	message, _, _ := strings.Cut(err.Error(), "\n")
+	if len(message) > maxMessage {
+		message = strings.ToValidUTF8(message[:maxMessage], "") + "…"
+	}
+	return message
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
