@@ -44,6 +44,7 @@ func concurrency(t *testing.T, open Open) {
 			f.Expect(f.figures("port").Pending).To(Equal(int64(writers / 2 * 2)))
 			f.Expect(f.state("0").Version).To(BeZero())
 		}},
+		{"whatever meets, a sink ends with the newest content of every event", newestArrives},
 		{"readers see whole changes while writers write", wholeChanges},
 		{"a change whose context has ended is not written", func(f *fixture) {
 			ctx, cancel := context.WithCancel(f.ctx)
@@ -111,6 +112,41 @@ func (f *fixture) increment(key, event string) (conflict bool) {
 	return false
 }
 
+// newestArrives: one worker delivers while others complete the events, some of them twice.
+func newestArrives(f *fixture) {
+	arrived := map[string]dora.Event{}
+	deliver := func() (n int) {
+		due := f.owed("port")
+		f.Expect(f.Delivered(f.ctx, "port", start, due...)).To(Succeed())
+		for _, d := range due {
+			arrived[d.Event.ID] = d.Event
+		}
+		return len(due)
+	}
+	f.atOnce(func(i int) {
+		if i == 0 {
+			for range 50 {
+				deliver()
+			}
+			return
+		}
+		id := fmt.Sprintf("e%d", i)
+		f.Expect(f.Commit(f.ctx, ledger.Change{Events: []dora.Event{Deployment(id, "cart", start)}, Sinks: port})).To(Succeed())
+		for round := range i%2 + 1 {
+			first := start.Add(-time.Duration(round+1) * time.Hour)
+			f.Expect(f.Commit(f.ctx, ledger.Change{Facts: []dora.CommitFacts{Facts(id, first)}, Sinks: port})).To(Succeed())
+		}
+	})
+	for deliver() > 0 {
+	}
+	f.Expect(arrived).To(HaveLen(writers - 1))
+	for i := 1; i < writers; i++ {
+		want := float64(i%2+1) * time.Hour.Seconds()
+		f.Expect(arrived[fmt.Sprintf("e%d", i)].LeadTimeSeconds).To(HaveValue(Equal(want)))
+	}
+	f.Expect(f.figures("port").Pending).To(BeZero())
+}
+
 // wholeChanges: every change writes two events, so no reader may count an odd number.
 func wholeChanges(f *fixture) {
 	f.atOnce(func(i int) {
@@ -174,6 +210,14 @@ func (f *fixture) readAll(ctx context.Context) []error {
 	_, err = f.NextDue(ctx, "port")
 	errs = append(errs, err)
 	_, err = f.Sinks(ctx)
+	errs = append(errs, err)
+	_, err = f.Unresolved(ctx, start, 9)
+	errs = append(errs, err)
+	_, err = f.NextUnresolved(ctx)
+	errs = append(errs, err)
+	_, err = f.Resolutions(ctx, ledger.ResolutionQuery{})
+	errs = append(errs, err)
+	_, _, err = f.CacheGet(ctx, "key")
 	return append(errs, err)
 }
 

@@ -1,7 +1,7 @@
 // Package ledgertest says what the ledger's contract means, in tests that every driver passes.
 //
 // Run exercises a driver sentence by sentence: atomic changes, compare-and-set of states, each query field, the outbox,
-// retention, concurrency, cancellation, and what is left after closing and opening again. Then it runs random sequences
+// what is found out later, retention, concurrency, cancellation, and what is left after closing and opening again. Then it runs random sequences
 // of commands against the driver and against Memory, and expects both to answer the same. How many, the environment
 // variable LEDGERTEST_SEQUENCES says (300 if it is not set, 20 under the race detector).
 //
@@ -16,6 +16,7 @@ import (
 	"github.com/onsi/gomega"
 	clocktesting "k8s.io/utils/clock/testing"
 
+	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
 )
 
@@ -39,6 +40,10 @@ func Run(t *testing.T, open Open) {
 	t.Run("Events", func(t *testing.T) { events(t, open) })
 	t.Run("Records", func(t *testing.T) { records(t, open) })
 	t.Run("Outbox", func(t *testing.T) { outbox(t, open) })
+	t.Run("Completion", func(t *testing.T) { completion(t, open) })
+	t.Run("Redelivery", func(t *testing.T) { redelivery(t, open) })
+	t.Run("Searches", func(t *testing.T) { searches(t, open) })
+	t.Run("Cache", func(t *testing.T) { caching(t, open) })
 	t.Run("Retention", func(t *testing.T) { retention(t, open) })
 	t.Run("Concurrency", func(t *testing.T) { concurrency(t, open) })
 	t.Run("Lifetime", func(t *testing.T) { lifetime(t, open) })
@@ -133,6 +138,37 @@ func (f *fixture) due(sink string, limit int) []string {
 	f.Expect(err).NotTo(gomega.HaveOccurred())
 	ids := []string{}
 	for _, d := range deliveries {
+		ids = append(ids, d.Event.ID)
+	}
+	return ids
+}
+
+// event is one as it is read now.
+func (f *fixture) event(id string) dora.Event {
+	f.t.Helper()
+	for row, err := range f.Events(f.ctx, ledger.EventQuery{IDs: []string{id}}) {
+		f.Expect(err).NotTo(gomega.HaveOccurred())
+		return row.Event
+	}
+	f.t.Fatalf("event %s is not in the ledger", id)
+	return dora.Event{}
+}
+
+// owed is what a sink is owed now, as a worker gets it.
+func (f *fixture) owed(sink string) []ledger.Delivery {
+	f.t.Helper()
+	due, err := f.Due(f.ctx, sink, f.clock.Now(), 99)
+	f.Expect(err).NotTo(gomega.HaveOccurred())
+	return due
+}
+
+// unresolved are the ids of the events whose commits are to be found now, in order.
+func (f *fixture) unresolved(limit int) []string {
+	f.t.Helper()
+	due, err := f.Unresolved(f.ctx, f.clock.Now(), limit)
+	f.Expect(err).NotTo(gomega.HaveOccurred())
+	ids := []string{}
+	for _, d := range due {
 		ids = append(ids, d.Event.ID)
 	}
 	return ids

@@ -68,13 +68,16 @@ func lifetime(t *testing.T, open Open) {
 func (f *fixture) writeAll() []error {
 	_, requeue := f.Requeue(f.ctx, "port")
 	_, prune := f.Prune(f.ctx, ledger.Retention{EventsBefore: start})
+	_, reopen := f.Reopen(f.ctx, ledger.ReopenQuery{}, start)
 	return []error{
 		f.Commit(f.ctx, ledger.Change{Events: deployments("e", "cart", 1)}),
 		f.Delivered(f.ctx, "port", start, ledger.Delivery{Seq: 1}),
 		f.Retry(f.ctx, "port", 1, start, "busy"),
 		f.Park(f.ctx, "port", 1, "refused"),
 		f.Forget(f.ctx, "port"),
+		f.PutOff(f.ctx, "e1", start, "Busy", ""),
+		f.CachePut(f.ctx, "key", nil),
 		f.Ping(f.ctx),
-		requeue, prune,
+		requeue, prune, reopen,
 	}
 }

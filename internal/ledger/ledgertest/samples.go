@@ -2,6 +2,7 @@ package ledgertest
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/dora-controller/dora-controller/internal/dora"
@@ -40,6 +41,14 @@ func Recovered(id, service string, at time.Time) dora.Event {
 	seconds := 61.5
 	event.Type, event.RecoverySeconds = dora.TypeRecovered, &seconds
 	return event
+}
+
+// Facts are what was found out about a deployment whose first commit was made at that time.
+func Facts(id string, first time.Time) dora.CommitFacts {
+	return dora.CommitFacts{
+		EventID: id, Commit: "4f5e6d7" + strings.Repeat("0", 33), FirstCommit: strings.Repeat("a", 40), FirstCommitAt: first,
+		Commits: 3, Base: strings.Repeat("b", 40), Repository: "https://git.example.com/shop/cart", ResolvedAt: start,
+	}
 }
 
 // Subject is the Application of that service, as Deployment's events name it.

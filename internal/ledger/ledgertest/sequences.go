@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -32,8 +33,9 @@ func sequences(t *testing.T, open Open) {
 		p := newPair(rt, func(place Place) ledger.Store { return open(t, place) }, filepath.Join(home, strconv.Itoa(opened)))
 		defer p.close()
 		rt.Repeat(map[string]func(*rapid.T){
-			"": p.compare, "commit": p.commit, "deliver": p.deliver, "fail": p.fail, "wait": p.wait,
+			"": func(t *rapid.T) { p.compare(t); p.compareSearches(t) }, "commit": p.commit, "deliver": p.deliver, "fail": p.fail, "wait": p.wait,
 			"requeue": p.requeue, "forget": p.forget, "prune": p.prune, "reopen": p.reopen,
+			"complete": p.complete, "put off": p.putOff, "search again": p.searchAgain, "cache": p.cache,
 		})
 	})
 }
@@ -66,6 +68,7 @@ var (
 	keys     = []string{"a", "b", "c"}
 	services = []string{"cart", "pay", "search"}
 	sinks    = []string{"port", "lake"}
+	reasons  = []string{"NoBase", "NoCommit"}
 )
 
 func newPair(t *rapid.T, open func(Place) ledger.Store, dir string) *pair {
@@ -100,7 +103,7 @@ func (p *pair) both(t *rapid.T, doing string, run func(ledger.Store) (any, error
 }
 
 func (p *pair) commit(t *rapid.T) {
-	change := ledger.Change{Sinks: rapid.SliceOfN(rapid.SampledFrom(sinks), 0, 2).Draw(t, "sinks")}
+	change := ledger.Change{Sinks: p.sinks(t), Resolve: rapid.Bool().Draw(t, "resolve")}
 	for _, key := range rapid.SliceOfNDistinct(rapid.SampledFrom(keys), 0, 3, rapid.ID[string]).Draw(t, "keys") {
 		state, err := p.model.ReadState(t.Context(), key)
 		if err != nil {
@@ -127,9 +130,15 @@ func (p *pair) commit(t *rapid.T) {
 	p.both(t, "commit", func(s ledger.Store) (any, error) { return nil, s.Commit(t.Context(), change) })
 }
 
-// event draws one of few ids, so that duplicates come.
+func (p *pair) sinks(t *rapid.T) []string {
+	return rapid.SliceOfN(rapid.SampledFrom(sinks), 0, 2).Draw(t, "sinks")
+}
+
+// id is one of few, so that duplicates come.
+func (p *pair) id(t *rapid.T) string { return "e" + strconv.Itoa(rapid.IntRange(0, 30).Draw(t, "id")) }
+
 func (p *pair) event(t *rapid.T) dora.Event {
-	id := "e" + strconv.Itoa(rapid.IntRange(0, 30).Draw(t, "id"))
+	id := p.id(t)
 	service := rapid.SampledFrom(services).Draw(t, "service")
 	at := start.Add(time.Duration(rapid.IntRange(0, 600).Draw(t, "at")) * time.Second)
 	return rapid.SampledFrom([]func(string, string, time.Time) dora.Event{Deployment, Degraded, Recovered}).Draw(t, "kind")(id, service, at)
@@ -150,39 +159,49 @@ func (p *pair) seqs(t *rapid.T, s ledger.Store, ids []string) []int64 {
 	return found
 }
 
-// owedIDs draws events that a sink is owed, and sometimes one that it is not.
-func (p *pair) owedIDs(t *rapid.T, sink string) []string {
+// owed draws what a sink is owed, and sometimes an event that it is not. The content is now and then an older one.
+func (p *pair) owed(t *rapid.T, sink string) []ledger.Delivery {
 	due, err := p.model.Due(t.Context(), sink, start.AddDate(10, 0, 0), 100)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ids := []string{"e0"}
-	for _, d := range due {
-		ids = append(ids, d.Event.ID)
+	due = append(due, ledger.Delivery{Event: dora.Event{ID: "e0"}})
+	drawn := rapid.SliceOfN(rapid.SampledFrom(due), 1, 4).Draw(t, "owed")
+	for i := range drawn {
+		drawn[i].Content -= max(0, rapid.Int64Range(-3, 1).Draw(t, "behind"))
 	}
-	return rapid.SliceOfN(rapid.SampledFrom(ids), 1, 4).Draw(t, "ids")
+	return drawn
+}
+
+// in are deliveries as one of the two stores numbers them.
+func (p *pair) in(t *rapid.T, s ledger.Store, drawn []ledger.Delivery) []ledger.Delivery {
+	ids := make([]string, len(drawn))
+	for i, d := range drawn {
+		ids[i] = d.Event.ID
+	}
+	sent := slices.Clone(drawn)
+	for i, seq := range p.seqs(t, s, ids) {
+		sent[i].Seq = seq
+	}
+	return sent
 }
 
 func (p *pair) deliver(t *rapid.T) {
 	sink := rapid.SampledFrom(sinks).Draw(t, "sink")
-	ids := p.owedIDs(t, sink)
+	drawn := p.owed(t, sink)
 	p.both(t, "deliver", func(s ledger.Store) (any, error) {
-		var sent []ledger.Delivery
-		for _, seq := range p.seqs(t, s, ids) {
-			sent = append(sent, ledger.Delivery{Seq: seq})
-		}
-		return nil, s.Delivered(t.Context(), sink, p.clock.Now(), sent...)
+		return nil, s.Delivered(t.Context(), sink, p.clock.Now(), p.in(t, s, drawn)...)
 	})
 }
 
 func (p *pair) fail(t *rapid.T) {
 	sink := rapid.SampledFrom(sinks).Draw(t, "sink")
-	ids := p.owedIDs(t, sink)[:1]
+	drawn := p.owed(t, sink)[:1]
 	next := p.clock.Now().Add(time.Duration(rapid.IntRange(-1, 10).Draw(t, "wait")) * time.Minute)
 	reason := rapid.SampledFrom([]string{"busy", "refused", "broken"}).Draw(t, "reason")
 	park := rapid.Bool().Draw(t, "park")
 	p.both(t, "fail", func(s ledger.Store) (any, error) {
-		seq := p.seqs(t, s, ids)[0]
+		seq := p.in(t, s, drawn)[0].Seq
 		if park {
 			return nil, s.Park(t.Context(), sink, seq, reason)
 		}
@@ -222,6 +241,39 @@ func (p *pair) reopen(t *rapid.T) {
 	p.store = p.open()
 }
 
+// complete draws facts with a lead time, with none, and with one that is negative.
+func (p *pair) complete(t *rapid.T) {
+	change := ledger.Change{Sinks: p.sinks(t)}
+	for range rapid.IntRange(1, 3).Draw(t, "facts") {
+		facts := Facts(p.id(t), start.Add(time.Duration(rapid.IntRange(-60, 300).Draw(t, "first"))*time.Second))
+		if rapid.IntRange(0, 2).Draw(t, "unknown") == 0 {
+			facts = dora.CommitFacts{EventID: facts.EventID, Reason: rapid.SampledFrom(reasons).Draw(t, "reason"), Message: p.clock.Now().String()}
+		}
+		change.Facts = append(change.Facts, facts)
+	}
+	p.both(t, "complete", func(s ledger.Store) (any, error) { return nil, s.Commit(t.Context(), change) })
+}
+
+func (p *pair) putOff(t *rapid.T) {
+	id, reason := p.id(t), rapid.SampledFrom(reasons).Draw(t, "reason")
+	next := p.clock.Now().Add(time.Duration(rapid.IntRange(-1, 10).Draw(t, "wait")) * time.Minute)
+	p.both(t, "put off", func(s ledger.Store) (any, error) { return nil, s.PutOff(t.Context(), id, next, reason, id+" failed") })
+}
+
+func (p *pair) searchAgain(t *rapid.T) {
+	q := ledger.ReopenQuery{Missing: rapid.Bool().Draw(t, "missing"), Reasons: rapid.SliceOfN(rapid.SampledFrom(reasons), 0, 1).Draw(t, "reasons")}
+	if rapid.Bool().Draw(t, "some") {
+		q.UIDs, q.Since = []string{"uid-cart", "uid-pay"}, start.Add(100*time.Second)
+	}
+	p.both(t, "search again", func(s ledger.Store) (any, error) { return s.Reopen(t.Context(), q, p.clock.Now()) })
+}
+
+func (p *pair) cache(t *rapid.T) {
+	key := strconv.Itoa(rapid.IntRange(0, 9).Draw(t, "key"))
+	value := rapid.SliceOfN(rapid.Byte(), 0, 3).Draw(t, "value")
+	p.both(t, "cache", func(s ledger.Store) (any, error) { return nil, s.CachePut(t.Context(), key, value) })
+}
+
 // compare reads everything that can be read.
 func (p *pair) compare(t *rapid.T) {
 	for _, q := range []ledger.EventQuery{
@@ -230,7 +282,7 @@ func (p *pair) compare(t *rapid.T) {
 		{Service: "cart", Types: []dora.Type{dora.TypeDeploy, dora.TypeDegraded}},
 		{UIDs: []string{"uid-pay", "uid-cart"}, Since: start.Add(100 * time.Second), Until: start.Add(400 * time.Second)},
 	} {
-		p.both(t, fmt.Sprintf("events %+v", q), func(s ledger.Store) (any, error) { return eventIDs(t, s, q) })
+		p.both(t, fmt.Sprintf("events %+v", q), func(s ledger.Store) (any, error) { return eventsOf(t, s, q) })
 	}
 	for _, key := range keys {
 		p.both(t, "state "+key, func(s ledger.Store) (any, error) { return s.ReadState(t.Context(), key) })
@@ -247,11 +299,32 @@ func (p *pair) compare(t *rapid.T) {
 	}
 }
 
-func eventIDs(t *rapid.T, s ledger.Store, q ledger.EventQuery) (ids []string, last error) {
-	for row, err := range s.Events(t.Context(), q) {
-		ids, last = append(ids, row.Event.ID+row.Event.Service+string(row.Event.Type)), err
+// compareSearches reads what became of the search for commits, and the cache.
+func (p *pair) compareSearches(t *rapid.T) {
+	p.both(t, "unresolved", func(s ledger.Store) (any, error) {
+		due, err := s.Unresolved(t.Context(), p.clock.Now(), 7)
+		for i := range due {
+			due[i].Seq = 0
+		}
+		return due, err
+	})
+	p.both(t, "next unresolved", func(s ledger.Store) (any, error) { return s.NextUnresolved(t.Context()) })
+	for _, q := range []ledger.ResolutionQuery{{}, {UIDs: []string{"uid-pay", "uid-cart"}, Since: start.Add(100 * time.Second)}} {
+		p.both(t, "resolutions", func(s ledger.Store) (any, error) { return s.Resolutions(t.Context(), q) })
 	}
-	return ids, last
+	for key := range 10 {
+		p.both(t, "cached", func(s ledger.Store) (any, error) {
+			value, found, err := s.CacheGet(t.Context(), strconv.Itoa(key))
+			return map[bool][]byte{found: value}, err
+		})
+	}
+}
+
+func eventsOf(t *rapid.T, s ledger.Store, q ledger.EventQuery) (events []dora.Event, last error) {
+	for row, err := range s.Events(t.Context(), q) {
+		events, last = append(events, row.Event), err
+	}
+	return events, last
 }
 
 func decisions(t *rapid.T, s ledger.Store, uid string) ([]ledger.Decision, error) {

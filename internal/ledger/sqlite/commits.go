@@ -78,8 +78,7 @@ func (c *connection) keepFacts(facts dora.CommitFacts, encoded string, sinks []s
 
 // completed is a deployment as it is read now; sql.ErrNoRows if there is none of that id.
 func (c *connection) completed(id string) (seq int64, event dora.Event, err error) {
-	statement, err := c.prepare(`SELECT seq, payload, facts FROM events LEFT JOIN commits USING (seq)
-		WHERE id = ? AND type = 'deploy'`) //nolint:sqlclosecheck // it is kept for the next time; close closes it
+	statement, err := c.prepare(completedQuery) //nolint:sqlclosecheck // it is kept for the next time; close closes it
 	if err != nil {
 		return 0, dora.Event{}, err
 	}
@@ -90,6 +89,8 @@ func (c *connection) completed(id string) (seq int64, event dora.Event, err erro
 	event, err = decode(seq, payload, facts)
 	return seq, event, err
 }
+
+const completedQuery = `SELECT seq, payload, facts FROM events LEFT JOIN commits USING (seq) WHERE id = ? AND type = 'deploy'`
 
 func differ(a, b dora.Event) (bool, error) {
 	textA, errA := json.Marshal(a)
@@ -122,10 +123,10 @@ func (r reader) Unresolved(ctx context.Context, now time.Time, limit int) ([]led
 	return due, nil
 }
 
-// CROSS JOIN: the queue leads, and its index is in order.
+// CROSS JOIN: the queue leads. The plus keeps SQLite from sorting what is due: the queue's index is in order, and knows next_at.
 const unresolvedQuery = `SELECT c.seq, c.attempts, c.reason, c.message, c.next_at, c.recorded_at, e.payload, c.facts
 	FROM commits c CROSS JOIN events e ON e.seq = c.seq
-	WHERE c.state = 'pending' AND c.next_at <= ? ORDER BY c.seq LIMIT ?`
+	WHERE c.state = 'pending' AND +c.next_at <= ? ORDER BY c.seq LIMIT ?`
 
 func scanResolution(rows *sql.Rows) (d ledger.Resolution, err error) {
 	var next, recorded int64
@@ -152,14 +153,17 @@ const nextUnresolvedQuery = `SELECT MIN(next_at) FROM commits WHERE state = 'pen
 // PutOff implements ledger.Commits.
 func (s *Store) PutOff(ctx context.Context, eventID string, next time.Time, reason, message string) error {
 	return s.writer.do(ctx, "cannot put the search for commits off", func(tx *connection) error {
-		n, err := tx.affected(`UPDATE commits SET attempts = attempts + 1, next_at = ?, reason = ?, message = ?
-			WHERE state = 'pending' AND seq = (SELECT seq FROM events WHERE id = ?)`, next.UnixMicro(), reason, message, eventID)
+		n, err := tx.affected(putOffQuery, next.UnixMicro(), reason, message, eventID)
 		if err == nil && n == 0 {
 			return fmt.Errorf("%w: the commits of event %s are not looked for", ledger.ErrNotFound, eventID)
 		}
 		return err
 	})
 }
+
+// The plus keeps SQLite from walking the queue: the event leads.
+const putOffQuery = `UPDATE commits SET attempts = attempts + 1, next_at = ?, reason = ?, message = ?
+	WHERE +state = 'pending' AND seq = (SELECT seq FROM events WHERE id = ?)`
 
 // How many searches one transaction reopens. Changes that wait meanwhile are committed between two of them.
 const reopenedSearches = 500
@@ -242,7 +246,7 @@ func (r reader) Resolutions(ctx context.Context, q ledger.ResolutionQuery) (ledg
 func resolutionsQuery(q ledger.ResolutionQuery) (query string, args []any) {
 	where := deployments(q.UIDs, q.Cluster, q.Since)
 	return `SELECT state, attempts > 0, reason, COUNT(*), MAX(seq), message FROM events JOIN commits USING (seq)` + where.String() +
-		` GROUP BY state, attempts > 0, reason ORDER BY reason`, where.args
+		` GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`, where.args
 }
 
 // group is some searches in the same state, for the same reason.
@@ -276,7 +280,7 @@ func (g group) addTo(sum *ledger.Resolutions) {
 // CacheGet implements ledger.Cache.
 func (r reader) CacheGet(ctx context.Context, key string) ([]byte, bool, error) {
 	var value []byte
-	err := r.db.QueryRowContext(ctx, `SELECT value FROM cache WHERE key = ?`, key).Scan(&value)
+	err := r.db.QueryRowContext(ctx, cachedQuery, key).Scan(&value)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, false, nil
 	}
@@ -293,7 +297,12 @@ func (s *Store) CachePut(ctx context.Context, key string, value []byte) error {
 			key, blob(value)); err != nil {
 			return err
 		}
-		_, err := tx.exec(`DELETE FROM cache WHERE seq <= (SELECT MAX(seq) FROM cache) - ?`, s.cached)
+		_, err := tx.exec(trimQuery, s.cached)
 		return err
 	})
 }
+
+const (
+	cachedQuery = `SELECT value FROM cache WHERE key = ?`
+	trimQuery   = `DELETE FROM cache WHERE seq <= (SELECT MAX(seq) FROM cache) - ?`
+)

@@ -241,6 +241,40 @@ func TestPlans(t *testing.T) {
 	g := NewWithT(t)
 	g.Expect(explain(t, s, `SELECT seq, service, next_at FROM outbox WHERE sink = ? AND parked = 0 ORDER BY seq`, "port")).
 		To(And(ContainSubstring("COVERING INDEX outbox_by_sink"), Not(ContainSubstring("TEMP B-TREE"))))
+	g.Expect(explain(t, s, `SELECT MIN(recorded_at) FROM outbox WHERE sink = ? AND parked = 0`, "port")).
+		To(ContainSubstring("SEARCH outbox USING COVERING INDEX outbox_by_sink"))
+}
+
+// TestPlansOfSearches: neither the queue nor a target's figures grow slower with the years before them.
+func TestPlansOfSearches(t *testing.T) {
+	s := open(t, ledgerPath(t), Options{})
+	target := []string{"a", "b"}
+	resolutions, ofResolutions := resolutionsQuery(ledger.ResolutionQuery{UIDs: target, Cluster: "eu-1", Since: noon})
+	again, ofAgain := reopenQuery(ledger.ReopenQuery{UIDs: target, Cluster: "eu-1", Since: noon, Reasons: target, Missing: true})
+	for name, test := range map[string]struct {
+		query string
+		args  []any
+		want  []string
+	}{
+		"the queue":        {unresolvedQuery, []any{1, 1}, []string{"SEARCH c USING INDEX commits_pending (state=?)", "SEARCH e USING INTEGER PRIMARY KEY"}},
+		"when it is due":   {nextUnresolvedQuery, nil, []string{"SEARCH commits USING COVERING INDEX commits_next (state=?)"}},
+		"a target's":       {resolutions, ofResolutions, []string{"SEARCH events USING INDEX events_by_subject (uid=? AND occurred_at>?)", "SEARCH commits USING INTEGER PRIMARY KEY"}},
+		"a target's again": {again, ofAgain, []string{"SEARCH events USING INDEX events_by_subject (uid=? AND occurred_at>?)", "SEARCH commits USING INTEGER PRIMARY KEY"}},
+		"an event's facts": {completedQuery, []any{"a"}, []string{"SEARCH events USING INDEX sqlite_autoindex_events_1 (id=?)", "SEARCH commits USING INTEGER PRIMARY KEY"}},
+		"the cache":        {cachedQuery, []any{"a"}, []string{"SEARCH cache USING INDEX sqlite_autoindex_cache_1 (key=?)"}},
+		"its end":          {trimQuery, []any{9}, []string{"SEARCH cache USING INTEGER PRIMARY KEY (rowid<?)"}},
+		"putting off":      {putOffQuery, []any{1, "", "", "a"}, []string{"SEARCH commits USING INTEGER PRIMARY KEY", "SEARCH events USING COVERING INDEX sqlite_autoindex_events_1 (id=?)"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			plan := explain(t, s, test.query, test.args...)
+			for _, want := range test.want {
+				g.Expect(plan).To(ContainSubstring(want))
+			}
+			g.Expect(strings.ReplaceAll(plan, "SCAN json_each", "")).NotTo(ContainSubstring("SCAN"))
+			g.Expect(plan).NotTo(ContainSubstring("FOR ORDER BY"))
+		})
+	}
 }
 
 func explain(t *testing.T, s *Store, query string, args ...any) string {
@@ -268,7 +302,9 @@ func explain(t *testing.T, s *Store, query string, args ...any) string {
 func TestConstraints(t *testing.T) {
 	g := NewWithT(t)
 	s := open(t, ledgerPath(t), Options{})
-	g.Expect(s.Commit(t.Context(), deployment("owed"))).To(Succeed())
+	owed := deployment("owed")
+	owed.Resolve = true
+	g.Expect(s.Commit(t.Context(), owed)).To(Succeed())
 	for _, statement := range []string{
 		`DELETE FROM events`, // owed to a sink
 		`DELETE FROM sinks`,  // has rows
@@ -280,6 +316,15 @@ func TestConstraints(t *testing.T) {
 		`UPDATE ledger SET since = NULL`,
 		`INSERT INTO ledger (id, revision) VALUES (2, 0)`,
 		`INSERT INTO states (key, version, data) VALUES ('a', 0, x'')`,
+		`INSERT INTO commits (seq, state, recorded_at, next_at) VALUES (4711, 'pending', 0, 0)`, // of no event
+		`UPDATE commits SET next_at = NULL`,
+		`UPDATE commits SET facts = 'no json'`,
+		`UPDATE commits SET content = 1`,                                     // without facts
+		`UPDATE commits SET state = 'resolved', next_at = NULL`,              // likewise
+		`UPDATE commits SET state = 'unknown', next_at = NULL, facts = '{}'`, // without a reason
+		`UPDATE commits SET state = 'resolved', next_at = NULL, facts = '{}', reason = 'NoBase'`,
+		`UPDATE commits SET state = 'resolved', next_at = NULL, facts = '{}', attempts = 1`,
+		`INSERT INTO cache (key, value) VALUES ('', x'')`,
 	} {
 		err := s.writer.do(t.Context(), "break", func(tx *connection) error { _, err := tx.exec(statement); return err })
 		g.Expect(err).To(MatchError(ContainSubstring("constraint failed")), statement)
