@@ -60,6 +60,7 @@ type look struct {
 	live       []string    // counted images of pods that belong to no visible Rollout
 	appended   []time.Time // operations that were not known before
 	ended      []time.Time // operations that had ended before this observation
+	baseline   bool        // this is the first look at what ran before anybody followed it
 	untold     bool        // several images are live, and which of them is the version is not told yet
 	codeBefore Health      // the health as seen before
 	cameBack   bool        // health went away and came back unseen
@@ -101,10 +102,14 @@ func (d *decider) identify() {
 			s.New, s.Inherited = false, true
 			s.Settled, s.Current, s.Failure = home.Images, home.Images, copied(home.Failure)
 		}
+		if p.ImportHistory && !s.New && !s.Inherited && d.app != nil && len(d.app.History) > 0 {
+			s.New, s.Imported = true, true
+		}
 	} else if s.Service != p.Service || s.Environment != p.Environment {
 		d.decidef(ReasonRebased, "", "the service changed from %s in %s to %s in %s", s.Service, s.Environment, p.Service, p.Environment)
 		d.svc.settle(rankKey(s.Settled, s.Silent), d.now)
 	}
+	d.baseline = !s.Based && !s.New && !s.Inherited
 	s.Subject, s.Service, s.Team, s.Environment = d.obs.Subject, p.Service, p.Team, p.Environment
 	s.Destination = d.obs.Destination
 }
@@ -141,7 +146,7 @@ func (d *decider) since() time.Time {
 func (d *decider) takeBaseline() {
 	s := &d.s
 	s.Based = true
-	if s.New || s.Inherited {
+	if !d.baseline {
 		return
 	}
 	s.Settled = d.runningNow()

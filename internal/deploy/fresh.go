@@ -245,8 +245,12 @@ func (d *decider) missed(o *Op) {
 	o.Closed = true
 	version := overlay(d.s.Current, o.Images)
 	if len(o.Images) == 0 {
-		d.s.Gaps++
 		d.s.PreviousKnown = false
+		if d.imported(o.Start) {
+			d.decidef(ReasonNotImported, attemptOf(o), "nothing tells the images of this entry of the history")
+			return
+		}
+		d.s.Gaps++
 		d.decidef(ReasonGap, attemptOf(o), "a deployment came and went while nobody looked, and nothing tells its images")
 		return
 	}
@@ -260,6 +264,9 @@ func (d *decider) missed(o *Op) {
 		d.succeed(v, d.deployedAt(o.Start))
 		return
 	}
+	first := d.s.New && d.s.PreviousKnown
 	d.unknown(v, d.deployedAt(o.Start), dora.BasisHistory, "it ended while nobody looked")
-	d.s.PreviousKnown = false
+	if d.s.PreviousKnown = first; first {
+		d.s.Settled = v.images // rule 1: nothing else ran before the next one
+	}
 }

@@ -66,7 +66,7 @@ func (d *decider) plain(images []string) []string {
 // bringerOfNew is the start of the operation that an image appearing now came with; zero if none can have brought it.
 func (d *decider) bringerOfNew() time.Time {
 	o := d.lastBringer()
-	if o == nil || !d.s.Based && !d.s.New && !d.s.Inherited {
+	if o == nil || d.baseline {
 		return time.Time{}
 	}
 	if !o.ended() {

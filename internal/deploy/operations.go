@@ -193,12 +193,11 @@ func (d *decider) noteMissed() {
 	if last >= 0 && !d.s.Ops[last].ended() {
 		last--
 	}
-	baseline := !d.s.Based && !d.s.New && !d.s.Inherited
-	d.noteDropped(baseline)
+	d.noteDropped()
 	for i := range max(last, 0) {
 		switch o := &d.s.Ops[i]; {
 		case o.Closed || !d.cameAndWent(o):
-		case baseline:
+		case d.baseline:
 			o.Closed = true
 		default:
 			d.missed(o)
@@ -207,7 +206,7 @@ func (d *decider) noteMissed() {
 }
 
 // noteDropped counts entries that history dropped before anybody saw them: their ids are missing. Ids that start over tell nothing.
-func (d *decider) noteDropped(baseline bool) {
+func (d *decider) noteDropped() {
 	h := d.app.History
 	if len(h) == 0 {
 		return
@@ -218,11 +217,14 @@ func (d *decider) noteDropped(baseline bool) {
 	}
 	dropped := d.s.LastID > 0 && first > d.s.LastID || d.s.LastID == 0 && !d.s.Based && first > 0
 	d.s.LastID = last + 1
-	if !dropped || baseline {
+	if !dropped || d.baseline {
 		return
 	}
-	d.s.Gaps++
 	d.s.PreviousKnown = false
+	if d.s.Imported && !d.s.Based {
+		return // what it dropped was before the subject was followed
+	}
+	d.s.Gaps++
 	d.decidef(ReasonGap, "", "history has dropped entries that nobody saw (ids up to %d)", first-1)
 }
 

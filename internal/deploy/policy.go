@@ -29,6 +29,8 @@ type Policy struct {
 	FailureWindow time.Duration
 	// VerdictTimeout is how long a finished operation may go without a verdict.
 	VerdictTimeout time.Duration
+	// ImportHistory judges, at first sight, what an Application's history tells of the time before it was followed.
+	ImportHistory bool
 	// FollowedSince is the later of the ledger's first record and the creation of the first target that selects the subject.
 	FollowedSince time.Time
 }

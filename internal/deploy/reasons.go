@@ -23,8 +23,12 @@ const (
 	ReasonBlip          Reason = "ShortDegraded"       // rule 7: Degraded for less than degradedFor
 	ReasonSettledLate   Reason = "SettledAfterFailure" // a failed version reached Healthy by itself
 	ReasonMissedAttempt Reason = "MissedAttempt"       // an attempt ended while nobody looked
+	ReasonNotImported   Reason = "NotImported"         // an entry from before following whose images cannot be told
 	ReasonBeforeFollow  Reason = "BeforeFollowing"     // it happened before following began
 )
+
+// ReasonImported is the reason of an event, not of a decision: the target asked to import what history tells of the time before following.
+const ReasonImported Reason = "ImportedFromHistory"
 
 // decide records a decision that led to no event.
 func (d *decider) decidef(reason Reason, attempt, format string, args ...any) {

@@ -23,6 +23,8 @@ type State struct {
 	Based bool `json:"based,omitempty"`
 	// New: the subject was created after following began, and its first attempt is not judged yet.
 	New bool `json:"new,omitempty"`
+	// Imported: what history tells of the time before FollowedSince was judged as well.
+	Imported bool `json:"imported,omitempty"`
 	// Inherited: Settled came from an earlier subject of the same service, environment and destination.
 	Inherited bool `json:"inherited,omitempty"`
 

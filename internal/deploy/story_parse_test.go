@@ -174,6 +174,8 @@ func (s *story) readPolicy(settings []string) error {
 			p.VerdictTimeout, err = time.ParseDuration(value)
 		case "changes":
 			p.CountConfig = value == "Image,Config"
+		case "import":
+			p.ImportHistory = value == "true"
 		case "include":
 			p.Include = strings.Split(value, ",")
 		case "exclude":
