@@ -316,3 +316,28 @@ func TestAPanicIsAFailure(t *testing.T) {
 		f.stop()
 	})
 }
+
+func TestAnEventThatIsCompletedOnItsWayIsSentAgain(t *testing.T) {
+	story(t, func(f *fixture) {
+		s := sinktest.NewScripted("port")
+		var told []string
+		s.Answer(func(ctx context.Context, events []dora.Event) error {
+			told = append(told, events[0].Version.Commit)
+			if len(told) > 1 {
+				return nil
+			}
+			return f.Commit(ctx, ledger.Change{Facts: []dora.CommitFacts{ledgertest.Facts("a1", noon.Add(-time.Hour))}, Sinks: port})
+		})
+		f.start(s)
+		f.record(port, "a1", "b1")
+		f.Expect(s.Calls()).To(Equal([][]string{{"a1", "b1"}, {"a1"}}), "what did not change is not sent again")
+		f.Expect(told).To(Equal([]string{"4f5e6d7", ledgertest.Facts("a1", noon).Commit}))
+		f.Expect(f.figures("port")).To(And(HaveField("Delivered", int64(2)), HaveField("Pending", int64(0))))
+
+		f.Expect(f.Commit(f.ctx, ledger.Change{Facts: []dora.CommitFacts{{EventID: "b1", Reason: "NoBase"}}, Sinks: port})).To(Succeed())
+		f.d.Notify()
+		synctest.Wait()
+		f.Expect(s.Calls()).To(Equal([][]string{{"b1"}}), "and what is completed after it arrived is sent again too")
+		f.stop()
+	})
+}

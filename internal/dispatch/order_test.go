@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	clocktesting "k8s.io/utils/clock/testing"
 	"pgregory.net/rapid"
 
@@ -53,6 +54,55 @@ func TestOrderAndCompleteness(t *testing.T) {
 	})
 }
 
+// TestCompleteness: events are completed while they are on their way, after they arrived, and more than once. What each sink was
+// told last of an event that it did not refuse is what the ledger knows in the end.
+func TestCompleteness(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		clock := clocktesting.NewFakeClock(noon)
+		book := ledgertest.NewMemory(clock.Now)
+		s := sinktest.NewScripted("port")
+		world := &destination{T: t, refused: map[string]bool{}, told: map[string]dora.Event{}}
+		var recorded []string
+		complete := func() {
+			var change ledger.Change
+			for range rapid.IntRange(0, 2).Draw(t, "facts") {
+				first := noon.Add(-time.Duration(rapid.IntRange(0, 9).Draw(t, "first")) * time.Hour)
+				change.Facts = append(change.Facts, ledgertest.Facts(rapid.SampledFrom(recorded).Draw(t, "id"), first))
+			}
+			change.Sinks = []string{"port"}
+			if err := book.Commit(t.Context(), change); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.Answer(func(ctx context.Context, events []dora.Event) error {
+			if !world.calm {
+				complete() // while they are under way
+			}
+			return world.answer(ctx, events)
+		})
+		w := newWorker(s, New(book, Options{Clock: clock, Random: func() float64 { return 0.5 }, Batch: 3}))
+		for i := range rapid.IntRange(1, 8).Draw(t, "rounds") {
+			recorded = append(recorded, fmt.Sprintf("%c%d", 'a'+i%3, i))
+			event := ledgertest.Deployment(recorded[i], recorded[i][:1], noon)
+			if err := book.Commit(t.Context(), ledger.Change{Events: []dora.Event{event}, Sinks: []string{"port"}}); err != nil {
+				t.Fatal(err)
+			}
+			complete()
+			clock.SetTime(clock.Now().Add(time.Second))
+			w.drain(t.Context())
+		}
+		world.calm = true
+		for next := w.drain(t.Context()); !next.IsZero(); next = w.drain(t.Context()) {
+			clock.SetTime(next)
+		}
+		for row, err := range book.Events(t.Context(), ledger.EventQuery{}) {
+			if diff := cmp.Diff(row.Event, world.told[row.Event.ID]); err != nil || diff != "" && !world.refused[row.Event.ID] {
+				t.Fatalf("the ledger knows (-) what the sink was not told (+):\n%s (%v)", diff, err)
+			}
+		}
+	})
+}
+
 // destination fails as it pleases, until it is calm.
 type destination struct {
 	*rapid.T
@@ -60,6 +110,16 @@ type destination struct {
 	calm    bool
 	arrived []string
 	refused map[string]bool
+	told    map[string]dora.Event // the last of each; nobody asks if it is nil
+}
+
+func (d *destination) take(events ...dora.Event) {
+	d.arrived = append(d.arrived, sinktest.IDs(events)...)
+	for _, event := range events {
+		if d.told != nil {
+			d.told[event.ID] = event
+		}
+	}
 }
 
 func (d *destination) answer(_ context.Context, events []dora.Event) error {
@@ -82,17 +142,17 @@ func (d *destination) answer(_ context.Context, events []dora.Event) error {
 				failed[event.ID] = errBusy
 				continue
 			}
-			d.arrived = append(d.arrived, event.ID)
+			d.take(event)
 		}
 		if len(failed) > 0 {
 			return &sink.PartialError{Failed: failed}
 		}
 		return nil
 	case 4: // takes all, and fails to say so
-		d.arrived = append(d.arrived, sinktest.IDs(events)...)
+		d.take(events...)
 		return errBusy
 	}
-	d.arrived = append(d.arrived, sinktest.IDs(events)...)
+	d.take(events...)
 	return nil
 }
 

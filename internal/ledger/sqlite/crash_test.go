@@ -20,7 +20,7 @@ import (
 const crashWriters = 8
 
 // writeForever commits changes from several goroutines and prints each id once it is acknowledged. Every change writes
-// a state, an event, a decision and an outbox row, so that the parent can tell whole changes from torn ones.
+// a state, an event, a decision, an outbox row and a place in the queue, so that the parent can tell whole changes from torn ones.
 func writeForever(path string) error {
 	s, err := Open(context.Background(), path, Options{})
 	if err != nil {
@@ -54,7 +54,7 @@ func writeNext(s *Store, key string) (id string, err error) {
 	decision.EventID = id
 	return id, s.Commit(context.Background(), ledger.Change{
 		States: []ledger.State{state}, Events: []dora.Event{ledgertest.Deployment(id, "cart", at)},
-		Sinks: []string{"port"}, Decisions: []ledger.Decision{decision},
+		Sinks: []string{"port"}, Decisions: []ledger.Decision{decision}, Resolve: true,
 	})
 }
 
@@ -117,6 +117,9 @@ func verifyWhole(t *testing.T, path string, acknowledged map[string]bool, round 
 	g.Expect([]int{states, len(decisions)}).To(HaveEach(len(written)), "round %d: events without their state or decision", round)
 	sinks, err := s.Sinks(t.Context())
 	g.Expect(err).NotTo(HaveOccurred())
+	searches, err := s.Resolutions(t.Context(), ledger.ResolutionQuery{})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(searches).To(Equal(ledger.Resolutions{Pending: int64(len(written))}))
 	if len(written) > 0 {
 		g.Expect(sinks).To(HaveExactElements(HaveField("Pending", int64(len(written)))))
 	}

@@ -257,7 +257,7 @@ func TestPlansOfSearches(t *testing.T) {
 		want  []string
 	}{
 		"the queue":        {unresolvedQuery, []any{1, 1}, []string{"SEARCH c USING INDEX commits_pending (state=?)", "SEARCH e USING INTEGER PRIMARY KEY"}},
-		"when it is due":   {nextUnresolvedQuery, nil, []string{"SEARCH commits USING COVERING INDEX commits_next (state=?)"}},
+		"when it is due":   {nextUnresolvedQuery, nil, []string{"SEARCH commits USING COVERING INDEX commits_pending (state=?)"}},
 		"a target's":       {resolutions, ofResolutions, []string{"SEARCH events USING INDEX events_by_subject (uid=? AND occurred_at>?)", "SEARCH commits USING INTEGER PRIMARY KEY"}},
 		"a target's again": {again, ofAgain, []string{"SEARCH events USING INDEX events_by_subject (uid=? AND occurred_at>?)", "SEARCH commits USING INTEGER PRIMARY KEY"}},
 		"an event's facts": {completedQuery, []any{"a"}, []string{"SEARCH events USING INDEX sqlite_autoindex_events_1 (id=?)", "SEARCH commits USING INTEGER PRIMARY KEY"}},

@@ -21,9 +21,8 @@ CREATE TABLE commits (
     CHECK (content = 0 OR facts IS NOT NULL)
 ) STRICT;
 
--- The queue: in its order, and by when the next is due. Small, since what has ended is not in it.
+-- The queue, in its order; it also answers when the next is due. Small, since what has ended is not in it.
 CREATE INDEX commits_pending ON commits (state, seq, next_at) WHERE state = 'pending';
-CREATE INDEX commits_next    ON commits (state, next_at)      WHERE state = 'pending';
 
 -- Answers that can be had again. seq is their age: the lowest go first, and a new one gets the greatest.
 CREATE TABLE cache (
