@@ -3,6 +3,7 @@ package oci
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 
@@ -57,8 +58,13 @@ type descriptors []descriptor
 // UnmarshalJSON implements json.Unmarshaler.
 func (all *descriptors) UnmarshalJSON(raw []byte) error {
 	from := json.NewDecoder(bytes.NewReader(raw))
-	if open, err := from.Token(); err != nil || open != json.Delim('[') {
-		return err // null, as if it were absent
+	switch open, err := from.Token(); {
+	case err != nil:
+		return err
+	case open == nil:
+		return nil // null is as good as absent
+	case open != json.Delim('['):
+		return errors.New("manifests are no list")
 	}
 	*all = descriptors{}
 	for from.More() {

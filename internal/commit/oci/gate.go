@@ -5,10 +5,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -21,9 +21,7 @@ import (
 
 const (
 	maxRequests = 20
-	maxBody     = maxConfig + 1 // one more, so that who reads it can tell that it is too large
-	longestRest = 24 * time.Hour
-	hubsRest    = time.Hour
+	maxWindow   = 3600
 )
 
 // gate is the one way out for all requests of one answer. The library that logs in at the registry makes clients of its own, with
@@ -36,7 +34,7 @@ type gate struct {
 }
 
 func newGate(inner http.RoundTripper, guard egress.Guard, at reference) *gate {
-	g := &gate{inner: inner, at: at}
+	g := &gate{inner: egress.Limit(inner, maxConfig, commit.ErrTooLarge), at: at}
 	g.plain = here(at.domain) && guard.Check(netip.AddrFrom4([4]byte{127, 0, 0, 1})) == nil
 	g.left.Store(maxRequests)
 	return g
@@ -54,11 +52,10 @@ func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, g.broken(req, err)
 	}
-	if rest, limited := restOf(answer); limited {
+	if wait, limited := rest(answer); limited {
 		_ = answer.Body.Close()
-		return nil, &commit.RetryError{Err: fmt.Errorf("%s asks for fewer requests", g.at.domain), After: rest}
+		return nil, &commit.RetryError{Err: &problem{g.at.domain + " asks for fewer requests", nil}, After: wait}
 	}
-	answer.Body = &capped{ReadCloser: answer.Body, left: maxBody}
 	return answer, nil
 }
 
@@ -124,7 +121,7 @@ func reason(err error) (string, error) {
 	case errors.As(err, &number):
 		return number.Error(), nil
 	case errors.As(err, &failed) && failed.Timeout():
-		return "no answer in time", nil
+		return "no answer in time", os.ErrDeadlineExceeded
 	}
 	return "the connection broke off, or the answer was no HTTP", nil
 }
@@ -146,46 +143,19 @@ func certificate(err error) string {
 	return "its certificate is not valid"
 }
 
-// restOf tells whether an answer asks to be left alone, and for how long: by Retry-After, else by the window of Docker Hub's limit on
-// pulls, which slides, so that an hour is enough of its six.
-func restOf(answer *http.Response) (time.Duration, bool) {
-	header := answer.Header.Get("Retry-After")
-	if answer.StatusCode != http.StatusTooManyRequests && (answer.StatusCode != http.StatusServiceUnavailable || header == "") {
+// rest tells whether an answer asks to be left alone, and for how long.
+func rest(answer *http.Response) (time.Duration, bool) {
+	wait := egress.RetryAfter(answer.Header)
+	switch {
+	case answer.StatusCode == http.StatusServiceUnavailable && wait > 0:
+		return wait, true
+	case answer.StatusCode != http.StatusTooManyRequests:
 		return 0, false
+	case wait > 0:
+		return wait, true
 	}
-	if header == "" {
-		_, window, _ := strings.Cut(answer.Header.Get("Ratelimit-Limit"), ";w=")
-		return min(seconds(window), hubsRest), true
-	}
-	if at, err := http.ParseTime(header); err == nil {
-		now, err := http.ParseTime(answer.Header.Get("Date")) // the clock that the other time was read from
-		if err != nil {
-			now = time.Now()
-		}
-		return min(max(0, at.Sub(now)), longestRest), true
-	}
-	return seconds(header), true
-}
-
-func seconds(text string) time.Duration {
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 0 {
-		return 0
-	}
-	return min(time.Duration(min(n, 1<<31))*time.Second, longestRest)
-}
-
-// capped ends a body that is larger than anything that is read here, so that nobody waits for the end of an endless one.
-type capped struct {
-	io.ReadCloser
-	left int64
-}
-
-func (c *capped) Read(p []byte) (int, error) {
-	if c.left <= 0 {
-		return 0, commit.ErrTooLarge
-	}
-	n, err := c.ReadCloser.Read(p[:min(int64(len(p)), c.left)])
-	c.left -= int64(n)
-	return n, err
+	// Docker Hub says "100;w=21600": as many pulls in a window of so many seconds. It slides, so an hour of its six is enough.
+	_, window, _ := strings.Cut(answer.Header.Get("Ratelimit-Limit"), ";w=")
+	seconds, _ := strconv.Atoi(window) // if it is no number, it is none
+	return time.Duration(min(max(seconds, 0), maxWindow)) * time.Second, true
 }

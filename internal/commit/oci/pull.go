@@ -27,7 +27,7 @@ func matching(pull commit.PullSecrets, at reference) ([]authn.Authenticator, err
 			Auths map[string]authn.AuthConfig `json:"auths"`
 		}
 		if err := json.Unmarshal(secret, &config); err != nil { // the error may quote the secret
-			return nil, fmt.Errorf("pull secret %d of %d cannot be read: it must be a docker config in JSON, with auths by registry", i+1, len(pull))
+			return nil, fmt.Errorf("%w: pull secret %d of %d is no docker config in JSON with auths by registry", commit.ErrSecret, i+1, len(pull))
 		}
 		for _, entry := range slices.Sorted(maps.Keys(config.Auths)) {
 			key := place(entry)

@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -277,3 +279,44 @@ func endless(w http.ResponseWriter, begin string) int {
 func isManifest(r *http.Request) bool { return strings.Contains(r.URL.Path, "/manifests/") }
 
 func isBlob(r *http.Request) bool { return strings.Contains(r.URL.Path, "/blobs/") }
+
+// basic wants a password with each request.
+func basic(user, password string) func(http.ResponseWriter, *http.Request, http.Handler) {
+	return func(w http.ResponseWriter, r *http.Request, registry http.Handler) {
+		if u, p, _ := r.BasicAuth(); u != user || p != password {
+			w.Header().Set("WWW-Authenticate", `Basic realm="the registry"`)
+			spec(w, http.StatusUnauthorized, "UNAUTHORIZED")
+			return
+		}
+		registry.ServeHTTP(w, r)
+	}
+}
+
+func listen(t *testing.T, address string) (net.Listener, error) {
+	t.Helper()
+	return (&net.ListenConfig{}).Listen(t.Context(), "tcp", address)
+}
+
+// listenOn starts a server that nobody should reach, and says whether somebody did.
+func listenOn(t *testing.T, address string) (string, *atomic.Bool) {
+	t.Helper()
+	listener, err := listen(t, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var reached atomic.Bool
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			reached.Store(true)
+			_ = connection.Close()
+		}
+	}()
+	t.Cleanup(func() { _ = listener.Close(); <-done })
+	return listener.Addr().String(), &reached
+}
