@@ -90,7 +90,7 @@ const (
 )
 
 // Event is one fact about production.
-type Event struct {
+type Event struct { //nolint:recvcheck // Enrich completes an event in place, and events are encoded as values
 	Schema      string  `json:"schema"`
 	ID          string  `json:"id"`
 	Type        Type    `json:"type"`

@@ -360,8 +360,11 @@ func selectsReopened(t *testing.T, open Open) {
 			Deployment("resolved", "cart", start), Deployment("missing", "pay", start), config, Degraded("degraded", "pay", start),
 		},
 		Facts: []dora.CommitFacts{
-			{EventID: "cart", Reason: "NoBase"}, {EventID: "pay", Reason: "NoCommit"}, {EventID: "pay-later", Reason: "NoBase"},
-			{EventID: "asia", Reason: "NoBase"}, Facts("resolved", start),
+			{EventID: "cart", Reason: "NoBase"},
+			{EventID: "pay", Reason: "NoCommit"},
+			{EventID: "pay-later", Reason: "NoBase"},
+			{EventID: "asia", Reason: "NoBase"},
+			Facts("resolved", start),
 		},
 	}
 	for name, test := range map[string]struct {
@@ -397,8 +400,10 @@ func counted(f *fixture) {
 		Deployment("resolved", "cart", start), Deployment("orphan", "pay", start), Deployment("orphan-later", "pay", tomorrow), asia,
 	}, Resolve: true})
 	f.commit(ledger.Change{Events: deployments("unasked", "cart", 1), Facts: []dora.CommitFacts{
-		Facts("resolved", start), {EventID: "asia", Reason: "NoCommit", Message: "no tag"},
-		{EventID: "orphan-later", Reason: "NoBase", Message: "the newer"}, {EventID: "orphan", Reason: "NoBase", Message: "the older"},
+		Facts("resolved", start),
+		{EventID: "asia", Reason: "NoCommit", Message: "no tag"},
+		{EventID: "orphan-later", Reason: "NoBase", Message: "the newer"},
+		{EventID: "orphan", Reason: "NoBase", Message: "the older"},
 	}})
 	for id, why := range map[string][2]string{"busier": {"Busy", "the newer"}, "busy": {"Busy", "the older"}, "slow": {"Timeout", "slow"}} {
 		f.Expect(f.PutOff(f.ctx, id, start, why[0], why[1])).To(Succeed())

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dora-controller/dora-controller/internal/dora"
@@ -192,15 +193,16 @@ func (s *Store) Reopen(ctx context.Context, q ledger.ReopenQuery, now time.Time)
 // reopenQuery selects by event first, then by what became of the search.
 func reopenQuery(q ledger.ReopenQuery) (query string, args []any) {
 	where := deployments(q.UIDs, q.Cluster, q.Since)
-	ended, reasons := `state = 'unknown'`, []any(nil)
+	var ended conditions
+	ended.equal("state", unknown)
 	if len(q.Reasons) > 0 {
-		list, _ := json.Marshal(q.Reasons) // strings can be encoded
-		ended, reasons = `state = 'unknown' AND reason IN (SELECT value FROM json_each(?))`, []any{string(list)}
+		ended.in("reason", q.Reasons)
 	}
+	again := strings.Join(ended.texts, " AND ")
 	if q.Missing {
-		ended += ` OR state IS NULL AND json_extract(payload, '$.change') = 'image'`
+		again += ` OR state IS NULL AND json_extract(payload, '$.change') = 'image'`
 	}
-	where.texts, where.args = append(where.texts, "("+ended+")"), append(where.args, reasons...)
+	where.texts, where.args = append(where.texts, "("+again+")"), append(where.args, ended.args...)
 	return `SELECT seq FROM events LEFT JOIN commits USING (seq)` + where.String(), where.args
 }
 
