@@ -24,17 +24,12 @@ type rank struct {
 // only known as what another one replaced, its first sight. A version that only failed, or was stopped, has none.
 func earlier(events []dora.Event, of *dora.Event, image string) []commit.Version {
 	r := ranking{of: of}
-	for i := range events {
-		if e := &events[i]; e.Environment == of.Environment && e.Cluster == of.Cluster && e.ID != of.ID {
-			r.hear(e)
+	for _, e := range slices.SortedFunc(slices.Values(events), func(a, b dora.Event) int { return a.OccurredAt.Compare(b.OccurredAt) }) {
+		if e.Environment == of.Environment && e.Cluster == of.Cluster && e.ID != of.ID {
+			r.hear(&e)
 		}
 	}
 	r.add(of.Previous.Version, of.StartedAt, true)
-	for _, back := range r.brought {
-		if !r.knows(back.version) {
-			r.ranks = append(r.ranks, back)
-		}
-	}
 	slices.SortStableFunc(r.ranks, func(a, b rank) int { return b.at.Compare(a.at) })
 	var versions []commit.Version
 	for _, ranked := range r.ranks {
@@ -53,11 +48,9 @@ func earlier(events []dora.Event, of *dora.Event, image string) []commit.Version
 type ranking struct {
 	of    *dora.Event
 	ranks []rank
-	// brought are versions that were brought back. Where nothing else tells of one, it ran before everything that is known.
-	brought []rank
 }
 
-// hear takes in what an event tells of versions that ran before.
+// hear takes in what an event tells of versions that ran before. Events are heard in their order.
 func (r *ranking) hear(e *dora.Event) {
 	if !e.OccurredAt.Before(r.of.OccurredAt) {
 		return
@@ -74,9 +67,7 @@ func (r *ranking) hear(e *dora.Event) {
 		r.add(e.Previous.Version, e.StartedAt, own)
 		r.add(e.Version, e.StartedAt, own)
 	case e.Outcome == dora.RolledBack && e.Success != nil && *e.Success:
-		if e.Version != nil {
-			r.brought = append(r.brought, rank{version: e.Version, own: own})
-		}
+		r.add(e.Version, r.rankOf(e.Version), own)
 	case e.Outcome == dora.RolledBack:
 		r.add(e.Previous.Version, e.StartedAt, own)
 	}
@@ -101,8 +92,14 @@ func (r *ranking) add(v *dora.Version, at time.Time, own bool) {
 	}
 }
 
-func (r *ranking) knows(v *dora.Version) bool {
-	return slices.ContainsFunc(r.ranks, func(known rank) bool { return slices.Equal(known.version.Images, v.Images) })
+// rankOf is the rank of a version that was brought back: what is known of it, else before everything that is.
+func (r *ranking) rankOf(v *dora.Version) time.Time {
+	for _, known := range r.ranks {
+		if v != nil && slices.Equal(known.version.Images, v.Images) {
+			return known.at
+		}
+	}
+	return time.Time{}
 }
 
 // counterpart is the image of a version that takes the place of another version's image: of the same repository, else of the same name in

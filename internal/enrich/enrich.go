@@ -65,7 +65,7 @@ type Options struct {
 	Told    func(ctx context.Context, e *dora.Event)
 	Metrics Metrics
 
-	Clock clock.Clock
+	Clock clock.WithDelayedExecution
 	// Random is from [0, 1).
 	Random func() float64
 	// Backoff is between attempts; 5 s to 1 h.

@@ -40,6 +40,7 @@ type Worker struct {
 
 	mu   sync.Mutex
 	busy map[string]bool // owners that are being worked for
+	done map[string]bool // events that were worked on since the queue was last read
 	rest map[string]rest // by owner and host
 }
 
@@ -55,7 +56,7 @@ type rest struct {
 func New(store Ledger, sources Sources, resolver Resolver, opts Options) *Worker {
 	return &Worker{
 		ledger: store, sources: sources, resolver: resolver, opts: opts.withDefaults(),
-		wake: make(chan struct{}, 1), busy: map[string]bool{}, rest: map[string]rest{},
+		wake: make(chan struct{}, 1), busy: map[string]bool{}, done: map[string]bool{}, rest: map[string]rest{},
 	}
 }
 
@@ -93,6 +94,9 @@ func (w *Worker) sleep(ctx context.Context, until time.Time) {
 
 // round begins what is due and can be begun, and returns when to look again; zero if whoever finishes says so.
 func (w *Worker) round(ctx context.Context) time.Time {
+	w.mu.Lock()
+	clear(w.done)
+	w.mu.Unlock()
 	now := w.opts.Clock.Now()
 	due, err := w.ledger.Unresolved(ctx, now, batch)
 	var next time.Time
@@ -117,11 +121,11 @@ func (w *Worker) begin(ctx context.Context, r *ledger.Resolution) error {
 	if err != nil {
 		return err
 	}
-	if !w.take(owner) {
+	if !w.take(owner, r.Event.ID) {
 		return nil
 	}
 	w.tasks.Go(func() {
-		defer w.release(owner)
+		defer w.release(owner, r.Event.ID)
 		if err := w.work(ctx, r, owner); err != nil && ctx.Err() == nil {
 			w.opts.Log.Error(err, "Cannot keep what was found out about commits", "event", r.Event.ID)
 			select {
@@ -133,18 +137,19 @@ func (w *Worker) begin(ctx context.Context, r *ledger.Resolution) error {
 	return nil
 }
 
-func (w *Worker) take(owner string) bool {
+func (w *Worker) take(owner, event string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.busy[owner] || len(w.busy) >= w.opts.Workers {
+	if w.busy[owner] || w.done[event] || len(w.busy) >= w.opts.Workers {
 		return false
 	}
 	w.busy[owner] = true
 	return true
 }
 
-func (w *Worker) release(owner string) {
+func (w *Worker) release(owner, event string) {
 	w.mu.Lock()
+	w.done[event] = true
 	delete(w.busy, owner)
 	w.mu.Unlock()
 	w.Notify()

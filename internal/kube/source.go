@@ -118,10 +118,10 @@ func (s Selection) sourced() *Target {
 	return nil
 }
 
-// carriers says which images carry a commit, and where in the tag.
-func (s Selection) carriers() (image string, tags *dora.TagPattern) {
+// commits is the source that holds for the objects that these targets select; an empty one if there is none.
+func (s Selection) commits() *Source {
 	if t := s.sourced(); t != nil {
-		return string(t.Source.spec.Image), t.Source.tags
+		return t.Source
 	}
-	return "", nil
+	return &Source{spec: &dorav1alpha1.Source{}}
 }

@@ -129,9 +129,9 @@ func (s Selection) Followed() bool {
 func (s Selection) Policy(name string, have map[string]string) deploy.Policy {
 	owner := s[0]
 	spec := &owner.Object.Spec
-	commitImage, tags := s.carriers()
+	commits := s.commits()
 	return deploy.Policy{
-		CommitImage: commitImage, Tags: tags,
+		CommitImage: string(commits.spec.Image), Tags: commits.tags, ImportHistory: commits.spec.Backfill,
 		Service: spec.ServiceOf(name, have), Team: spec.TeamOf(have), Environment: spec.EnvironmentOf(have),
 		Include: globs(spec.Images.Include), Exclude: globs(spec.Images.Exclude),
 		CountConfig:    spec.Counts(dorav1alpha1.ChangeConfig),
