@@ -185,12 +185,15 @@ func (w *world) pending() int64 {
 
 func TestADeploymentIsCompletedAndDeliveredAgain(t *testing.T) {
 	play(t, func(t *testing.T, w *world) {
+		gate := make(chan struct{})
+		w.gates["cart"] = gate
 		w.start()
 		w.deploy("cart", "e1", nil)
 		due, err := w.ledger.Due(t.Context(), "stdout", time.Now(), 10)
 		if err != nil || len(due) != 1 || due[0].Event.FirstCommitAt != nil {
 			t.Fatalf("it is owed at once, without commits: %v %v", due, err)
 		}
+		close(gate)
 		synctest.Wait()
 		e := w.read("e1")
 		if e.Version.Commit != full || e.LeadTimeSeconds == nil || *e.LeadTimeSeconds != 3600 || *e.CommitCount != 3 {
