@@ -88,19 +88,23 @@ func TestHowLongAServerAsksToBeLeftAlone(t *testing.T) {
 		{"more than fits", map[string]string{"Retry-After": "99999999999999999999"}, 0},
 		{
 			"GitLab's quota begins anew",
-			map[string]string{"RateLimit-Limit": "60", "RateLimit-Remaining": "0", "RateLimit-Reset": "1792567725"}, 45 * time.Second,
+			map[string]string{"Ratelimit-Limit": "60", "Ratelimit-Remaining": "0", "Ratelimit-Reset": "1792567725"},
+			45 * time.Second,
 		},
 		{
 			"GitHub's quota begins anew",
-			map[string]string{"X-RateLimit-Limit": "60", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1792567725"}, 45 * time.Second,
+			map[string]string{"X-RateLimit-Limit": "60", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1792567725"},
+			45 * time.Second,
 		},
 		{
 			"a quota that begins anew in some seconds",
-			map[string]string{"RateLimit-Limit": "60", "RateLimit-Remaining": "0", "RateLimit-Reset": "45"}, 45 * time.Second,
+			map[string]string{"Ratelimit-Limit": "60", "Ratelimit-Remaining": "0", "Ratelimit-Reset": "45"},
+			45 * time.Second,
 		},
 		{
 			"what is said outright comes first",
-			map[string]string{"Retry-After": "5", "RateLimit-Limit": "60", "RateLimit-Remaining": "0", "RateLimit-Reset": "45"}, 5 * time.Second,
+			map[string]string{"Retry-After": "5", "Ratelimit-Limit": "60", "Ratelimit-Remaining": "0", "Ratelimit-Reset": "45"},
+			5 * time.Second,
 		},
 	} {
 		h := http.Header{"Date": {date}}
@@ -118,12 +122,12 @@ func TestRatesAreReadWhereTheyAreWhole(t *testing.T) {
 	if _, ok := egress.ReadRate(h); ok {
 		t.Error("no headers were read as a rate")
 	}
-	h.Set("RateLimit-Limit", "600")
+	h.Set("Ratelimit-Limit", "600")
 	if _, ok := egress.ReadRate(h); ok {
 		t.Error("half of the headers were read as a rate")
 	}
-	h.Set("RateLimit-Remaining", "594")
-	h.Set("RateLimit-Reset", "1792567725")
+	h.Set("Ratelimit-Remaining", "594")
+	h.Set("Ratelimit-Reset", "1792567725")
 	want := egress.Rate{Limit: 600, Remaining: 594, Reset: time.Date(2026, 10, 21, 7, 28, 45, 0, time.UTC)}
 	if got, ok := egress.ReadRate(h); !ok || got != want {
 		t.Errorf("got %+v and %v, want %+v", got, ok, want)

@@ -117,7 +117,7 @@ func TestRefusals(t *testing.T) {
 		{
 			name: "rate limit with a reset", status: 429, after: 45 * time.Second, body: `{"message":"429 Too Many Requests"}`,
 			header: map[string]string{
-				"Date": "Wed, 21 Oct 2026 07:28:00 GMT", "RateLimit-Limit": "60", "RateLimit-Remaining": "0", "RateLimit-Reset": "1792567725",
+				"Date": "Wed, 21 Oct 2026 07:28:00 GMT", "Ratelimit-Limit": "60", "Ratelimit-Remaining": "0", "Ratelimit-Reset": "1792567725",
 			},
 		},
 		{name: "rate limit without a word", status: 429, after: time.Minute},
@@ -261,10 +261,10 @@ func TestRateLimitsAreTold(t *testing.T) {
 	sha := r.Commit(committest.Commit{})
 	server := gitlabtest.New(t, r, project)
 	server.Intercept = func(w http.ResponseWriter, _ *http.Request) bool {
-		w.Header().Set("RateLimit-Limit", "600")
-		w.Header().Set("RateLimit-Observed", "6")
-		w.Header().Set("RateLimit-Remaining", "594")
-		w.Header().Set("RateLimit-Reset", "1792567725")
+		w.Header().Set("Ratelimit-Limit", "600")
+		w.Header().Set("Ratelimit-Observed", "6")
+		w.Header().Set("Ratelimit-Remaining", "594")
+		w.Header().Set("Ratelimit-Reset", "1792567725")
 		return false
 	}
 	var told []string

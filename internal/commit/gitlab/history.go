@@ -85,7 +85,7 @@ func (r *repository) list(ctx context.Context, clock commit.Clock,
 	for page := int64(1); page <= maxPages; page++ {
 		commits, resp, err := ask(gl.ListOptions{Page: page, PerPage: perPage})
 		if err != nil {
-			return nil, r.failed(ctx, resp, err, fmt.Errorf("%w: GitLab at %s does not list the commits", commit.ErrNotFound, r.host))
+			return nil, r.failed(ctx, resp, err, fmt.Errorf("GitLab at %s does not list the commits", r.host))
 		}
 		for _, c := range commits {
 			if len(c.ParentIDs) > 1 {
@@ -133,7 +133,7 @@ func (r *repository) unsquash(ctx context.Context, commits []dated, clock commit
 func (r *repository) origin(ctx context.Context, c dated, clock commit.Clock) (dated, error) {
 	requests, resp, err := r.api.Commits.ListMergeRequestsByCommit(r.project, c.sha, gl.WithContext(ctx))
 	if err != nil {
-		return dated{}, r.failed(ctx, resp, err, fmt.Errorf("%w: %s has no merge requests", commit.ErrNotFound, c.sha))
+		return dated{}, r.failed(ctx, resp, err, fmt.Errorf("GitLab at %s does not list the merge requests of %s", r.host, c.sha))
 	}
 	first := dated{}
 	for _, request := range requests {

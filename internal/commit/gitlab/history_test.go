@@ -112,10 +112,16 @@ func TestAFolder(t *testing.T) {
 		head       string
 		want       int
 	}{
-		{"app", false, merged, 2}, {"app", true, merged, 0},
-		{"app", false, head, 3}, {"app", true, head, 1},
-		{"lib", false, head, 2}, {"lib", true, head, 2},
-		{"app/b", false, head, 1}, {"nowhere", false, head, 0}, {"ap", false, head, 0}, {"*", false, head, 0},
+		{"app", false, merged, 2},
+		{"app", true, merged, 0},
+		{"app", false, head, 3},
+		{"app", true, head, 1},
+		{"lib", false, head, 2},
+		{"lib", true, head, 2},
+		{"app/b", false, head, 1},
+		{"nowhere", false, head, 0},
+		{"ap", false, head, 0},
+		{"*", false, head, 0},
 	} {
 		server := gitlabtest.New(t, r, project)
 		server.Unfollowed = test.unfollowed

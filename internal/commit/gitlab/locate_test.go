@@ -22,7 +22,7 @@ func TestTheServerOfARepository(t *testing.T) {
 		}
 	}
 	for repository, want := range map[string]error{
-		"file:///srv/group/project":  commit.ErrUnsupported,
+		"file:///srv/group/project":  commit.ErrNoRepository,
 		"https://gitlab.com/project": commit.ErrNoRepository,
 	} {
 		if _, err := serverOf(repository); !errors.Is(err, want) {

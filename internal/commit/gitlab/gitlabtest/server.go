@@ -324,7 +324,9 @@ func (a *answer) say(status int, message string) {
 
 func (a *answer) write(status int, body any) {
 	a.w.WriteHeader(status)
-	_ = json.NewEncoder(a.w).Encode(body)
+	if err := json.NewEncoder(a.w).Encode(body); err != nil && a.r.Context().Err() == nil {
+		a.tb.Errorf("%s: %v", a.r.URL, err)
+	}
 }
 
 func orNull(text string) any {
