@@ -64,8 +64,10 @@ func (g *gate) check(req *http.Request) error {
 		return &problem{fmt.Sprintf("%s: stopped after %d requests", g.at.text, maxRequests), nil}
 	}
 	if via := before(req); len(via) > 0 {
-		if err := egress.Redirects(req, via); err != nil {
-			return &problem{g.at.domain + ": a redirect leads too far, or from https to http", egress.ErrRefused}
+		if err := egress.Redirects(req, via); errors.Is(err, egress.ErrRefused) {
+			return &problem{g.at.domain + ": a redirect leads from https to http", egress.ErrRefused}
+		} else if err != nil {
+			return &problem{g.at.domain + ": too many redirects", nil}
 		}
 		if req.Method != http.MethodGet {
 			return &problem{g.at.domain + ": what is sent to a token server must not be redirected", egress.ErrRefused}

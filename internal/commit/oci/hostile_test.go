@@ -56,6 +56,7 @@ func TestARedirectToAStorageHostTakesNoCredentialsAlong(t *testing.T) {
 // A registry chooses where requests go: by a redirect, or by naming its token server. inner is a server that is not allowed.
 func TestARegistryCannotSendRequestsInside(t *testing.T) {
 	inner, reached := listenOn(t, "127.0.0.2:0")
+	plain, reachedPlain := listenOn(t, "127.0.0.1:0")
 	_, port, _ := strings.Cut(inner, ":")
 	to := func(at func(*http.Request) bool, address string) func(http.ResponseWriter, *http.Request, http.Handler) {
 		return func(w http.ResponseWriter, r *http.Request, registry http.Handler) {
@@ -80,6 +81,7 @@ func TestARegistryCannotSendRequestsInside(t *testing.T) {
 		"the metadata server":            {to(isBlob, "https://169.254.169.254/latest/meta-data/"), true},
 		"from https to http":             {to(isBlob, "http://"+inner+"/"), true},
 		"the log-in, from https to http": {to(isPing, "http://"+inner+"/"), true},
+		"to http where it is allowed":    {to(isBlob, "http://"+plain+"/"), true},
 		"another scheme":                 {to(isBlob, "file:///etc/passwd"), true},
 		"a token server inside":          {realm("https://" + inner + "/token"), false},
 		"a token server at metadata":     {realm("https://169.254.169.254/token"), false},
@@ -96,7 +98,7 @@ func TestARegistryCannotSendRequestsInside(t *testing.T) {
 			t.Errorf("%s: the message tells too much: %v", story, err)
 		}
 	}
-	if reached.Load() {
+	if reached.Load() || reachedPlain.Load() {
 		t.Error("the server inside was reached")
 	}
 }
@@ -142,6 +144,13 @@ func TestATokenRequestIsNotRedirectedWithWhatItHolds(t *testing.T) {
 
 // A few requests are enough for any answer, whatever a registry says.
 func TestARegistryCannotKeepAskingForMore(t *testing.T) {
+	neverTaken := func(w http.ResponseWriter, r *http.Request, registry http.Handler) {
+		if isToken(r) {
+			fmt.Fprint(w, `{"token":"never taken"}`)
+			return
+		}
+		tokens{token: "another"}.front("")(w, r, registry)
+	}
 	for story, c := range map[string]struct {
 		front func(http.ResponseWriter, *http.Request, http.Handler)
 		most  int
@@ -149,15 +158,16 @@ func TestARegistryCannotKeepAskingForMore(t *testing.T) {
 		"by errors": {func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { spec(w, 503, "UNAVAILABLE") }, 1},
 		"by redirects in a circle": {func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 			http.Redirect(w, r, r.URL.Path+"?", http.StatusFound)
-		}, 20},
-		"by tokens that are not taken": {func(w http.ResponseWriter, r *http.Request, registry http.Handler) {
-			if r.URL.Path == "/token" {
-				fmt.Fprint(w, `{"token":"never taken"}`)
+		}, 6},
+		"by all of it together": {func(w http.ResponseWriter, r *http.Request, registry http.Handler) {
+			if hops := len(r.URL.RawQuery); !isToken(r) && hops < 4 {
+				http.Redirect(w, r, r.URL.Path+"?"+strings.Repeat("x", hops+1), http.StatusFound)
 				return
 			}
-			tokens{token: "another"}.front("")(w, r, registry)
+			neverTaken(w, r, registry)
 		}, 20},
-		"by ending connections": {func(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) }, 3},
+		"by tokens that are not taken": {neverTaken, 20},
+		"by ending connections":        {func(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) }, 3},
 	} {
 		h := newTLSHub(t, c.front)
 		key := secret(h.host(), "robot", "canary-password")

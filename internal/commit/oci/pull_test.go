@@ -47,7 +47,7 @@ func passwords(t *testing.T, image string, pull ...[]byte) []string {
 }
 
 // The rows about my-registry.example are those of https://kubernetes.io/docs/concepts/containers/images/#config-json; the others follow
-// kubelet's own tests, TestURLsMatch and TestDockerKeyring* in pkg/credentialprovider.
+// the kubelet's own tests in pkg/credentialprovider.
 func TestCredentialsMatchAsTheKubeletMatchesThem(t *testing.T) {
 	for _, c := range []struct {
 		entry, image string
