@@ -181,6 +181,15 @@ func redelivery(t *testing.T, open Open) {
 			f.commit(ledger.Change{Facts: []dora.CommitFacts{known}, Sinks: port})
 			f.Expect(f.due("port", 9)).To(BeEmpty())
 		}},
+		{"facts that change nothing that is read leave a delivery that is under way as good as it was", func(f *fixture) {
+			known := Facts("e1", start.Add(-time.Hour))
+			f.commit(ledger.Change{Events: deployments("e", "cart", 1), Facts: []dora.CommitFacts{known}, Sinks: port})
+			sent := f.owed("port")
+			known.Message = "found again"
+			f.commit(ledger.Change{Facts: []dora.CommitFacts{known}, Sinks: port})
+			f.Expect(f.Delivered(f.ctx, "port", start, sent...)).To(Succeed())
+			f.Expect(f.due("port", 9)).To(BeEmpty())
+		}},
 		{"an event that is owed again goes out before later ones of its service, and the figures say so", againInOrder},
 		{"a forgotten sink may be owed a completed event", func(f *fixture) {
 			f.commit(ledger.Change{Events: deployments("e", "cart", 1), Sinks: port})
@@ -251,6 +260,7 @@ func searches(t *testing.T, open Open) {
 			f.commit(ledger.Change{Events: deployments("e", "cart", 2), Resolve: true})
 			f.Expect(f.unresolved(3)).To(Equal([]string{"late", "early", "e1"}))
 			f.Expect(f.unresolved(0)).To(BeEmpty())
+			f.Expect(f.unresolved(-1)).To(BeEmpty())
 		}},
 		{"a failed attempt is counted and put off, and holds up nobody", putOff},
 		{"only what is queued can be put off", func(f *fixture) {
@@ -328,6 +338,9 @@ func putOff(f *fixture) {
 		Seq: f.seq("e1"), Event: Deployment("e1", "cart", start), Attempts: 2, Reason: "Unreachable", Message: "second",
 		NextAt: next, RecordedAt: start,
 	}}))
+	f.Expect(f.PutOff(f.ctx, "e1", start.Add(3*time.Hour), "Unreachable", "fourth")).To(Succeed())
+	f.step(4 * time.Hour)
+	f.Expect(f.unresolved(9)).To(Equal([]string{"e1", "e2"}), "not in the order of their times")
 	f.Expect(f.event("e1")).To(Equal(Deployment("e1", "cart", start)), "an attempt tells nothing about the event")
 }
 

@@ -226,7 +226,7 @@ func (c *connection) reopen(seqs []int64, now time.Time) (int64, error) {
 	return c.affected(`INSERT INTO commits (seq, state, recorded_at, next_at)
 		SELECT seq, 'pending', ?, ? FROM events WHERE seq IN (SELECT value FROM json_each(?))
 		ON CONFLICT (seq) DO UPDATE SET state = excluded.state, recorded_at = excluded.recorded_at, next_at = excluded.next_at,
-		attempts = 0, reason = '', message = '' WHERE commits.state = 'unknown'`, now.UnixMicro(), now.UnixMicro(), string(list))
+		reason = '', message = '' WHERE commits.state = 'unknown'`, now.UnixMicro(), now.UnixMicro(), string(list))
 }
 
 // Resolutions implements ledger.Commits.

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	. "github.com/onsi/gomega"
 
@@ -329,6 +330,29 @@ func TestConstraints(t *testing.T) {
 		err := s.writer.do(t.Context(), "break", func(tx *connection) error { _, err := tx.exec(statement); return err })
 		g.Expect(err).To(MatchError(ContainSubstring("constraint failed")), statement)
 	}
+}
+
+// TestReopenLooksAgain: what it found to reopen may have ended, gone or come into the queue by the time it is written.
+func TestReopenLooksAgain(t *testing.T) {
+	g := NewWithT(t)
+	s := open(t, ledgerPath(t), Options{Now: func() time.Time { return noon }})
+	for _, id := range []string{"resolved", "unknown", "queued"} {
+		change := deployment(id)
+		change.Resolve = true
+		g.Expect(s.Commit(t.Context(), change)).To(Succeed())
+	}
+	g.Expect(s.Commit(t.Context(), ledger.Change{Facts: []dora.CommitFacts{
+		ledgertest.Facts("resolved", noon), {EventID: "unknown", Reason: "NoBase"},
+	}})).To(Succeed())
+	g.Expect(s.PutOff(t.Context(), "queued", noon, "Busy", "try again")).To(Succeed())
+	g.Expect(s.writer.do(t.Context(), "reopen", func(tx *connection) error {
+		n, err := tx.reopen([]int64{1, 2, 3, 4711}, noon)
+		g.Expect(n).To(Equal(int64(1)))
+		return err
+	})).To(Succeed())
+	g.Expect(s.Resolutions(t.Context(), ledger.ResolutionQuery{})).To(Equal(ledger.Resolutions{
+		Pending: 2, Failing: []ledger.ReasonCount{{Reason: "Busy", Count: 1, Message: "try again"}}, Resolved: 1,
+	}))
 }
 
 // TestRolledBackSink: the first row of a sink is taken back with its change, and the next change writes it again.
