@@ -64,22 +64,25 @@ func asInstallation(at place, c commit.Credentials) authorizer {
 		installation.BaseURL = strings.TrimSuffix(at.api.String(), "/")
 		return transportFunc(func(req *http.Request) (*http.Response, error) {
 			resp, err := installation.RoundTrip(req)
-			if refused, ok := errors.AsType[*ghinstallation.HTTPError](err); ok && refused.Response != nil {
-				return refusedToken(refused)
+			if failed, ok := errors.AsType[*ghinstallation.HTTPError](err); ok {
+				return withoutToken(failed)
 			}
 			return resp, err
 		}), nil
 	}
 }
 
-// refusedToken hands on GitHub's answer to the request for a token, as if the question itself had got it: a rate limit or a refused key
+// withoutToken hands on GitHub's answer to the request for a token, as if the question itself had got it: a rate limit or a refused key
 // means the same for both. That there is no such installation has to be said in words.
-func refusedToken(refused *ghinstallation.HTTPError) (*http.Response, error) {
-	if refused.Response.StatusCode == http.StatusNotFound {
+func withoutToken(failed *ghinstallation.HTTPError) (*http.Response, error) {
+	switch {
+	case failed.Response == nil:
+		return nil, failed.RootCause
+	case failed.Response.StatusCode == http.StatusNotFound:
 		return nil, fmt.Errorf("%w: the GitHub App has no installation %d; check githubAppInstallationID, or leave it out to have it found",
-			commit.ErrUnauthorized, refused.InstallationID)
+			commit.ErrUnauthorized, failed.InstallationID)
 	}
-	return refused.Response, nil
+	return failed.Response, nil
 }
 
 // installation asks for the installation of the App that can read a repository.

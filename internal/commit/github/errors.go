@@ -43,8 +43,14 @@ func (a *account) explain(err error) error {
 	if err == nil {
 		return nil
 	}
-	if refusal, ok := errors.AsType[*gh.ErrorResponse](err); ok && refusal.Response != nil {
+	if refusal, ok := errors.AsType[*gh.ErrorResponse](err); ok {
 		return a.refusal(refusal.Response, said(refusal.Message))
+	}
+	if refusal, ok := errors.AsType[*gh.TwoFactorAuthError](err); ok {
+		return a.refusal(refusal.Response, said(refusal.Message))
+	}
+	if lost, ok := errors.AsType[*gh.RedirectionError](err); ok {
+		return fmt.Errorf("GitHub answered %d, a redirect, without an address", lost.StatusCode)
 	}
 	if retry, ok := errors.AsType[*commit.RetryError](err); ok {
 		return retry

@@ -118,7 +118,8 @@ func locate(normalized string) (place, error) {
 	case "http":
 		api.Scheme = "http"
 	case "ssh":
-		api.Host = strings.TrimPrefix(u.Hostname(), "ssh.") // ssh.github.com is github.com's ssh server on port 443
+		api.Host = strings.TrimSuffix(strings.TrimSuffix(u.Host, u.Port()), ":")
+		api.Host = strings.TrimPrefix(api.Host, "ssh.") // ssh.github.com is github.com's ssh server on port 443
 	}
 	api.Host, api.Path = endpoint(api.Host)
 	return place{api: api, owner: owner, name: name}, nil

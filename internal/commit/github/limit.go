@@ -18,6 +18,8 @@ const (
 	leastWait = time.Minute
 	// longestWait is the span of GitHub's primary limit. No server can keep us away for longer.
 	longestWait = time.Hour
+	// farFuture is a time in seconds that no reset has; beyond it, times overflow.
+	farFuture = 1 << 40
 )
 
 // gate reads the rate limits in answers. Once one is used up, it fails all requests of its credentials until the limit ends.
@@ -81,24 +83,26 @@ func (g *gate) closed() error {
 
 // limits are what the headers of an answer tell.
 type limits struct {
-	told             bool
+	told             bool // of the budget that our questions are counted against
 	remaining, limit int
+	empty            bool // nothing remains, of whichever budget
 	reset            time.Time
 	retryAfter       string
 }
 
 func readLimits(h http.Header) limits {
-	l := limits{retryAfter: h.Get("Retry-After")}
-	if resource := h.Get("X-Ratelimit-Resource"); resource != "" && resource != "core" {
-		return l // another budget than that of our questions
-	}
-	limit, err := strconv.Atoi(h.Get("X-Ratelimit-Limit"))
-	remaining, err2 := strconv.Atoi(h.Get("X-Ratelimit-Remaining"))
-	reset, err3 := strconv.ParseInt(h.Get("X-Ratelimit-Reset"), 10, 64)
-	if err != nil || err2 != nil || err3 != nil || limit < 0 || remaining < 0 || reset < 0 {
+	l := limits{retryAfter: h.Get("Retry-After"), empty: h.Get("X-Ratelimit-Remaining") == "0"}
+	reset, err := strconv.ParseInt(h.Get("X-Ratelimit-Reset"), 10, 64)
+	if err != nil || reset <= 0 || reset > farFuture {
 		return l // an Enterprise Server has no limits unless its administrator sets them
 	}
-	l.told, l.limit, l.remaining, l.reset = true, limit, remaining, time.Unix(reset, 0).UTC()
+	l.reset = time.Unix(reset, 0).UTC()
+	limit, err := strconv.Atoi(h.Get("X-Ratelimit-Limit"))
+	remaining, err2 := strconv.Atoi(h.Get("X-Ratelimit-Remaining"))
+	resource := h.Get("X-Ratelimit-Resource")
+	if err == nil && err2 == nil && limit > 0 && remaining >= 0 && (resource == "" || resource == "core") {
+		l.told, l.limit, l.remaining = true, limit, remaining
+	}
 	return l
 }
 
@@ -109,9 +113,9 @@ func (l limits) verdict(status int, body []byte, now time.Time) (wait time.Durat
 	switch {
 	case l.retryAfter != "" && (refused || status == http.StatusServiceUnavailable):
 		return bounded(retryAfter(l.retryAfter, now)), said(messageOf(body))
-	case l.told && l.remaining == 0 && l.limit > 0:
+	case l.told && l.remaining == 0, refused && l.empty:
 		return bounded(l.reset.Sub(now)), "its rate limit is used up"
-	case refused && (status == http.StatusTooManyRequests || isSecondary(messageOf(body))):
+	case refused && (status == http.StatusTooManyRequests || isSecondary(body)):
 		return leastWait, said(messageOf(body))
 	}
 	return 0, ""
@@ -120,7 +124,7 @@ func (l limits) verdict(status int, body []byte, now time.Time) (wait time.Durat
 // retryAfter reads the header of that name: seconds, or a date.
 func retryAfter(text string, now time.Time) time.Duration {
 	if seconds, err := strconv.ParseUint(text, 10, 32); err == nil {
-		return time.Duration(seconds) * time.Second //nolint:gosec // 32 bits fit
+		return time.Duration(seconds) * time.Second
 	}
 	if at, err := http.ParseTime(text); err == nil {
 		return at.Sub(now)
@@ -136,15 +140,23 @@ func bounded(wait time.Duration) time.Duration {
 	return min(wait, longestWait)
 }
 
-func isSecondary(message string) bool {
-	message = strings.ToLower(message)
-	return strings.Contains(message, "secondary rate limit") || strings.Contains(message, "abuse detection")
+// isSecondary tells by the message, or by the documentation that is named, whether a refusal is the secondary limit.
+func isSecondary(body []byte) bool {
+	r := refusalOf(body)
+	message, about := strings.ToLower(r.Message), strings.ToLower(r.Documentation)
+	return strings.Contains(message, "secondary rate limit") || strings.Contains(message, "abuse detection") ||
+		strings.HasSuffix(about, "secondary-rate-limits") || strings.HasSuffix(about, "#abuse-rate-limits")
 }
 
-func messageOf(body []byte) string {
-	var refusal struct {
-		Message string `json:"message"`
-	}
-	_ = json.Unmarshal(body, &refusal) // another form of body is no message
-	return refusal.Message
+type refusal struct {
+	Message       string `json:"message"`
+	Documentation string `json:"documentation_url"`
 }
+
+func refusalOf(body []byte) refusal {
+	var r refusal
+	_ = json.Unmarshal(body, &r) // another form of body says nothing
+	return r
+}
+
+func messageOf(body []byte) string { return refusalOf(body).Message }

@@ -28,8 +28,8 @@ type pull struct {
 // are in it themselves.
 func (r *repository) unsquash(ctx context.Context, found *commit.Range, counted []listed, clock commit.Clock) error {
 	if len(counted) > maxSquashed {
-		return fmt.Errorf("%w: %d commits in the range, and the pull requests of %d at most are looked up; turn the lookup of squashed commits off for this target",
-			commit.ErrTooLarge, len(counted), maxSquashed)
+		return fmt.Errorf("%w: %d commits in the range, and the pull requests of %d at most are looked up; turn the lookup of squashed commits "+
+			"off for this target", commit.ErrTooLarge, len(counted), maxSquashed)
 	}
 	for _, c := range counted {
 		pulls, err := r.mergedAs(ctx, c.SHA)

@@ -35,7 +35,7 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // all of it was read, or none of it matters
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
 		return nil, fmt.Errorf("the answer broke off: %w", err)
@@ -84,7 +84,7 @@ func (c *conditional) RoundTrip(req *http.Request) (*http.Response, error) {
 	last, known := c.answers.get(key)
 	if known {
 		req = req.Clone(req.Context())
-		req.Header.Set("If-None-Match", last.header.Get("Etag"))
+		req.Header.Set("If-None-Match", last.header.Get("ETag"))
 	}
 	resp, err := c.next.RoundTrip(req)
 	if err != nil {
@@ -98,14 +98,14 @@ func (c *conditional) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (c *conditional) keep(key string, resp *http.Response) (*http.Response, error) {
-	if resp.StatusCode != http.StatusOK || resp.Header.Get("Etag") == "" || resp.ContentLength > maxKept {
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("ETag") == "" || resp.ContentLength > maxKept {
 		return resp, nil
 	}
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return nil, err
 	}
-	header := http.Header{"Etag": resp.Header.Values("Etag"), "Link": resp.Header.Values("Link"), "Content-Type": resp.Header.Values("Content-Type")}
+	header := http.Header{"Etag": resp.Header.Values("ETag"), "Link": resp.Header.Values("Link"), "Content-Type": resp.Header.Values("Content-Type")}
 	c.answers.put(key, answer{header, body}, len(key)+len(body)+len(resp.Header.Get("Link"))+512)
 	return withBody(resp, body), nil
 }

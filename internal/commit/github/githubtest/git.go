@@ -11,11 +11,14 @@ import (
 	"time"
 )
 
-var hex40 = regexp.MustCompile(`^[0-9a-f]{40}$`)
+var (
+	hex40   = regexp.MustCompile(`^[0-9a-f]{40}$`)
+	someHex = regexp.MustCompile(`^[0-9a-fA-F]{4,40}$`)
+)
 
 // git runs the git command in the repository and returns what it prints; nothing if it fails.
 func (s *Server) git(args ...string) string {
-	cmd := exec.Command("git", append([]string{"--literal-pathspecs"}, args...)...) //nolint:gosec,noctx // a test's own repository; it ends by itself
+	cmd := exec.Command("git", append([]string{"--literal-pathspecs"}, args...)...)
 	cmd.Dir = s.repo.Dir
 	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null")
 	out, err := cmd.Output()
@@ -35,6 +38,9 @@ func (s *Server) resolve(ref string) string {
 	if ref == "" || strings.HasPrefix(ref, "-") {
 		return ""
 	}
+	if hex40.MatchString(ref) { // GitHub takes no pushes of refs with such a name
+		return s.commitOnly(ref)
+	}
 	for _, full := range []string{"refs/heads/" + ref, "refs/tags/" + ref, ref} {
 		if full == ref && !strings.HasPrefix(ref, "refs/") && ref != "HEAD" {
 			break
@@ -43,11 +49,14 @@ func (s *Server) resolve(ref string) string {
 			return sha
 		}
 	}
-	if !regexp.MustCompile(`^[0-9a-fA-F]{4,40}$`).MatchString(ref) {
+	if !someHex.MatchString(ref) {
 		return ""
 	}
-	sha := s.git("rev-parse", "--verify", "--quiet", ref)
-	if s.git("cat-file", "-t", sha) != "commit" {
+	return s.commitOnly(s.git("rev-parse", "--verify", "--quiet", ref))
+}
+
+func (s *Server) commitOnly(sha string) string {
+	if sha == "" || s.git("cat-file", "-t", sha) != "commit" {
 		return ""
 	}
 	return sha

@@ -116,7 +116,8 @@ func (s *Server) get(rest []string, req *http.Request) answer {
 	if len(rest) == 0 {
 		return of(http.StatusOK, map[string]any{"id": ID, "name": Name, "full_name": Owner + "/" + Name, "private": s.private, "default_branch": "main"})
 	}
-	if rest[0] != "pulls" && s.git("rev-list", "--all", "--max-count=1") == "" {
+	s.filled = s.filled || s.git("rev-list", "--all", "--max-count=1") != ""
+	if !s.filled {
 		return refusal(http.StatusConflict, "Git Repository is empty.")
 	}
 	tail, err := url.PathUnescape(strings.Join(rest[1:], "/"))

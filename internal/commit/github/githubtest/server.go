@@ -15,9 +15,10 @@ import (
 	"crypto/rsa"
 	"encoding/json"
 	"encoding/pem"
-	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -64,6 +65,7 @@ type Server struct {
 
 	mu        sync.Mutex
 	private   bool
+	filled    bool // there are commits
 	tokens    map[string]time.Time // and when they expire; zero is never
 	app       *app
 	pulls     []Pull
@@ -85,20 +87,22 @@ type secondary struct {
 }
 
 // New serves a repository that everybody may read, until the test ends.
-func New(t testing.TB, repo *committest.Repo) *Server {
-	t.Helper()
-	s := &Server{t: t, repo: repo, tokens: map[string]time.Time{}}
-	s.http = httptest.NewServer(s)
-	t.Cleanup(s.http.Close)
-	return s
+func New(tb testing.TB, repo *committest.Repo) *Server {
+	tb.Helper()
+	return start(tb, repo, httptest.NewServer)
 }
 
 // NewTLS is New with https, and a certificate that nobody trusts without CA.
-func NewTLS(t testing.TB, repo *committest.Repo) *Server {
-	t.Helper()
-	s := &Server{t: t, repo: repo, tokens: map[string]time.Time{}}
-	s.http = httptest.NewTLSServer(s)
-	t.Cleanup(s.http.Close)
+func NewTLS(tb testing.TB, repo *committest.Repo) *Server {
+	tb.Helper()
+	return start(tb, repo, httptest.NewTLSServer)
+}
+
+func start(tb testing.TB, repo *committest.Repo, listen func(http.Handler) *httptest.Server) *Server {
+	tb.Helper()
+	s := &Server{t: tb, repo: repo, tokens: map[string]time.Time{}}
+	s.http = listen(s)
+	tb.Cleanup(s.http.Close)
 	return s
 }
 
@@ -204,10 +208,10 @@ func (s *Server) count(req *http.Request, a *answer) bool {
 		}
 		remaining, reset = s.limit.remaining, s.limit.reset
 	}
-	a.set("X-RateLimit-Limit", fmt.Sprint(total))
-	a.set("X-RateLimit-Remaining", fmt.Sprint(remaining))
-	a.set("X-RateLimit-Used", fmt.Sprint(total-remaining))
-	a.set("X-RateLimit-Reset", fmt.Sprint(reset.Unix()))
+	a.set("X-RateLimit-Limit", strconv.Itoa(total))
+	a.set("X-RateLimit-Remaining", strconv.Itoa(remaining))
+	a.set("X-RateLimit-Used", strconv.Itoa(total-remaining))
+	a.set("X-RateLimit-Reset", strconv.FormatInt(reset.Unix(), 10))
 	a.set("X-RateLimit-Resource", "core")
 	return counted
 }
@@ -227,16 +231,14 @@ func (a *answer) set(key, value string) {
 }
 
 func (a *answer) write(w http.ResponseWriter) {
-	for key, values := range a.header {
-		w.Header()[key] = values
-	}
+	maps.Copy(w.Header(), a.header)
 	w.WriteHeader(a.status)
 	_, _ = w.Write(a.body) // the client may have gone
 }
 
 // refusal is an error body as GitHub writes it: the status is a string.
 func refusal(status int, message string) answer {
-	return of(status, map[string]any{"message": message, "documentation_url": "https://docs.github.com/rest", "status": fmt.Sprint(status)})
+	return of(status, map[string]any{"message": message, "documentation_url": "https://docs.github.com/rest", "status": strconv.Itoa(status)})
 }
 
 func of(status int, value any) answer {
