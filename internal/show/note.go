@@ -91,6 +91,7 @@ func deployNotes(e *dora.Event) []string {
 	add(undone && is(e.Exposed, false), "stopped before it took traffic")
 	add(is(e.Unplanned, true), "unplanned")
 	add(e.Change == dora.ChangeConfig, "configuration only")
+	add(e.LeadTimeUnknown != "", "no lead time: "+e.LeadTimeUnknown)
 	if e.LeadTimeSeconds != nil {
 		notes = append(notes, "lead time "+seconds(*e.LeadTimeSeconds))
 	}

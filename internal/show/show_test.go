@@ -32,14 +32,15 @@ func deployment(change func(*dora.Event)) *dora.Event {
 
 func TestNotesSayWhatTheFlagsMean(t *testing.T) {
 	for want, change := range map[string]func(*dora.Event){
-		"":                   nil,
-		"first deployment":   func(e *dora.Event) { e.Previous.Version = nil },
-		"unplanned":          func(e *dora.Event) { e.Unplanned = new(true) },
-		"configuration only": func(e *dora.Event) { e.Change = dora.ChangeConfig },
-		"lead time 2h10m":    func(e *dora.Event) { e.LeadTimeSeconds = new(7800.0) },
-		"read from history":  func(e *dora.Event) { e.Basis = dora.BasisHistory },
-		"partial sync":       func(e *dora.Event) { e.Basis = dora.BasisPartialSync },
-		"reported":           func(e *dora.Event) { e.Basis = dora.BasisAPI },
+		"":                     nil,
+		"first deployment":     func(e *dora.Event) { e.Previous.Version = nil },
+		"unplanned":            func(e *dora.Event) { e.Unplanned = new(true) },
+		"configuration only":   func(e *dora.Event) { e.Change = dora.ChangeConfig },
+		"lead time 2h10m":      func(e *dora.Event) { e.LeadTimeSeconds = new(7800.0) },
+		"no lead time: NoBase": func(e *dora.Event) { e.LeadTimeUnknown = "NoBase" },
+		"read from history":    func(e *dora.Event) { e.Basis = dora.BasisHistory },
+		"partial sync":         func(e *dora.Event) { e.Basis = dora.BasisPartialSync },
+		"reported":             func(e *dora.Event) { e.Basis = dora.BasisAPI },
 		"no verdict within the timeout": func(e *dora.Event) {
 			e.Outcome, e.Success, e.Message = dora.Unknown, nil, "no verdict within the timeout"
 		},
