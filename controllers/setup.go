@@ -30,9 +30,10 @@ type Options struct {
 	Cluster string
 	// Namespaces are those that are watched; none means all.
 	Namespaces []string
-	// Trusted are the namespaces whose targets see all namespaces.
-	Trusted []string
-	// Sinks are owed every event; Owed is called when they are owed more.
+	// Targets are read from the cache. Figures asks for a look at some of them.
+	Targets *kube.Targets
+	Figures *kube.Trigger
+	// Sinks are owed every event; Owed is called when they are owed more, and when there are commits to look for.
 	Sinks []string
 	Owed  func()
 	// Explain shows Kubernetes events for what was not counted too.
@@ -49,21 +50,21 @@ type Options struct {
 func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 	s := newShared(mgr, o)
 	apps, err := application.Setup(mgr, o.Kinds, &application.Reconciler{
-		World: s.world, Targets: s.targets, Served: o.Kinds, Follower: s.follower,
+		World: s.world, Targets: o.Targets, Served: o.Kinds, Follower: s.follower,
 	}, s.applications)
 	if err != nil {
 		return err
 	}
 	ros, err := rollout.Setup(mgr, o.Kinds, &rollout.Reconciler{
-		World: s.world, Targets: s.targets, Served: o.Kinds, Follower: s.follower,
+		World: s.world, Targets: o.Targets, Served: o.Kinds, Follower: s.follower,
 	}, s.rollouts)
 	if err != nil {
 		return err
 	}
 	figures, err := doratarget.Setup(mgr, o.Kinds, &doratarget.Reconciler{
-		Client: mgr.GetClient(), World: s.world, Targets: s.targets, Served: o.Kinds,
-		Memory: o.Memory, Events: o.Events, Metrics: o.Metrics, Cluster: o.Cluster, Clock: o.Clock,
-	}, s.follower.Targets)
+		Client: mgr.GetClient(), World: s.world, Targets: o.Targets, Served: o.Kinds,
+		Memory: o.Memory, Events: o.Events, Metrics: o.Metrics, Reopened: o.Owed, Cluster: o.Cluster, Clock: o.Clock,
+	}, o.Figures)
 	if err != nil {
 		return err
 	}
@@ -77,7 +78,6 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 type shared struct {
 	Options
 
-	targets                *kube.Targets
 	world                  *kube.World
 	follower               *kube.Follower
 	applications, rollouts *kube.Trigger
@@ -86,10 +86,9 @@ type shared struct {
 func newShared(mgr manager.Manager, o Options) *shared {
 	return &shared{
 		Options: o,
-		targets: kube.NewTargets(mgr.GetCache(), o.Trusted),
 		world:   kube.NewWorld(mgr.GetCache(), o.Kinds, o.Cluster, o.Namespaces),
 		follower: &kube.Follower{
-			Recorder: o.Memory, Targets: kube.NewTrigger(), Sinks: o.Sinks, Owed: o.Owed, Clock: o.Clock,
+			Recorder: o.Memory, Targets: o.Figures, Sinks: o.Sinks, Owed: o.Owed, Clock: o.Clock,
 			Announcer: &kube.Announcer{Events: mgr.GetEventRecorder("dora-controller"), Explain: o.Explain},
 		},
 		applications: kube.NewTrigger(), rollouts: kube.NewTrigger(),
@@ -106,7 +105,7 @@ func (s *shared) begin(ctx context.Context) error {
 	}
 	s.Kinds.OnChange(func(kind dora.Kind) {
 		s.lookAgain(kind)
-		if view, err := s.targets.View(ctx); err == nil {
+		if view, err := s.Targets.View(ctx); err == nil {
 			s.follower.Targets.Ask(0, view.Names()...)
 		}
 	})

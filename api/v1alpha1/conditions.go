@@ -21,6 +21,8 @@ const (
 	ConditionPolicyOverridden = "PolicyOverridden"
 	// ConditionIncomplete is there while the figures are known to lack something.
 	ConditionIncomplete = "Incomplete"
+	// ConditionCommitsUnresolved is there while the commits of deployments are looked for and something stands in the way.
+	ConditionCommitsUnresolved = "CommitsUnresolved"
 )
 
 // The reasons of conditions. Each has a part of that name in docs/doratarget.md.
@@ -139,8 +141,21 @@ func HistoryGap(deployments int64) metav1.Condition {
 	}
 }
 
+// CommitsUnresolved says what stands in the way of finding the commits of some deployments. The reason is one of those that
+// docs/lead-time.md explains; the message is the newest failure's and holds no secret.
+func CommitsUnresolved(reason string, deployments int64, message string) metav1.Condition {
+	verb := "wait"
+	if deployments == 1 {
+		verb = "waits"
+	}
+	return metav1.Condition{
+		Type: ConditionCommitsUnresolved, Status: metav1.ConditionTrue, Reason: reason,
+		Message: fmt.Sprintf("%s %s for commits, tried again and again: %s", count(deployments, "deployment"), verb, message),
+	}
+}
+
 // SetConditions makes these the conditions of the status, for this generation of the spec. Reconciling and Stalled
-// follow from ready; the notes are PolicyOwnedByAnother and HistoryGap, where they hold. It reports whether anything
+// follow from ready; the notes are PolicyOwnedByAnother, HistoryGap and CommitsUnresolved, where they hold. It reports whether anything
 // changed.
 func (s *DoraTargetStatus) SetConditions(generation int64, ready metav1.Condition, notes ...metav1.Condition) bool {
 	wanted := append([]metav1.Condition{ready}, notes...)
@@ -151,7 +166,7 @@ func (s *DoraTargetStatus) SetConditions(generation int64, ready metav1.Conditio
 
 	changed := s.ObservedGeneration != generation
 	s.ObservedGeneration = generation
-	for _, kind := range []string{ConditionReady, ConditionReconciling, ConditionStalled, ConditionPolicyOverridden, ConditionIncomplete} {
+	for _, kind := range []string{ConditionReady, ConditionReconciling, ConditionStalled, ConditionPolicyOverridden, ConditionIncomplete, ConditionCommitsUnresolved} {
 		i := slices.IndexFunc(wanted, func(c metav1.Condition) bool { return c.Type == kind })
 		if i < 0 {
 			changed = meta.RemoveStatusCondition(&s.Conditions, kind) || changed

@@ -14,8 +14,8 @@ const (
 // happens, or leaves the window.
 type DoraTargetStatus struct {
 	// conditions say whether the target is being followed. Ready is always there; Reconciling (it will become ready by
-	// itself) and Stalled (someone has to mend something) are there only while true; PolicyOverridden and Incomplete are
-	// there only while true and leave Ready as it is.
+	// itself) and Stalled (someone has to mend something) are there only while true; PolicyOverridden, Incomplete and
+	// CommitsUnresolved are there only while true and leave Ready as it is.
 	// +kubebuilder:validation:MaxItems=8
 	// +listType=map
 	// +listMapKey=type
@@ -57,6 +57,14 @@ type DoraTargetStatus struct {
 	// servicesOmitted is the number of services that are not listed.
 	// +optional
 	ServicesOmitted int64 `json:"servicesOmitted,omitempty"`
+
+	// commits says for how many deployments of the window the commits are known. It is absent while spec.source is.
+	// +optional
+	Commits *CommitCounts `json:"commits,omitempty"`
+
+	// backfill tells of the last time that earlier deployments were looked into again.
+	// +optional
+	Backfill *BackfillStatus `json:"backfill,omitempty"`
 
 	// lastDeployment is the latest deployment whose outcome is known or given up.
 	// +optional
@@ -104,6 +112,56 @@ type ServiceStatus struct {
 	Team string `json:"team,omitempty"`
 
 	Figures `json:",inline"`
+}
+
+// CommitCounts counts the deployments of new images in the window by what is known of their commits.
+type CommitCounts struct {
+	// resolved is the number whose first commit is known.
+	// +required
+	Resolved int64 `json:"resolved"`
+
+	// pending is the number whose commits are still looked for. The condition CommitsUnresolved says what stands in the way.
+	// +required
+	Pending int64 `json:"pending"`
+
+	// unknown is the number that have no lead time, and reasons says why.
+	// +required
+	Unknown int64 `json:"unknown"`
+
+	// reasons are why deployments have no lead time, in the order of their names.
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=map
+	// +listMapKey=reason
+	// +optional
+	Reasons []ReasonCount `json:"reasons,omitempty"`
+}
+
+// ReasonCount counts deployments with one reason.
+type ReasonCount struct {
+	// reason is why they have no lead time, such as FirstDeployment or NoCommitInImage.
+	// +kubebuilder:validation:MaxLength=64
+	// +required
+	Reason string `json:"reason"`
+
+	// deployments is their number.
+	// +required
+	Deployments int64 `json:"deployments"`
+}
+
+// BackfillStatus tells of one backfill.
+type BackfillStatus struct {
+	// generation is the generation of the spec that it was made for.
+	// +optional
+	Generation int64 `json:"generation,omitempty"`
+
+	// request is the value of the annotation dora-controller.io/backfill that asked for it.
+	// +kubebuilder:validation:MaxLength=256
+	// +optional
+	Request string `json:"request,omitempty"`
+
+	// deployments is the number that were queued.
+	// +required
+	Deployments int64 `json:"deployments"`
 }
 
 // LastDeployment is the latest deployment.

@@ -56,6 +56,9 @@ type DoraTargetList struct {
 	Items []DoraTarget `json:"items"`
 }
 
+// AnnotationBackfill asks, by any new value, for a look at the commits of all earlier deployments that ended without lead time.
+const AnnotationBackfill = "dora-controller.io/backfill"
+
 // DoraTargetSpec says whose deployments are counted, and how.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.applications) || has(self.rollouts)",message="select something: set applications, rollouts, or both ({} selects all of them)"

@@ -1,6 +1,9 @@
 package v1alpha1
 
-import "slices"
+import (
+	"reflect"
+	"slices"
+)
 
 // Before tells whether this target is asked before another that selects the same object: the older one is, then the
 // one whose namespace and name come first. The first of all decides how the object is judged.
@@ -16,7 +19,7 @@ func (t *DoraTarget) Before(other *DoraTarget) bool {
 
 // PolicyDiffers lists the fields, by their JSON names, by which this spec would judge an object differently than the
 // owner's: another name for it, another version, another verdict. What only this target's own figures depend on
-// (window, bands) is no policy.
+// (window, bands) is no policy. Where only one of them has a source, it holds for both.
 func (s *DoraTargetSpec) PolicyDiffers(owner *DoraTargetSpec, name string, labels map[string]string) []string {
 	var fields []string
 	for _, field := range []struct {
@@ -28,6 +31,7 @@ func (s *DoraTargetSpec) PolicyDiffers(owner *DoraTargetSpec, name string, label
 		{"environment", s.EnvironmentOf(labels) == owner.EnvironmentOf(labels)},
 		{"images", sameSet(s.Images.Include, owner.Images.Include) && sameSet(s.Images.Exclude, owner.Images.Exclude)},
 		{"changes", s.Counts(ChangeConfig) == owner.Counts(ChangeConfig)},
+		{"source", s.Source == nil || owner.Source == nil || reflect.DeepEqual(s.Source, owner.Source)},
 		{"degradedFor", sameDuration(s.DegradedFor, owner.DegradedFor, DefaultDegradedFor)},
 		{"failureWindow", sameDuration(s.FailureWindow, owner.FailureWindow, DefaultFailureWindow)},
 		{"verdictTimeout", sameDuration(s.VerdictTimeout, owner.VerdictTimeout, DefaultVerdictTimeout)},

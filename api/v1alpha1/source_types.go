@@ -13,7 +13,7 @@ type Source struct {
 	// hold the placeholders of repository.template. Without it all commits of the repository count.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="self.matches('^(\\\\{[a-zA-Z]+(\\\\.[A-Za-z0-9._/-]+)?\\\\}|[^{}/\\\\\\\\\\\\s])+(/(\\\\{[a-zA-Z]+(\\\\.[A-Za-z0-9._/-]+)?\\\\}|[^{}/\\\\\\\\\\\\s])+)*$') && self.split('/').all(p, p != '.' && p != '..')",message="path is a folder within the repository, without a slash at its ends, such as services/checkout or services/{service}"
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^(\{(name|namespace|service|image|labels\.[A-Za-z0-9._/-]+)\}|[^[:cntrl:]\s{}\\])+$') && !self.matches(r'(^|/)(\.\.?)?(/|$)')`,message="path is a folder within the repository, without a slash at its ends and without blanks, such as services/checkout or services/{service}; it may hold {name}, {namespace}, {service}, {image} and {labels.KEY}"
 	// +optional
 	Path string `json:"path,omitempty"`
 
@@ -82,12 +82,16 @@ type Source struct {
 
 // Repository is an address that is the same for every selected object, or that an annotation or a template tells.
 //
+// The rules of url and template stand here, since an answer to a rule of theirs would repeat the address, and what is refused may be an
+// address with a password in it.
+//
 // +kubebuilder:validation:XValidation:rule="[has(self.url), has(self.template), has(self.fromAnnotation)].exists_one(s, s)",message="set one of url, template and fromAnnotation"
+// +kubebuilder:validation:XValidation:rule=`!has(self.url) || self.url.matches(r'^((https?://|ssh://([A-Za-z0-9_][A-Za-z0-9_.-]*@)?)([A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/|[A-Za-z0-9_][A-Za-z0-9_.-]*@([A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\]):/?|file:///)[^[:cntrl:]\s{}?#\\/][^[:cntrl:]\s{}?#\\]*$')`,fieldPath=".url",message="url is the address of a git repository, without credentials, such as https://github.com/acme/checkout or git@github.com:acme/checkout.git"
+// +kubebuilder:validation:XValidation:rule=`!has(self.template) || self.template.matches(r'^((https?://|ssh://([A-Za-z0-9_][A-Za-z0-9_.-]*@)?)([A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/|[A-Za-z0-9_][A-Za-z0-9_.-]*@([A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\]):/?)(\{(name|namespace|service|image|labels\.[A-Za-z0-9._/-]+)\}|[^[:cntrl:]\s{}?#\\/])(\{(name|namespace|service|image|labels\.[A-Za-z0-9._/-]+)\}|[^[:cntrl:]\s{}?#\\])*$')`,fieldPath=".template",message="template is an address with placeholders after its host: {name}, {namespace}, {service}, {image} or {labels.KEY}, such as https://github.com/acme/{service}"
 type Repository struct {
 	// url is the address, in any form that git takes without credentials: https://host/path, ssh://git@host/path or git@host:path.
 	// file:///path is allowed below the folder that the administrator named.
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="self.matches('^(https?://[^/@\\\\s{}]+/|ssh://([^/@:\\\\s{}]+@)?[^/@\\\\s{}]+/|file:///|[A-Za-z0-9_.-]+@[^/@:\\\\s{}]+:)[^\\\\s{}?#]+$')",message="url is the address of a git repository, without credentials, such as https://github.com/acme/checkout or git@github.com:acme/checkout.git"
 	// +optional
 	URL string `json:"url,omitempty"`
 
@@ -95,15 +99,20 @@ type Repository struct {
 	// last part of the image's name) and {labels.KEY}, such as https://github.com/acme/{service} or
 	// https://github.com/{labels.team}/{image}. An object without such a label has no repository.
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="self.matches('^(https?://[^/@\\\\s{}]+/|ssh://([^/@:\\\\s{}]+@)?[^/@\\\\s{}]+/|[A-Za-z0-9_.-]+@[^/@:\\\\s{}]+:)(\\\\{(name|namespace|service|image|labels\\\\.[A-Za-z0-9._/-]+)\\\\}|[^\\\\s{}?#])+$')",message="template is an address with placeholders after its host: {name}, {namespace}, {service}, {image} or {labels.KEY}, such as https://github.com/acme/{service}"
 	// +optional
 	Template string `json:"template,omitempty"`
 
 	// fromAnnotation is the annotation of the Application or Rollout that holds the address, such as example.com/repository. An
 	// object without it has no repository.
 	// +optional
-	FromAnnotation LabelKey `json:"fromAnnotation,omitempty"`
+	FromAnnotation AnnotationKey `json:"fromAnnotation,omitempty"`
 }
+
+// AnnotationKey is the key of an annotation, such as example.com/repository.
+//
+// +kubebuilder:validation:MaxLength=317
+// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$')",message="the key of an annotation is letters, digits, '-', '_' and '.', after an optional prefix and '/', such as example.com/repository"
+type AnnotationKey string
 
 // SecretReference names a Secret of the target's own namespace.
 type SecretReference struct {
@@ -118,7 +127,7 @@ type SecretReference struct {
 // HostName is the name of a host, with a port unless that is the protocol's own.
 //
 // +kubebuilder:validation:MaxLength=259
-// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?|\\\\[[0-9a-f:]+\\\\])(:[0-9]{1,5})?$')",message="a host is a name in lower-case letters, and a port if it is not the usual one, such as github.com or git.example.com:8443"
+// +kubebuilder:validation:XValidation:rule=`self.matches(r'^([a-z0-9_]([-a-z0-9_.]*[a-z0-9_])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$')`,message="a host is a name in lower-case letters, and a port if it is not the usual one, such as github.com or git.example.com:8443"
 type HostName string
 
 // SourceProvider is how a repository is asked.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 )
@@ -40,6 +42,51 @@ func parseDuration(text string) (time.Duration, error) {
 	}
 	return dorav1alpha1.Duration(text).Parse()
 }
+
+// bytesFlag is a flag that takes a number of bytes as Kubernetes writes it.
+type bytesFlag int64
+
+func (b *bytesFlag) Set(text string) error {
+	quantity, err := resource.ParseQuantity(text)
+	if err != nil || quantity.Sign() <= 0 {
+		return fmt.Errorf("%q is no size: write it as 500Mi or 2Gi", text)
+	}
+	*b = bytesFlag(quantity.Value())
+	return nil
+}
+
+func (b *bytesFlag) String() string {
+	if *b == 0 {
+		return ""
+	}
+	return resource.NewQuantity(int64(*b), resource.BinarySI).String()
+}
+
+func (*bytesFlag) Type() string { return "size" }
+
+// networks is a flag that takes address ranges, separated by commas; given again it adds to them.
+type networks []netip.Prefix
+
+func (n *networks) Set(text string) error {
+	for part := range strings.SplitSeq(text, ",") {
+		network, err := netip.ParsePrefix(strings.TrimSpace(part))
+		if err != nil {
+			return fmt.Errorf("%q is no network: write it as 10.0.0.0/8 or fd00::/8", part)
+		}
+		*n = append(*n, network.Masked())
+	}
+	return nil
+}
+
+func (n *networks) String() string {
+	texts := make([]string, len(*n))
+	for i, network := range *n {
+		texts[i] = network.String()
+	}
+	return strings.Join(texts, ",")
+}
+
+func (*networks) Type() string { return "cidrs" }
 
 // moment is a flag that takes a time or a length of time.
 type moment struct {

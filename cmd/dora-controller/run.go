@@ -52,6 +52,12 @@ The ledger is a file with one writer. A second process waits until the first has
 	flags.BoolVar(&options.Explain, "explain", false, "show Kubernetes events for what was not counted too, with the reason")
 	flags.StringVar(&kubeconfig, "kubeconfig", "",
 		"file that says how to reach the cluster (default: KUBECONFIG, the pod's service account, or ~/.kube/config)")
+	flags.StringVar(&options.GitCache, "git-cache", "", "folder for copies of git repositories, commits alone (default: git, beside the ledger)")
+	flags.Var((*bytesFlag)(&options.GitCacheBytes), "git-cache-size", "what that folder may take, such as 500Mi or 2Gi (default 1Gi)")
+	flags.StringVar(&options.LocalRepositories, "local-repositories", "",
+		"folder below which a DoraTarget may name a repository as file:///path (default: none may)")
+	flags.Var((*networks)(&options.AllowNetworks), "allow-networks",
+		"networks of git servers and registries that may be reached though they are not public, such as 10.0.0.0/8,fd00::/8")
 	flags.Var(&keep, "keep-events", "how long events are kept, such as 400d; 0 keeps them for ever")
 	flags.IntVar(&options.KeepDecisions, "keep-decisions", 0, "how many decisions are kept of each Application or Rollout (default 200)")
 	flags.BoolVar(&options.LeaderElect, "leader-elect", false, "let one of several processes work, by a lease")

@@ -2,6 +2,7 @@ package doratarget
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -34,6 +35,8 @@ type history struct {
 	services map[fourkeys.Service]time.Time
 	// last is the latest deployment ever. Nil if there is none.
 	last *dora.Event
+	// commits says what is known of the commits of the window's deployments.
+	commits ledger.Resolutions
 }
 
 // read reads the events that a target's figures need.
@@ -61,7 +64,9 @@ func (r *Reconciler) read(ctx context.Context, s *scope) (*history, error) {
 	}
 	h.stretch()
 	h.about(s)
-	return h, r.readLast(ctx, of, h)
+	var err error
+	h.commits, err = r.Events.Resolutions(ctx, ledger.ResolutionQuery{Cluster: r.Cluster, UIDs: of.UIDs, Since: h.window.From})
+	return h, errors.Join(err, r.readLast(ctx, of, h))
 }
 
 // stretch lets the window end after the newest event: Argo's clock may be ahead of ours, and what has happened counts.

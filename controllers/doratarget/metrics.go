@@ -50,6 +50,8 @@ var (
 	recoveryDesc    = desc("recovery_seconds", "Failed deployment recovery time.", "percentile")
 	reworkDesc      = desc("rework_ratio", "Rework rate, from 0 to 1.")
 	openDesc        = desc("open_failures", "Failures that have not ended.")
+	rejectedDesc    = desc("lead_times_rejected", "Deployments whose first commit is younger than the deployment, by the clocks.")
+	searchedDesc    = desc("commits_pending", "Deployments whose commits are still looked for.")
 	gapsDesc        = desc("history_gaps", "Deployments that Argo's history no longer tells of.")
 )
 
@@ -57,6 +59,7 @@ var (
 func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		servicesDesc, deploymentsDesc, perWeekDesc, leadTimeDesc, failuresDesc, recoveryDesc, reworkDesc, openDesc, gapsDesc,
+		rejectedDesc, searchedDesc,
 	} {
 		to <- d
 	}
@@ -72,6 +75,9 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 		g.put(servicesDesc, float64(status.ServiceCount))
 		if status.Summary != nil {
 			g.figures(status.Summary)
+		}
+		if status.Commits != nil {
+			g.put(searchedDesc, float64(status.Commits.Pending))
 		}
 	}
 }
@@ -90,6 +96,7 @@ func (g gauges) figures(f *dorav1alpha1.Figures) {
 	g.seconds(recoveryDesc, f.Recovery.P50Seconds, "50")
 	g.seconds(recoveryDesc, f.Recovery.P90Seconds, "90")
 	g.decimal(reworkDesc, f.Rework.Ratio)
+	g.put(rejectedDesc, float64(f.LeadTime.Rejected))
 	g.put(openDesc, float64(f.Counts.OpenFailures))
 	g.put(gapsDesc, float64(f.Counts.Gaps))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,9 +19,11 @@ import (
 	"github.com/dora-controller/dora-controller/internal/ledger"
 )
 
-// Events reads events back. A ledger does.
+// Events reads events back, and says what is known of their commits. A ledger does.
 type Events interface {
 	Events(ctx context.Context, q ledger.EventQuery) iter.Seq2[ledger.Row, error]
+	Resolutions(ctx context.Context, q ledger.ResolutionQuery) (ledger.Resolutions, error)
+	Reopen(ctx context.Context, q ledger.ReopenQuery, now time.Time) (int64, error)
 }
 
 // Memory is what is known of subjects. Package record's Recorder implements it.
@@ -41,8 +44,10 @@ type Reconciler struct {
 	Memory  Memory
 	Events  Events
 	Metrics *Metrics
-	Cluster string
-	Clock   clock.PassiveClock
+	// Reopened is called when commits are to be looked for again.
+	Reopened func()
+	Cluster  string
+	Clock    clock.PassiveClock
 
 	pace pace
 }
@@ -72,12 +77,17 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	history, err := r.read(ctx, scope)
+	backfill, err := r.backfill(ctx, scope)
+	var history *history
+	if err == nil {
+		history, err = r.read(ctx, scope)
+	}
 	if err != nil {
 		stale := unchanged(object, dorav1alpha1.LedgerUnavailable())
 		return ctrl.Result{}, errors.Join(err, r.write(ctx, object, stale))
 	}
 	status := tell(object, scope, history, thresholds)
+	status.Backfill = backfill
 	r.Metrics.Set(req.NamespacedName, status)
 	return ctrl.Result{RequeueAfter: next(scope, history)}, r.write(ctx, object, status)
 }

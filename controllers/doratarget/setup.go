@@ -63,9 +63,17 @@ type watches struct {
 
 var changedSpec = predicate.TypedGenerationChangedPredicate[*dorav1alpha1.DoraTarget]{}
 
+// asked passes a target of which somebody asks for a backfill.
+var asked = predicate.TypedFuncs[*dorav1alpha1.DoraTarget]{
+	UpdateFunc: func(e event.TypedUpdateEvent[*dorav1alpha1.DoraTarget]) bool {
+		const key = dorav1alpha1.AnnotationBackfill
+		return e.ObjectOld.Annotations[key] != e.ObjectNew.Annotations[key]
+	},
+}
+
 func (w *watches) own() source.Source {
 	own := &handler.TypedEnqueueRequestForObject[*dorav1alpha1.DoraTarget]{}
-	return source.Kind(w.cache, &dorav1alpha1.DoraTarget{}, own, changedSpec)
+	return source.Kind(w.cache, &dorav1alpha1.DoraTarget{}, own, predicate.Or(changedSpec, asked))
 }
 
 // others: targets that select the same objects decide for each other.

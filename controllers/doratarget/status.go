@@ -12,6 +12,7 @@ import (
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/fourkeys"
+	"github.com/dora-controller/dora-controller/internal/ledger"
 )
 
 // unchanged keeps the figures and says why they stand still.
@@ -27,7 +28,8 @@ func unchanged(object *dorav1alpha1.DoraTarget, ready metav1.Condition) *dorav1a
 // notes are the conditions of a status that say something about its figures.
 func notes(status *dorav1alpha1.DoraTargetStatus) []metav1.Condition {
 	return slices.DeleteFunc(slices.Clone(status.Conditions), func(c metav1.Condition) bool {
-		return c.Type != dorav1alpha1.ConditionPolicyOverridden && c.Type != dorav1alpha1.ConditionIncomplete
+		return c.Type != dorav1alpha1.ConditionPolicyOverridden && c.Type != dorav1alpha1.ConditionIncomplete &&
+			c.Type != dorav1alpha1.ConditionCommitsUnresolved
 	})
 }
 
@@ -51,7 +53,10 @@ func tell(object *dorav1alpha1.DoraTarget, s *scope, h *history, t thresholds) *
 	tellFigures(status, s, h, t)
 	status.LastDeployment = lastDeployment(h.last)
 	status.SetOpenFailures(openFailures(h.events))
-	status.SetConditions(object.Generation, readiness(s), remarks(s)...)
+	if object.Spec.Source != nil {
+		status.Commits = commitsOf(&h.commits)
+	}
+	status.SetConditions(object.Generation, readiness(s), remarks(s, h)...)
 	return status
 }
 
@@ -116,7 +121,7 @@ func readiness(s *scope) metav1.Condition {
 }
 
 // remarks are what there is to know about the figures of a target that is in order.
-func remarks(s *scope) []metav1.Condition {
+func remarks(s *scope, h *history) []metav1.Condition {
 	var conditions []metav1.Condition
 	if owners := slices.Collect(maps.Values(s.owners)); len(owners) > 0 {
 		conditions = append(conditions, dorav1alpha1.PolicyOwnedByAnother(*owners[0], others(owners[1:])...))
@@ -127,6 +132,10 @@ func remarks(s *scope) []metav1.Condition {
 	}
 	if gaps > 0 {
 		conditions = append(conditions, dorav1alpha1.HistoryGap(gaps))
+	}
+	if failing := h.commits.Failing; len(failing) > 0 {
+		most := slices.MaxFunc(failing, func(a, b ledger.ReasonCount) int { return cmp.Compare(a.Count, b.Count) })
+		conditions = append(conditions, dorav1alpha1.CommitsUnresolved(most.Reason, most.Count, most.Message))
 	}
 	return conditions
 }

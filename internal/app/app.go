@@ -24,6 +24,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"k8s.io/client-go/discovery"
@@ -90,6 +91,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Registry == nil {
 		o.Registry = metrics.Registry
+	}
+	if o.GitCache == "" {
+		o.GitCache = filepath.Join(filepath.Dir(o.Ledger), "git")
 	}
 	if o.Stdout == nil {
 		o.Stdout = os.Stdout

@@ -16,6 +16,7 @@ import (
 	"github.com/dora-controller/dora-controller/controllers"
 	"github.com/dora-controller/dora-controller/controllers/doratarget"
 	"github.com/dora-controller/dora-controller/internal/dispatch"
+	"github.com/dora-controller/dora-controller/internal/enrich"
 	"github.com/dora-controller/dora-controller/internal/kube"
 	"github.com/dora-controller/dora-controller/internal/ledger"
 	"github.com/dora-controller/dora-controller/internal/ledger/sqlite"
@@ -71,6 +72,7 @@ func (l *leader) Start(ctx context.Context) error {
 	l.working.Store(true)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return w.dispatcher.Start(ctx) })
+	group.Go(func() error { return w.completer.Start(ctx) })
 	group.Go(func() error { return l.prune(ctx, store) })
 	return group.Wait()
 }
@@ -79,6 +81,7 @@ func (l *leader) Start(ctx context.Context) error {
 type work struct {
 	controllers controllers.Options
 	dispatcher  *dispatch.Dispatcher
+	completer   *enrich.Worker
 	metrics     *prometheus.Registry
 }
 
@@ -92,12 +95,20 @@ func (l *leader) prepare(ctx context.Context, store ledger.Store) (*work, error)
 	w := &work{metrics: prometheus.NewRegistry()}
 	w.dispatcher = dispatch.New(store, dispatch.Options{Clock: o.Clock, Registerer: w.metrics, Log: l.mgr.GetLogger().WithName("dispatch")})
 	w.controllers = controllers.Options{
-		Cluster: o.Cluster, Namespaces: o.Namespaces, Trusted: o.TrustedNamespaces, Explain: o.Explain, Clock: o.Clock,
-		Kinds: l.kinds, Memory: recorder, Events: store, Metrics: figures, Owed: w.dispatcher.Notify,
+		Cluster: o.Cluster, Namespaces: o.Namespaces, Explain: o.Explain, Clock: o.Clock,
+		Targets: kube.NewTargets(l.mgr.GetCache(), o.TrustedNamespaces), Figures: kube.NewTrigger(),
+		Kinds: l.kinds, Memory: recorder, Events: store, Metrics: figures,
 	}
 	for _, s := range sinks(o) {
 		w.dispatcher.Register(s)
 		w.controllers.Sinks = append(w.controllers.Sinks, s.Name())
+	}
+	if w.completer, err = l.newCompleter(w, store, recorder, counting); err != nil {
+		return nil, err
+	}
+	w.controllers.Owed = func() {
+		w.dispatcher.Notify()
+		w.completer.Notify()
 	}
 	for _, c := range []prometheus.Collector{counting, recorder.Gauges(), figures} {
 		if err := w.metrics.Register(c); err != nil {

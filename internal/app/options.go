@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -39,6 +40,15 @@ type Options struct {
 	// MetricsAddress and ProbeAddress are host:port; "0" switches off.
 	MetricsAddress string
 	ProbeAddress   string
+
+	// GitCache is the folder that copies of git repositories are kept in, commits alone; beside the ledger if it is empty. GitCacheBytes
+	// bounds it; 1 GiB if it is 0.
+	GitCache      string
+	GitCacheBytes int64
+	// LocalRepositories is the folder below which a DoraTarget may name a repository as file:///path; none may if it is empty.
+	LocalRepositories string
+	// AllowNetworks are the networks of git servers and registries that may be reached though they are not public.
+	AllowNetworks []netip.Prefix
 
 	// KeepEvents is how long events are kept; 0 means for ever. KeepDecisions is how many decisions are kept of each subject.
 	KeepEvents    time.Duration

@@ -86,7 +86,7 @@ func (q *question) answer(ctx context.Context) (Answer, error) {
 	if q.Version.Image == "" {
 		return no(NoCommitInImage, "no image of this version may carry the commit"), nil
 	}
-	if answer, found, err := q.locate(ctx); !found {
+	if answer, found, err := q.locate(ctx); !found || err != nil {
 		return answer, err
 	}
 	a := Answer{Repository: q.address}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -27,6 +28,8 @@ const (
 	// maxAfter bounds what a server may ask for: a mistaken header must not silence it for days.
 	maxAfter = 2 * time.Hour
 )
+
+var errPanicked = errors.New("the search failed in a way that nobody foresaw; the log has it, please report it")
 
 // Worker completes deployments. There is one for each ledger.
 type Worker struct {
@@ -183,8 +186,14 @@ func (w *Worker) work(ctx context.Context, r *ledger.Resolution, owner string) e
 	return w.failed(ctx, r, place, err)
 }
 
-// ask asks for the commits of a deployment.
-func (w *Worker) ask(ctx context.Context, r *ledger.Resolution, source *commit.Source) (commit.Answer, error) {
+// ask asks for the commits of a deployment. What a server sent must not end the process, so a panic is an error like any other.
+func (w *Worker) ask(ctx context.Context, r *ledger.Resolution, source *commit.Source) (answer commit.Answer, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			w.opts.Log.Error(nil, "Looking for commits panicked", "event", r.Event.ID, "cause", cause, "stack", string(debug.Stack()))
+			answer, err = commit.Answer{}, errPanicked
+		}
+	}()
 	if source == nil {
 		return commit.Answer{Reason: commit.NoSource, Message: "no DoraTarget that selects it has a spec.source"}, nil
 	}

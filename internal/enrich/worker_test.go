@@ -393,3 +393,25 @@ func TestWhatWasQueuedBeforeARestartIsCompletedAfterIt(t *testing.T) {
 		}
 	})
 }
+
+func TestAPanicIsAnErrorLikeAnyOther(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		w.answer = func(_ string, asked int) (commit.Answer, error) {
+			if asked == 1 {
+				panic("a pack that nobody foresaw")
+			}
+			return found(time.Now()), nil
+		}
+		w.start()
+		w.deploy("cart", "e1", nil)
+		synctest.Wait()
+		if got := w.failing(); !strings.HasPrefix(got, "1 Unreachable: the search failed") {
+			t.Errorf("waits for %q", got)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if e := w.read("e1"); e.FirstCommitAt == nil {
+			t.Errorf("it is %+v", e)
+		}
+	})
+}

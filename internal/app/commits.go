@@ -1,0 +1,85 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/dora-controller/dora-controller/internal/commit"
+	"github.com/dora-controller/dora-controller/internal/commit/git"
+	"github.com/dora-controller/dora-controller/internal/commit/gitea"
+	"github.com/dora-controller/dora-controller/internal/commit/github"
+	"github.com/dora-controller/dora-controller/internal/commit/gitlab"
+	"github.com/dora-controller/dora-controller/internal/commit/oci"
+	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/egress"
+	"github.com/dora-controller/dora-controller/internal/enrich"
+	"github.com/dora-controller/dora-controller/internal/kube"
+	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/record"
+)
+
+// newResolver chooses the drivers that find commits.
+func newResolver(o *Options, cache commit.Cache, limits *limits) (*commit.Resolver, error) {
+	guard := egress.Guard{Allowed: o.AllowNetworks}
+	repositories, err := git.New(git.Options{
+		Folder: o.GitCache, MaxBytes: o.GitCacheBytes, LocalRoot: o.LocalRepositories, Guard: guard,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot use the folder of git repositories: %w", err)
+	}
+	images, err := oci.New(oci.Options{Guard: guard})
+	if err != nil {
+		return nil, fmt.Errorf("cannot ask registries: %w", err)
+	}
+	return &commit.Resolver{
+		Providers: map[commit.Kind]commit.Provider{
+			commit.Git:    repositories,
+			commit.GitHub: github.New(github.Options{Guard: guard, OnLimit: limits.told}),
+			commit.GitLab: gitlab.New(gitlab.Options{Guard: guard, OnLimit: limits.told}),
+			commit.Gitea:  gitea.New(gitea.Options{Guard: guard, OnLimit: limits.told}),
+		},
+		Images: images, Cache: cache,
+	}, nil
+}
+
+// limits shows what servers say about their rate limits.
+type limits struct{ remaining, limit, reset *prometheus.GaugeVec }
+
+func newLimits(registerer prometheus.Registerer) *limits {
+	gauge := func(name, help string) *prometheus.GaugeVec {
+		return promauto.With(registerer).NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"host"})
+	}
+	return &limits{
+		remaining: gauge("dora_source_rate_limit_remaining", "Requests that a server's API still allows, as its last answer said."),
+		limit:     gauge("dora_source_rate_limit", "Requests that a server's API allows in one period."),
+		reset:     gauge("dora_source_rate_limit_reset_timestamp_seconds", "When a server's API begins a new period, in seconds since 1970."),
+	}
+}
+
+func (l *limits) told(host string, remaining, limit int, reset time.Time) {
+	l.remaining.WithLabelValues(host).Set(float64(remaining))
+	l.limit.WithLabelValues(host).Set(float64(limit))
+	l.reset.WithLabelValues(host).Set(float64(reset.Unix()))
+}
+
+// newCompleter makes the worker that finds the commits of deployments.
+func (l *leader) newCompleter(w *work, store ledger.Store, recorder *record.Recorder, counting *record.Prometheus) (*enrich.Worker, error) {
+	resolver, err := newResolver(l.options, store, newLimits(w.metrics))
+	if err != nil {
+		return nil, err
+	}
+	sources := &kube.Sources{Targets: w.controllers.Targets, Live: l.mgr.GetAPIReader(), Lookup: recorder.Lookup}
+	return enrich.New(store, sources, resolver, enrich.Options{
+		Sinks: w.controllers.Sinks, Owed: w.dispatcher.Notify, Metrics: counting, Clock: l.options.Clock,
+		Log: l.mgr.GetLogger().WithName("commits"),
+		Told: func(ctx context.Context, e *dora.Event) {
+			if selection, err := sources.Selecting(ctx, e); err == nil {
+				w.controllers.Figures.Ask(time.Second, selection.Names()...)
+			}
+		},
+	}), nil
+}
