@@ -115,8 +115,7 @@ func (r *Repo) Tag(name, message string) {
 // Push pushes all branches and tags, by force, and returns the SHA of the commit that is checked out.
 func (r *Repo) Push() string {
 	r.t.Helper()
-	r.Git("push", "--quiet", "--force", "--all", "origin")
-	r.Git("push", "--quiet", "--force", "--tags", "origin")
+	r.Git("push", "--quiet", "--force", "origin", "refs/heads/*:refs/heads/*", "refs/tags/*:refs/tags/*")
 	return r.Git("rev-parse", "HEAD")
 }
 
@@ -191,6 +190,7 @@ func command(dir string, env []string, args ...string) *exec.Cmd {
 	cmd := exec.Command("git", args...)
 	cmd.Dir = dir
 	cmd.Env = append(append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "HOME="+dir,
+		"GIT_CONFIG_COUNT=2", "GIT_CONFIG_KEY_0=core.fsync", "GIT_CONFIG_VALUE_0=none", "GIT_CONFIG_KEY_1=gc.auto", "GIT_CONFIG_VALUE_1=0",
 		"GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@example.com", "GIT_COMMITTER_NAME=Ada", "GIT_COMMITTER_EMAIL=ada@example.com"), env...)
 	return cmd
 }
