@@ -115,12 +115,39 @@ func TestMessages(t *testing.T) {
 			PolicyOwnedByAnother(owners[0], owners[1:]...),
 			"3 objects are judged by the older DoraTarget a/x (and 2 other targets), which differs in degradedFor, images; make these fields equal, or narrow a selector so that the targets do not overlap",
 		},
+		"one deployment without commits": {
+			CommitsUnresolved("RateLimited", 1, "github.com asked to be left alone"),
+			"1 deployment waits for commits, tried again and again: github.com asked to be left alone",
+		},
+		"several deployments without commits": {
+			CommitsUnresolved("SecretNotUsable", 3, "there is no Secret shop/git: create it"),
+			"3 deployments wait for commits, tried again and again: there is no Secret shop/git: create it",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(tc.want, tc.condition.Message); diff != "" {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestCommitsUnresolvedLeavesReadyAsItIs(t *testing.T) {
+	var s DoraTargetStatus
+	waiting := CommitsUnresolved("Unreachable", 2, "git.example.com does not answer")
+	s.SetConditions(4, Followed(ObservedSubjects{Applications: 1}), HistoryGap(1), waiting)
+	got := meta.FindStatusCondition(s.Conditions, ConditionCommitsUnresolved)
+	if got == nil || got.Status != metav1.ConditionTrue || got.Reason != "Unreachable" || got.ObservedGeneration != 4 {
+		t.Errorf("CommitsUnresolved is %+v", got)
+	}
+	if len(s.Conditions) != 3 || !meta.IsStatusConditionTrue(s.Conditions, ConditionReady) {
+		t.Errorf("beside it there are %+v", s.Conditions)
+	}
+	if !s.SetConditions(4, Followed(ObservedSubjects{Applications: 1}), HistoryGap(1)) {
+		t.Error("its end is no change")
+	}
+	if meta.FindStatusCondition(s.Conditions, ConditionCommitsUnresolved) != nil {
+		t.Error("it is still there")
 	}
 }
 

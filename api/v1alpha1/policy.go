@@ -3,6 +3,7 @@ package v1alpha1
 import (
 	"reflect"
 	"slices"
+	"strings"
 )
 
 // Before tells whether this target is asked before another that selects the same object: the older one is, then the
@@ -31,7 +32,7 @@ func (s *DoraTargetSpec) PolicyDiffers(owner *DoraTargetSpec, name string, label
 		{"environment", s.EnvironmentOf(labels) == owner.EnvironmentOf(labels)},
 		{"images", sameSet(s.Images.Include, owner.Images.Include) && sameSet(s.Images.Exclude, owner.Images.Exclude)},
 		{"changes", s.Counts(ChangeConfig) == owner.Counts(ChangeConfig)},
-		{"source", s.Source == nil || owner.Source == nil || reflect.DeepEqual(s.Source, owner.Source)},
+		{"source", s.Source == nil || owner.Source == nil || reflect.DeepEqual(s.Source.plain(), owner.Source.plain())},
 		{"degradedFor", sameDuration(s.DegradedFor, owner.DegradedFor, DefaultDegradedFor)},
 		{"failureWindow", sameDuration(s.FailureWindow, owner.FailureWindow, DefaultFailureWindow)},
 		{"verdictTimeout", sameDuration(s.VerdictTimeout, owner.VerdictTimeout, DefaultVerdictTimeout)},
@@ -41,6 +42,15 @@ func (s *DoraTargetSpec) PolicyDiffers(owner *DoraTargetSpec, name string, label
 		}
 	}
 	return fields
+}
+
+// plain is the source with its defaults, and its sets in order, so that sources that mean the same are the same.
+func (s *Source) plain() *Source {
+	plain := s.DeepCopy()
+	plain.Provider, plain.Time = or(s.Provider, ProviderAuto), or(s.Time, CommitterTime)
+	plain.Hosts = slices.Sorted(slices.Values(s.Hosts))
+	plain.PullSecrets = slices.SortedFunc(slices.Values(s.PullSecrets), func(a, b SecretReference) int { return strings.Compare(a.Name, b.Name) })
+	return plain
 }
 
 func sameSet(a, b []ImageGlob) bool {

@@ -49,6 +49,32 @@ func TestPolicyDiffers(t *testing.T) {
 			},
 			want: []string{"service", "team", "environment", "images", "changes", "degradedFor", "failureWindow", "verdictTimeout"},
 		},
+		"where commits are found": {
+			younger: DoraTargetSpec{Source: &Source{Repository: Repository{URL: "https://github.com/acme/checkout"}}},
+			owner:   DoraTargetSpec{Source: &Source{Repository: Repository{Template: "https://github.com/acme/{service}"}}},
+			want:    []string{"source"},
+		},
+		"which of a commit's times counts": {
+			younger: DoraTargetSpec{Source: &Source{Time: AuthorTime}},
+			owner:   DoraTargetSpec{Source: &Source{}},
+			want:    []string{"source"},
+		},
+		"the same source in other words": {
+			younger: DoraTargetSpec{Source: &Source{
+				Provider: ProviderAuto, Time: CommitterTime, Hosts: []HostName{"a", "b"}, PullSecrets: []SecretReference{{Name: "a"}, {Name: "b"}},
+				SecretRef: &SecretReference{Name: "git"},
+			}},
+			owner: DoraTargetSpec{Source: &Source{
+				Hosts: []HostName{"b", "a"}, PullSecrets: []SecretReference{{Name: "b"}, {Name: "a"}}, SecretRef: &SecretReference{Name: "git"},
+			}},
+		},
+		"an empty list is none": {
+			younger: DoraTargetSpec{Source: &Source{PullSecrets: []SecretReference{}}},
+			owner:   DoraTargetSpec{Source: &Source{}},
+		},
+		"a source that only one of them has holds for both": {
+			younger: DoraTargetSpec{Source: &Source{Repository: Repository{URL: "https://github.com/acme/checkout"}, Squash: true}},
+		},
 		"what cannot be read is nothing else": {
 			younger: DoraTargetSpec{DegradedFor: "soon", FailureWindow: "soon"},
 			owner:   DoraTargetSpec{DegradedFor: "soon", FailureWindow: "later"},
@@ -63,5 +89,14 @@ func TestPolicyDiffers(t *testing.T) {
 				t.Errorf("the other way round: %s", diff)
 			}
 		})
+	}
+}
+
+func TestComparingSourcesLeavesThemAsTheyAre(t *testing.T) {
+	spec := DoraTargetSpec{Source: &Source{Hosts: []HostName{"b", "a"}}}
+	before := spec.DeepCopy()
+	spec.PolicyDiffers(&DoraTargetSpec{Source: &Source{}}, "checkout", nil)
+	if diff := cmp.Diff(before, &spec); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -19,8 +19,7 @@ func commitsOf(known *ledger.Resolutions) *dorav1alpha1.CommitCounts {
 }
 
 // backfill queues, once for each time it is asked for, the earlier deployments whose commits are not known. Doing it twice does no harm.
-func (r *Reconciler) backfill(ctx context.Context, s *scope) (*dorav1alpha1.BackfillStatus, error) {
-	object := s.target.Object
+func (r *Reconciler) backfill(ctx context.Context, object *dorav1alpha1.DoraTarget, s *scope) (*dorav1alpha1.BackfillStatus, error) {
 	done := object.Status.Backfill
 	wanted := dorav1alpha1.BackfillStatus{Request: bounded(object.Annotations[dorav1alpha1.AnnotationBackfill])}
 	if object.Spec.Source == nil {

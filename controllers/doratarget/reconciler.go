@@ -77,7 +77,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	backfill, err := r.backfill(ctx, scope)
+	backfill, err := r.backfill(ctx, object, scope)
 	var history *history
 	if err == nil {
 		history, err = r.read(ctx, scope)

@@ -6,13 +6,18 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// Credentials are what a Secret holds for a git server. The zero value is none. They print as "[redacted]" wherever they are printed.
+// redacted is what secrets print as.
+const redacted = "[redacted]"
+
+// Credentials are what a Secret holds for a git server. The zero value is none. They print as "[redacted]", by themselves and as an
+// exported field of something else. (Package fmt asks no unexported field how it wants to be printed: print nothing that has one.)
 type Credentials struct {
 	// Username and Password are for HTTP basic authentication; Password may be a token.
 	Username, Password string
@@ -28,13 +33,13 @@ type Credentials struct {
 }
 
 // String implements fmt.Stringer.
-func (Credentials) String() string { return "[redacted]" }
+func (Credentials) String() string { return redacted }
 
-// GoString implements fmt.GoStringer.
-func (Credentials) GoString() string { return "[redacted]" }
+// Format implements fmt.Formatter, for every verb: %d of a string prints it too.
+func (Credentials) Format(to fmt.State, _ rune) { _, _ = io.WriteString(to, redacted) }
 
 // MarshalJSON keeps credentials out of logs.
-func (Credentials) MarshalJSON() ([]byte, error) { return []byte(`"[redacted]"`), nil }
+func (Credentials) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
 
 // APIToken is the token for a server's API: Token, else Password.
 func (c Credentials) APIToken() string {
@@ -73,8 +78,8 @@ var credentialKeys = map[string]func(*Credentials, []byte) error{
 	"ca.crt":                  func(c *Credentials, v []byte) error { c.CA = v; return nil },
 }
 
-// passedOver are keys of Argo CD's repository secrets that say where, not who.
-var passedOver = []string{"type", "url", "name", "project"}
+// passedOver are keys of Argo CD's repository secrets that say where, not who, and the public half of a key that Flux writes beside it.
+var passedOver = []string{"type", "url", "name", "project", "identity.pub"}
 
 // CredentialKeys are the keys that a Secret may have, sorted.
 func CredentialKeys() []string { return slices.Sorted(maps.Keys(credentialKeys)) }
@@ -94,10 +99,13 @@ func ReadCredentials(data map[string][]byte) (Credentials, error) {
 			return Credentials{}, fmt.Errorf("key %s: %w", key, err)
 		}
 	}
-	return c, c.complete()
+	if err := c.complete(); err != nil {
+		return Credentials{}, err
+	}
+	return c, nil
 }
 
-func (c *Credentials) complete() error {
+func (c Credentials) complete() error {
 	switch {
 	case c.AppID != 0 && len(c.AppKey) == 0:
 		return errors.New("githubAppID is there and githubAppPrivateKey is not: add it")
@@ -127,10 +135,10 @@ func number(v []byte, into *int64) error {
 type PullSecrets [][]byte
 
 // String implements fmt.Stringer.
-func (PullSecrets) String() string { return "[redacted]" }
+func (PullSecrets) String() string { return redacted }
 
-// GoString implements fmt.GoStringer.
-func (PullSecrets) GoString() string { return "[redacted]" }
+// Format implements fmt.Formatter.
+func (PullSecrets) Format(to fmt.State, _ rune) { _, _ = io.WriteString(to, redacted) }
 
 // MarshalJSON keeps credentials out of logs.
-func (PullSecrets) MarshalJSON() ([]byte, error) { return []byte(`"[redacted]"`), nil }
+func (PullSecrets) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }

@@ -141,11 +141,11 @@ func fieldsOf(schema *apiextensionsv1.JSONSchemaProps, path string) map[string]a
 	return fields
 }
 
-// rulesOf lists every CEL rule below a schema as its path and message.
+// rulesOf lists every CEL rule below a schema as the path that its answer points to and its message.
 func rulesOf(schema *apiextensionsv1.JSONSchemaProps, path string) []string {
 	var rules []string
 	for _, rule := range schema.XValidations {
-		rules = append(rules, path+": "+rule.Message)
+		rules = append(rules, path+rule.FieldPath+": "+rule.Message)
 	}
 	for _, name := range slices.Sorted(maps.Keys(schema.Properties)) {
 		property := schema.Properties[name]

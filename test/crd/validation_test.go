@@ -108,6 +108,7 @@ func acceptable() []string {
 		}
 	}
 	specs = append(specs, acceptableBands()...)
+	specs = append(specs, acceptableSources()...)
 	slices.Sort(specs)
 	return specs
 }
@@ -147,7 +148,7 @@ func refusals() []refusal {
 		selectorRefusals("applications"), selectorRefusals("rollouts"),
 		nameRefusals("service"), nameRefusals("team"), nameRefusals("environment"),
 		globRefusals("include"), globRefusals("exclude"),
-		durationRefusals(), thresholdRefusals(), orderRefusals(), otherRefusals(),
+		durationRefusals(), thresholdRefusals(), orderRefusals(), otherRefusals(), sourceRefusals(),
 	} {
 		all = append(all, some...)
 	}

@@ -244,6 +244,7 @@ var _ = Describe("Lead time for changes", func() {
 
 	It("imports what an Application's history tells, where the target says so", func(ctx SpecContext) {
 		old := newApplication(ctx, api, p.clock, namespace, "old", nil)
+		old.now = old.now.Add(-time.Hour)
 		commits := [3]string{repo.Commit(committest.Commit{}), repo.Commit(committest.Commit{}), repo.Commit(committest.Commit{})}
 		for i, sha := range commits {
 			old.deploy(image(sha))

@@ -2,6 +2,7 @@ package github_test
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -177,7 +178,8 @@ func TestAnAppsKeyMustBeAKey(t *testing.T) {
 	f := newFixture(t, github.Options{})
 	for _, installation := range []int64{0, 5} {
 		err := f.ask(t, commit.Credentials{AppID: 1, InstallationID: installation, AppKey: []byte(canary)})
-		if wantSilence(t, err); !strings.Contains(err.Error(), "githubAppPrivateKey") {
+		wantSilence(t, err)
+		if !strings.Contains(err.Error(), "githubAppPrivateKey") {
 			t.Errorf("%q does not name the key of the Secret", err)
 		}
 	}
@@ -344,9 +346,7 @@ func TestWhatGitHubAnswersAndWhatItMeans(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, github.Options{})
 			f.Intercept(func(w http.ResponseWriter, _ *http.Request) bool {
-				for key, values := range c.header {
-					w.Header()[key] = values
-				}
+				maps.Copy(w.Header(), c.header)
 				w.WriteHeader(c.status)
 				_, _ = w.Write([]byte(c.body))
 				return true

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"testing"
@@ -96,6 +97,9 @@ func (p *pair) both(t *rapid.T, doing string, run func(ledger.Store) (any, error
 	if errors.Is(err, ledger.ErrConflict) != errors.Is(wantErr, ledger.ErrConflict) ||
 		errors.Is(err, ledger.ErrNotFound) != errors.Is(wantErr, ledger.ErrNotFound) || (err == nil) != (wantErr == nil) {
 		t.Fatalf("%s: the store says %v, the model %v", doing, err, wantErr)
+	}
+	if reflect.DeepEqual(want, got) {
+		return // it is much faster than cmp, and mostly right
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Fatalf("%s: the store (+) differs from the model (-):\n%s", doing, diff)
@@ -312,12 +316,22 @@ func (p *pair) compareSearches(t *rapid.T) {
 	for _, q := range []ledger.ResolutionQuery{{}, {UIDs: []string{"uid-pay", "uid-cart"}, Since: start.Add(100 * time.Second)}} {
 		p.both(t, "resolutions", func(s ledger.Store) (any, error) { return s.Resolutions(t.Context(), q) })
 	}
-	for key := range 10 {
-		p.both(t, "cached", func(s ledger.Store) (any, error) {
-			value, found, err := s.CacheGet(t.Context(), strconv.Itoa(key))
-			return map[bool][]byte{found: value}, err
-		})
+	p.both(t, "cache", func(s ledger.Store) (any, error) { return cachedValues(t, s) })
+}
+
+func cachedValues(t *rapid.T, s ledger.Store) (map[string][]byte, error) {
+	values := map[string][]byte{}
+	for i := range 10 {
+		key := strconv.Itoa(i)
+		value, found, err := s.CacheGet(t.Context(), key)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			values[key] = value
+		}
 	}
+	return values, nil
 }
 
 func eventsOf(t *rapid.T, s ledger.Store, q ledger.EventQuery) (events []dora.Event, last error) {

@@ -65,7 +65,7 @@ type Server struct {
 
 	mu        sync.Mutex
 	private   bool
-	filled    bool // there are commits
+	filled    bool                 // there are commits
 	tokens    map[string]time.Time // and when they expire; zero is never
 	app       *app
 	pulls     []Pull
