@@ -49,7 +49,7 @@ func Secret(next http.RoundTripper, to *url.URL, name, value string) http.RoundT
 	return roundTrip(func(req *http.Request) (*http.Response, error) {
 		req = req.Clone(req.Context())
 		req.Header.Del(name)
-		if to != nil {
+		if req.URL.Scheme == to.Scheme && req.URL.Host == to.Host {
 			req.Header.Set(name, value)
 		}
 		return next.RoundTrip(req)
