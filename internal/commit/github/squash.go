@@ -54,7 +54,7 @@ func (r *repository) mergedAs(ctx context.Context, sha string) ([]pull, error) {
 		return nil, r.pullsRefused(ctx, err)
 	}
 	for _, p := range associated {
-		if p.MergeCommitSHA == sha || true {
+		if p.MergedAt != nil && p.MergeCommitSHA == sha {
 			merged = append(merged, p)
 		}
 	}
