@@ -166,7 +166,9 @@ func (s *DoraTargetStatus) SetConditions(generation int64, ready metav1.Conditio
 
 	changed := s.ObservedGeneration != generation
 	s.ObservedGeneration = generation
-	for _, kind := range []string{ConditionReady, ConditionReconciling, ConditionStalled, ConditionPolicyOverridden, ConditionIncomplete, ConditionCommitsUnresolved} {
+	for _, kind := range []string{
+		ConditionReady, ConditionReconciling, ConditionStalled, ConditionPolicyOverridden, ConditionIncomplete, ConditionCommitsUnresolved,
+	} {
 		i := slices.IndexFunc(wanted, func(c metav1.Condition) bool { return c.Type == kind })
 		if i < 0 {
 			changed = meta.RemoveStatusCondition(&s.Conditions, kind) || changed
