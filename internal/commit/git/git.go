@@ -102,7 +102,10 @@ func New(o Options) (*Provider, error) {
 			}
 		}
 	}
-	return p, p.evict()
+	if err := p.evict(); err != nil {
+		return nil, fmt.Errorf("the git cache cannot be read: %w", err)
+	}
+	return p, nil
 }
 
 // Open opens a repository. It asks the server unless these credentials were accepted lately and there is a copy.

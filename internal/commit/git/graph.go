@@ -173,7 +173,7 @@ func (b *gathering) id(n int32) []byte { return b.ids[int(n)*idSize : int(n+1)*i
 func (b *gathering) order() []int32 {
 	order := make([]int32, len(b.committed))
 	for n := range order {
-		order[n] = int32(n) //nolint:gosec // commits are numbered by int32
+		order[n] = int32(n)
 	}
 	slices.SortFunc(order, func(x, y int32) int { return bytes.Compare(b.id(x), b.id(y)) })
 	return slices.CompactFunc(order, func(x, y int32) bool { return bytes.Equal(b.id(x), b.id(y)) })

@@ -90,7 +90,7 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 		most, over = maxRefBytes, fmt.Errorf("%w: the list of branches and tags is longer than %d bytes", commit.ErrTooLarge, maxRefBytes)
 		if resp.Header.Get("Content-Type") != "application/x-git-upload-pack-advertisement" {
 			_ = resp.Body.Close()
-			return nil, refuse(commit.ErrNoRepository, "%s does not answer as a git server: look at the repository's address, and whether it needs credentials", w.host)
+			return nil, refuse(commit.ErrNoRepository, "%s does not answer as a git server: look at the address, and whether it needs credentials", w.host)
 		}
 	}
 	resp.Body = &bounded{ReadCloser: resp.Body, left: most, over: over}
@@ -144,7 +144,7 @@ func (w *wire) explain(ctx context.Context, err error) error {
 	}
 	failed := fmt.Errorf("%s answered with status %d%s", w.to.Host, w.status, moved)
 	if seconds, bad := strconv.ParseUint(w.after, 10, 20); bad == nil {
-		return &commit.RetryError{Err: failed, After: time.Duration(seconds) * time.Second} //nolint:gosec // 20 bits
+		return &commit.RetryError{Err: failed, After: time.Duration(seconds) * time.Second}
 	}
 	return failed
 }

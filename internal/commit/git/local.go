@@ -35,14 +35,14 @@ func (p *Provider) local(path string) (remote, error) {
 		return nil, err
 	}
 	for _, candidate := range []string{filepath.Join(path, ".git"), path, path + ".git"} {
-		real, err := filepath.EvalSymlinks(candidate)
+		folder, err := filepath.EvalSymlinks(candidate)
 		if err != nil {
 			continue
 		}
-		if inside, err := filepath.Rel(top, real); err != nil || !filepath.IsLocal(inside) {
+		if inside, err := filepath.Rel(top, folder); err != nil || !filepath.IsLocal(inside) {
 			break
 		}
-		if root, err := os.OpenRoot(real); err == nil {
+		if root, err := os.OpenRoot(folder); err == nil {
 			if l, err := openLocal(root); err == nil {
 				return l, nil
 			}

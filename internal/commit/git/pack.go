@@ -66,10 +66,10 @@ func readHeader(in source) (header, error) {
 		}
 		h.size |= uint64(b&0x7f) << shift
 	}
-	switch h.kind {
-	case kindOffsetDelta:
+	if h.kind == kindOffsetDelta {
 		h.offset, err = readOffset(in)
-	case kindNamedDelta:
+	}
+	if h.kind == kindNamedDelta {
 		_, err = io.ReadFull(in, h.base[:])
 	}
 	return h, err
@@ -216,7 +216,7 @@ func (p *pack) stored(ctx context.Context, at int64) (_ kind, _ []byte, base int
 	if k, content, ok := p.recent.get(at); ok {
 		return k, content, 0, nil
 	}
-	if err = ctx.Err(); err != nil {
+	if err := ctx.Err(); err != nil {
 		return 0, nil, 0, err
 	}
 	in := bufio.NewReaderSize(io.NewSectionReader(p.file, at, 1<<62), 1024)

@@ -1,13 +1,16 @@
 package git_test
 
 import (
+	"errors"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/dora-controller/dora-controller/internal/commit"
@@ -75,4 +78,86 @@ func opened(tb testing.TB, p *git.Provider, at commit.Location) commit.Repositor
 	one := open(tb, p, at)
 	tb.Cleanup(func() { _ = one.Close() })
 	return one
+}
+
+// watched counts what goes through a server.
+type watched struct {
+	http.Handler
+	mu       sync.Mutex
+	requests int
+	bytes    int
+	headers  http.Header // of the last request
+}
+
+func watch(h http.Handler) *watched { return &watched{Handler: h} }
+
+func (w *watched) ServeHTTP(to http.ResponseWriter, req *http.Request) {
+	w.mu.Lock()
+	w.requests++
+	w.headers = req.Header.Clone()
+	w.mu.Unlock()
+	w.Handler.ServeHTTP(&countingWriter{to, w}, req)
+}
+
+// since are the requests and bytes since it was asked last.
+func (w *watched) since() (requests, bytes int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	requests, bytes = w.requests, w.bytes
+	w.requests, w.bytes = 0, 0
+	return requests, bytes
+}
+
+type countingWriter struct {
+	http.ResponseWriter
+	w *watched
+}
+
+func (c *countingWriter) Write(p []byte) (int, error) {
+	c.w.mu.Lock()
+	c.w.bytes += len(p)
+	c.w.mu.Unlock()
+	return c.ResponseWriter.Write(p)
+}
+
+// only lets requests through that have this header.
+func only(authorization string, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.Header.Get("Authorization") != authorization {
+			http.Error(w, "who are you, "+req.Header.Get("Authorization")+"?", http.StatusUnauthorized)
+			return
+		}
+		h.ServeHTTP(w, req)
+	})
+}
+
+func wantError(tb testing.TB, err, want error, words ...string) {
+	tb.Helper()
+	if !errors.Is(err, want) {
+		tb.Fatalf("got %v, want %v", err, want)
+	}
+	for _, word := range words {
+		if !strings.Contains(err.Error(), word) {
+			tb.Errorf("%q does not say %q", err, word)
+		}
+	}
+	for _, secret := range []string{"s3cret", "czNjcmV0", "Basic", "Bearer", "PRIVATE KEY"} {
+		if strings.Contains(err.Error(), secret) {
+			tb.Errorf("%q tells a secret", err)
+		}
+	}
+}
+
+// wantEmpty wants nothing in a cache folder but the folders of copies.
+func wantEmpty(tb testing.TB, folder string) {
+	tb.Helper()
+	err := filepath.WalkDir(folder, func(path string, entry os.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() || strings.HasPrefix(entry.Name(), "tmp-") {
+			tb.Errorf("%s was left", path)
+		}
+		return err
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
 }

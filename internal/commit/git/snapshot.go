@@ -74,7 +74,7 @@ func writeSnapshot(folder string, s *snapshot) error {
 	if err = out.Flush(); err == nil {
 		err = binary.Write(file, endian, sum.Sum32())
 	}
-	if err = errors.Join(err, file.Close()); err != nil {
+	if err := errors.Join(err, file.Close()); err != nil {
 		return err
 	}
 	return os.Rename(file.Name(), filepath.Join(folder, snapshotFile))
@@ -85,7 +85,9 @@ func (s *snapshot) write(out *bufio.Writer) {
 	put := func(v any) { _ = binary.Write(out, endian, v) }
 	g := s.graph
 	_, _ = out.WriteString(magic)
-	put([]uint64{uint64(len(s.refs)), uint64(len(s.packs)), uint64(g.len()), uint64(len(g.trees)), uint64(len(g.parents))})
+	for _, n := range []int{len(s.refs), len(s.packs), g.len(), len(g.trees), len(g.parents)} {
+		put(uint64(n)) //nolint:gosec // a length is not negative
+	}
 	for _, r := range s.refs {
 		put(uint64(len(r.name)))
 		_, _ = out.WriteString(r.name)

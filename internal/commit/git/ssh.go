@@ -84,7 +84,7 @@ func hostKeyError(host string, err error) error {
 // knownHosts reads host keys. The only reader of that format wants a file.
 func (p *Provider) knownHosts(lines []byte) (*knownhosts.HostKeyDB, error) {
 	if len(bytes.TrimSpace(lines)) == 0 {
-		return nil, refuse(commit.ErrUnauthorized, "an ssh:// address needs known_hosts: add the server's host keys, as ssh-keyscan prints them, to the Secret")
+		return nil, refuse(commit.ErrUnauthorized, "an ssh:// address needs known_hosts: add the server's host keys to the Secret, as ssh-keyscan prints them")
 	}
 	file, err := os.CreateTemp(p.o.Folder, temporary)
 	if err != nil {
@@ -92,7 +92,7 @@ func (p *Provider) knownHosts(lines []byte) (*knownhosts.HostKeyDB, error) {
 	}
 	defer func() { _ = os.Remove(file.Name()) }()
 	_, err = file.Write(lines)
-	if err = errors.Join(err, file.Close()); err != nil {
+	if err := errors.Join(err, file.Close()); err != nil {
 		return nil, err
 	}
 	known, err := knownhosts.NewDB(file.Name())
@@ -111,7 +111,7 @@ func privateKey(c commit.Credentials) (ssh.Signer, error) {
 		key, err = ssh.ParsePrivateKeyWithPassphrase(c.SSHKey, c.SSHPassphrase)
 	}
 	if err != nil {
-		return nil, refuse(commit.ErrUnauthorized, "the SSH key cannot be read: it must be a private key in PEM or OpenSSH form, and its passphrase the right one")
+		return nil, refuse(commit.ErrUnauthorized, "the SSH key cannot be read: look whether it is a private key in OpenSSH or PEM form, and at sshPassphrase")
 	}
 	return key, nil
 }
