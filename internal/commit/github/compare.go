@@ -118,7 +118,7 @@ func (r *repository) compare(ctx context.Context, base, head string) ([]listed, 
 		if len(all) == c.Total {
 			return all, nil
 		}
-		if len(all) == before || len(all) > c.Total {
+		if len(all) == before {
 			return nil, fmt.Errorf("GitHub counts %d commits in the range and lists %d", c.Total, len(all))
 		}
 	}

@@ -43,6 +43,7 @@ func newFixture(t *testing.T, o github.Options) *fixture {
 		o.Guard = loopback
 	}
 	o.Now = func() time.Time { return f.now }
+	f.Clock(o.Now)
 	f.provider = github.New(o)
 	return f
 }

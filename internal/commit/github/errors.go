@@ -6,28 +6,21 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"unicode"
 
 	gh "github.com/google/go-github/v92/github"
 
 	"github.com/dora-controller/dora-controller/internal/commit"
 )
 
-const maxMessage = 200 // characters of a server's message
-
 // errAbsent is GitHub's 404: the repository, or what was asked for in it, is not there or not shown.
 var errAbsent = errors.New("GitHub does not have it, or does not show it")
 
-// said makes a server's text fit for one line of an error.
+// said makes a server's text fit for an error. Credentials were taken out by wire.
 func said(text string) string {
-	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
-	if runes := []rune(text); len(runes) > maxMessage {
-		text = string(runes[:maxMessage]) + "…"
+	if line := (commit.Credentials{}).Quote(text); line != "" {
+		return line
 	}
-	if text == "" {
-		return "no reason was given"
-	}
-	return text
+	return "no reason was given"
 }
 
 // brief is an error with a text of one bounded line.

@@ -170,7 +170,7 @@ func (p *Provider) dial(at place, key string, c commit.Credentials, auth authori
 	if err != nil {
 		return nil, err
 	}
-	authorized, err := auth(&wire{next: transport, scheme: at.api.Scheme, host: at.api.Host})
+	authorized, err := auth(&wire{next: egress.Limit(transport, maxAnswer, errLongAnswer), scheme: at.api.Scheme, host: at.api.Host})
 	if err != nil {
 		return nil, err
 	}

@@ -5,22 +5,16 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/dora-controller/dora-controller/internal/commit"
+	"github.com/dora-controller/dora-controller/internal/egress"
 )
 
-const (
-	// leastWait is what GitHub asks for where it names no time, and what is waited where the time it names has passed by our clock.
-	leastWait = time.Minute
-	// longestWait is the span of GitHub's primary limit. No server can keep us away for longer.
-	longestWait = time.Hour
-	// farFuture is a time in seconds that no reset has; beyond it, times overflow.
-	farFuture = 1 << 40
-)
+// leastWait is what GitHub asks for where it names no time.
+const leastWait = time.Minute
 
 // gate reads the rate limits in answers. Once one is used up, it fails all requests of its credentials until the limit ends.
 type gate struct {
@@ -48,11 +42,10 @@ func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := readLimits(resp.Header)
-	if l.told {
-		g.report(g.host, l.remaining, l.limit, l.reset)
+	if rate, ok := ownRate(resp.Header); ok {
+		g.report(g.host, rate.Remaining, rate.Limit, rate.Reset)
 	}
-	wait, why := l.verdict(resp.StatusCode, body, g.now())
+	wait, why := verdict(resp.StatusCode, resp.Header, body)
 	if wait > 0 {
 		g.close(wait, why)
 	}
@@ -81,63 +74,35 @@ func (g *gate) closed() error {
 	return &commit.RetryError{Err: fmt.Errorf("GitHub wants to be left alone until %s: %s", g.until.UTC().Format(time.RFC3339), g.why), After: wait}
 }
 
-// limits are what the headers of an answer tell.
-type limits struct {
-	told             bool // of the budget that our questions are counted against
-	remaining, limit int
-	empty            bool // nothing remains, of whichever budget
-	reset            time.Time
-	retryAfter       string
-}
-
-func readLimits(h http.Header) limits {
-	l := limits{retryAfter: h.Get("Retry-After"), empty: h.Get("X-Ratelimit-Remaining") == "0"}
-	reset, err := strconv.ParseInt(h.Get("X-Ratelimit-Reset"), 10, 64)
-	if err != nil || reset <= 0 || reset > farFuture {
-		return l // an Enterprise Server has no limits unless its administrator sets them
-	}
-	l.reset = time.Unix(reset, 0).UTC()
-	limit, err := strconv.Atoi(h.Get("X-Ratelimit-Limit"))
-	remaining, err2 := strconv.Atoi(h.Get("X-Ratelimit-Remaining"))
+// ownRate is the limit that our questions are counted against. Enterprise Servers have none unless their administrators set one.
+func ownRate(h http.Header) (egress.Rate, bool) {
+	rate, ok := egress.ReadRate(h)
 	resource := h.Get("X-Ratelimit-Resource")
-	if err == nil && err2 == nil && limit > 0 && remaining >= 0 && (resource == "" || resource == "core") {
-		l.told, l.limit, l.remaining = true, limit, remaining
-	}
-	return l
+	return rate, ok && rate.Limit > 0 && rate.Remaining >= 0 && (resource == "" || resource == "core")
 }
 
 // verdict is how long to send nothing; zero is not at all. The order is that of GitHub's own advice: Retry-After, then the reset of a
 // used-up limit, then a minute. An answer that is no refusal can use up the limit too.
-func (l limits) verdict(status int, body []byte, now time.Time) (wait time.Duration, why string) {
+func verdict(status int, h http.Header, body []byte) (wait time.Duration, why string) {
 	refused := status == http.StatusForbidden || status == http.StatusTooManyRequests
+	rate, own := ownRate(h)
 	switch {
-	case l.retryAfter != "" && (refused || status == http.StatusServiceUnavailable):
-		return bounded(retryAfter(l.retryAfter, now)), said(messageOf(body))
-	case l.told && l.remaining == 0, refused && l.empty:
-		return bounded(l.reset.Sub(now)), "its rate limit is used up"
+	case h.Get("Retry-After") != "" && (refused || status == http.StatusServiceUnavailable):
+		return asked(h), said(refusalOf(body).Message)
+	case own && rate.Remaining == 0, refused && h.Get("X-Ratelimit-Remaining") == "0":
+		return asked(h), "its rate limit is used up"
 	case refused && (status == http.StatusTooManyRequests || isSecondary(body)):
-		return leastWait, said(messageOf(body))
+		return leastWait, said(refusalOf(body).Message)
 	}
 	return 0, ""
 }
 
-// retryAfter reads the header of that name: seconds, or a date.
-func retryAfter(text string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseUint(text, 10, 32); err == nil {
-		return time.Duration(seconds) * time.Second
-	}
-	if at, err := http.ParseTime(text); err == nil {
-		return at.Sub(now)
+// asked is how long the headers ask to be left alone. Where that is over already the server has just refused nevertheless.
+func asked(h http.Header) time.Duration {
+	if wait := egress.RetryAfter(h); wait > 0 {
+		return wait
 	}
 	return leastWait
-}
-
-// bounded keeps a wait within what is sensible. One that is over by our clock is a minute, since the server has just refused.
-func bounded(wait time.Duration) time.Duration {
-	if wait <= 0 {
-		return leastWait
-	}
-	return min(wait, longestWait)
 }
 
 // isSecondary tells by the message, or by the documentation that is named, whether a refusal is the secondary limit.
@@ -158,5 +123,3 @@ func refusalOf(body []byte) refusal {
 	_ = json.Unmarshal(body, &r) // another form of body says nothing
 	return r
 }
-
-func messageOf(body []byte) string { return refusalOf(body).Message }

@@ -85,11 +85,11 @@ func TestASecondaryLimitRestsForAsLongAsItSays(t *testing.T) {
 		"with the other status": {status: 429, retryAfter: "42", want: 42 * time.Second},
 		"a date":                {status: 429, retryAfter: "Mon, 02 Mar 2026 08:03:00 GMT", want: 3 * time.Minute},
 		"nothing is a minute":   {status: 403, want: time.Minute},
-		"nonsense is a minute":  {status: 403, retryAfter: "soon", want: time.Minute},
+		"nonsense: the reset":   {status: 403, retryAfter: "soon", want: time.Hour},
 		"no time is a minute":   {status: 403, retryAfter: "0", want: time.Minute},
 		"the past is a minute":  {status: 403, retryAfter: "Mon, 02 Mar 2020 08:03:00 GMT", want: time.Minute},
 		"a year is an hour":     {status: 403, retryAfter: "31536000", want: time.Hour},
-		"for ever is a minute":  {status: 403, retryAfter: "99999999999999999999", want: time.Minute},
+		"for ever is an hour":   {status: 403, retryAfter: "99999999999999999999", want: time.Hour},
 		"of a server at rest":   {status: 503, retryAfter: "20", want: 20 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {

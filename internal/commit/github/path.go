@@ -38,7 +38,7 @@ func (r *repository) touching(ctx context.Context, base, head, path string, all 
 	}
 	var counted []listed
 	for _, c := range withoutMerges(all) {
-		if touching[c.SHA] && (s.visited == nil || s.visited[c.SHA]) {
+		if touching[c.SHA] {
 			counted = append(counted, c)
 		}
 	}
@@ -61,7 +61,6 @@ type simplified struct {
 	path, base string
 	in         map[string]listed // the range, by SHA
 	trees      map[string]string // what the path is at a commit, as far as it was asked for
-	visited    map[string]bool   // what git looks at; nil is all of the range
 }
 
 // list notes what GitHub lists from a commit on.
@@ -120,14 +119,14 @@ func (s *simplified) starts(ctx context.Context, head string) ([]string, error) 
 	if len(differs) == 0 {
 		return starts, nil
 	}
-	s.visited = map[string]bool{}
+	visited := map[string]bool{}
 	for next := []string{head}; len(next) > 0; {
 		c, inside := s.in[next[0]]
 		next = next[1:]
-		if !inside || s.visited[c.SHA] {
+		if !inside || visited[c.SHA] {
 			continue
 		}
-		s.visited[c.SHA] = true
+		visited[c.SHA] = true
 		parents, err := s.parents(ctx, c)
 		if err != nil {
 			return nil, err

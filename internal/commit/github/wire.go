@@ -17,6 +17,8 @@ const (
 	redacted  = "[redacted]"
 )
 
+var errLongAnswer = fmt.Errorf("%w: it has more than %d MiB", commit.ErrTooLarge, maxAnswer>>20)
+
 // wire is the last step before the network. It lets requests to the API's own host pass, reads the whole of a bounded answer, and
 // takes out of it the credentials of the request, should a server repeat them.
 type wire struct {
@@ -36,12 +38,9 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	defer func() { _ = resp.Body.Close() }() // all of it was read, or none of it matters
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return nil, fmt.Errorf("the answer broke off: %w", err)
-	}
-	if len(body) > maxAnswer {
-		return nil, fmt.Errorf("%w: an answer of more than %d MiB", commit.ErrTooLarge, maxAnswer>>20)
 	}
 	return scrubbed(resp, body, req.Header.Get("Authorization")), nil
 }

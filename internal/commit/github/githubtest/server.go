@@ -72,6 +72,7 @@ type Server struct {
 	former    string
 	limit     *limit
 	secondary *secondary
+	now       func() time.Time // that answers tell
 	intercept func(http.ResponseWriter, *http.Request) bool
 	requests  []Request
 }
@@ -100,7 +101,7 @@ func NewTLS(tb testing.TB, repo *committest.Repo) *Server {
 
 func start(tb testing.TB, repo *committest.Repo, listen func(http.Handler) *httptest.Server) *Server {
 	tb.Helper()
-	s := &Server{t: tb, repo: repo, tokens: map[string]time.Time{}}
+	s := &Server{t: tb, repo: repo, tokens: map[string]time.Time{}, now: time.Now}
 	s.http = listen(s)
 	tb.Cleanup(s.http.Close)
 	return s
@@ -143,6 +144,9 @@ func (s *Server) Renamed(ownerAndName string) { s.set(func() { s.former = ownerA
 func (s *Server) Limit(remaining int, reset time.Time) {
 	s.set(func() { s.limit = &limit{remaining, reset} })
 }
+
+// Clock is what answers tell for the time. Credentials go by the real time.
+func (s *Server) Clock(now func() time.Time) { s.set(func() { s.now = now }) }
 
 // Secondary refuses all requests by the secondary limit, with a Retry-After of that text unless it is empty. A status of 0 ends it.
 func (s *Server) Secondary(status int, retryAfter string) {
@@ -198,7 +202,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 func (s *Server) count(req *http.Request, a *answer) bool {
 	authorized := req.Header.Get("Authorization") != ""
 	counted := a.status != http.StatusNotModified || !authorized
-	total, remaining, reset := 5000, 4999, time.Now().Add(time.Hour)
+	total, remaining, reset := 5000, 4999, s.now().Add(time.Hour)
 	if !authorized {
 		total, remaining = 60, 59
 	}
@@ -208,6 +212,7 @@ func (s *Server) count(req *http.Request, a *answer) bool {
 		}
 		remaining, reset = s.limit.remaining, s.limit.reset
 	}
+	a.set("Date", s.now().UTC().Format(http.TimeFormat))
 	a.set("X-RateLimit-Limit", strconv.Itoa(total))
 	a.set("X-RateLimit-Remaining", strconv.Itoa(remaining))
 	a.set("X-RateLimit-Used", strconv.Itoa(total-remaining))
