@@ -34,7 +34,10 @@ func readSource(spec *dorav1alpha1.Source) (*Source, error) {
 	for _, host := range spec.Hosts {
 		s.hosts = append(s.hosts, string(host))
 	}
-	return s, s.locate()
+	if err := s.locate(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // locate reads the address, as far as it is the same for all objects. Its host is the one that credentials may be sent to.
@@ -64,7 +67,7 @@ func (s *Source) locate() error {
 }
 
 // placeholder is what repository.template and path may hold.
-var placeholder = regexp.MustCompile(`\{([a-z]+)(?:\.([A-Za-z0-9._/-]+))?\}`)
+var placeholder = regexp.MustCompile(`\{([^{}.]*)(?:\.([^{}]*))?\}`)
 
 // described is the object that placeholders speak of.
 type described struct {
@@ -72,7 +75,14 @@ type described struct {
 	labels                          map[string]string
 }
 
-var errNoSuchPlaceholder = errors.New("there is no such placeholder")
+var (
+	errNoSuchPlaceholder = errors.New("there is no such placeholder")
+	errNoSuchLabel       = errors.New("the object has no such label")
+	errNoImage           = errors.New("no image of this version may carry the commit")
+)
+
+// part is what a placeholder may become: one part of a path. An image is named by whoever deploys it, and must not lead elsewhere.
+var part = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 // fill replaces the placeholders of a text. The error names the one that has no value.
 func (d *described) fill(text string) (string, error) {
@@ -80,6 +90,9 @@ func (d *described) fill(text string) (string, error) {
 	filled := placeholder.ReplaceAllStringFunc(text, func(whole string) string {
 		m := placeholder.FindStringSubmatch(whole)
 		value, err := d.value(m[1], m[2])
+		if err == nil && !part.MatchString(value) {
+			err = fmt.Errorf("%q cannot be a part of an address", value)
+		}
 		if err != nil && missing == nil {
 			missing = fmt.Errorf("%s: %w", whole, err)
 		}
@@ -89,23 +102,23 @@ func (d *described) fill(text string) (string, error) {
 }
 
 func (d *described) value(kind, key string) (string, error) {
-	switch kind {
-	case "name":
-		return d.name, nil
-	case "namespace":
-		return d.namespace, nil
-	case "service":
-		return d.service, nil
-	case "image":
-		repository, _, _ := dora.SplitImage(d.image)
-		return repository[strings.LastIndexByte(repository, '/')+1:], nil
-	case "labels":
+	if kind == "labels" {
 		if value := d.labels[key]; value != "" {
 			return value, nil
 		}
-		return "", errors.New("the object has no such label")
+		return "", errNoSuchLabel
 	}
-	return "", errNoSuchPlaceholder
+	repository, _, _ := dora.SplitImage(d.image)
+	value, known := map[string]string{
+		"name": d.name, "namespace": d.namespace, "service": d.service, "image": repository[strings.LastIndexByte(repository, '/')+1:],
+	}[kind]
+	switch {
+	case !known || key != "":
+		return "", errNoSuchPlaceholder
+	case kind == "image" && value == "":
+		return "", errNoImage
+	}
+	return value, nil
 }
 
 // sourced is the target whose source holds for the objects that these targets select: the oldest that has one. Nil if none has.

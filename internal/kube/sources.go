@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -106,7 +107,11 @@ func fillAddress(object *described, template string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return commit.NormalizeURL(text)
+	address, err := commit.NormalizeURL(text)
+	if err != nil {
+		return "", fmt.Errorf("spec.source.repository.template: %w", err)
+	}
+	return address, nil
 }
 
 // untold is an error that says why something is not told. Asking again does not help.
@@ -124,7 +129,7 @@ func (s *Sources) annotation(ctx context.Context, e *dora.Event, key string) (st
 	object := &metav1.PartialObjectMetadata{}
 	object.SetGroupVersionKind(argoGroup.WithKind(string(e.Subject.Kind)))
 	err := s.Live.Get(ctx, types.NamespacedName{Namespace: e.Subject.Namespace, Name: e.Subject.Name}, object)
-	if apierrors.IsNotFound(err) {
+	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
 		return "", untold{fmt.Errorf("the %s that has the annotation %s is gone", e.Subject.Kind, key)}
 	}
 	if err != nil {
@@ -163,7 +168,7 @@ func (s *Sources) secrets(ctx context.Context, source *commit.Source, namespace 
 }
 
 // SecretReaderRole is the ClusterRole that lets the controller read Secrets by name. It is bound in the namespaces that need it.
-const SecretReaderRole = "dora-controller-secret-reader" //nolint:gosec // a name
+const SecretReaderRole = "dora-controller-secret-reader"
 
 func (s *Sources) secret(ctx context.Context, namespace, name string) (map[string][]byte, error) {
 	secret := &corev1.Secret{}
