@@ -58,7 +58,7 @@ func (o *demoOptions) run(cmd *cobra.Command, _ []string) error {
 	defer log.Close() //nolint:errcheck // a log that is cut off is better than none
 	err = demo.Run(cmd.Context(), demo.Options{
 		Assets: o.assetsFolder(), CRDs: []string{filepath.Join(o.checkout, "config", "crd", "bases"), o.crds},
-		Recordings: filepath.Join(o.checkout, "test", "replay", "testdata"), LedgerPath: o.ledger, Keep: o.keep, Out: cmd.OutOrStdout(),
+		Recordings: filepath.Join(o.checkout, "test", "replay", "testdata"), Repositories: o.repositories(), LedgerPath: o.ledger, Keep: o.keep, Out: cmd.OutOrStdout(),
 		Controller: func(ctx context.Context, cluster *rest.Config) error { return o.control(ctx, cluster, log) },
 		OpenLedger: func(ctx context.Context) (demo.Ledger, error) { return sqlite.OpenReadOnly(ctx, o.ledger) },
 	})
@@ -67,6 +67,9 @@ func (o *demoOptions) run(cmd *cobra.Command, _ []string) error {
 	}
 	return err
 }
+
+// repositories is the folder of the git repository that the services are built from.
+func (o *demoOptions) repositories() string { return filepath.Join(filepath.Dir(o.ledger), "source") }
 
 func (o *demoOptions) createLog() (*os.File, error) {
 	folder := filepath.Dir(o.ledger)
@@ -90,7 +93,9 @@ func (o *demoOptions) control(ctx context.Context, cluster *rest.Config, logTo i
 	log := zap.New(zap.WriteTo(logTo))
 	ctrl.SetLogger(log)
 	klog.SetLogger(log)
-	controller, err := app.New(cluster, app.Options{Ledger: o.ledger, Cluster: "demo", MetricsAddress: "0", ProbeAddress: "0", Log: log})
+	controller, err := app.New(cluster, app.Options{
+		Ledger: o.ledger, Cluster: "demo", LocalRepositories: o.repositories(), MetricsAddress: "0", ProbeAddress: "0", Log: log,
+	})
 	if err != nil {
 		return err
 	}

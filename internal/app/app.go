@@ -95,6 +95,9 @@ func (o Options) withDefaults() Options {
 	if o.GitCache == "" {
 		o.GitCache = filepath.Join(filepath.Dir(o.Ledger), "git")
 	}
+	if absolute, err := filepath.Abs(o.LocalRepositories); err == nil && o.LocalRepositories != "" {
+		o.LocalRepositories = absolute
+	}
 	if o.Stdout == nil {
 		o.Stdout = os.Stdout
 	}

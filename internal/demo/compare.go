@@ -21,7 +21,7 @@ const tolerance = 3 * time.Second
 
 // compare waits until the ledger holds what the recordings lead to without a cluster, and returns its rows.
 func (s *stage) compare(ctx context.Context) ([]ledger.Row, error) {
-	want, err := expected(s.lines)
+	want, err := expected(s.lines, s.source)
 	if err != nil {
 		return nil, err
 	}
@@ -42,8 +42,8 @@ func (s *stage) compare(ctx context.Context) ([]ledger.Row, error) {
 }
 
 // expected replays the lines with the policy of the demo's target.
-func expected(lines []line) ([]dora.Event, error) {
-	t, err := newTarget()
+func expected(lines []line, from *source) ([]dora.Event, error) {
+	t, err := newTarget(from)
 	if err != nil {
 		return nil, err
 	}

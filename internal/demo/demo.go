@@ -40,6 +40,8 @@ type Options struct {
 	CRDs []string
 	// Recordings is the folder of recorded stories.
 	Recordings string
+	// Repositories is the folder for the git repository of the services; the controller has to allow it.
+	Repositories string
 	// LedgerPath is where the ledger is to lie. It is begun anew.
 	LedgerPath string
 	// Keep stays up after the stories until the context ends.
@@ -60,6 +62,8 @@ type stage struct {
 	Options
 	plane *plane
 	api   client.Client
+	// source is where the services' commits are.
+	source *source
 	// lines are what was told.
 	lines []line
 	// stopped gets what the controller returned.
@@ -70,6 +74,10 @@ type stage struct {
 func Run(ctx context.Context, o Options) (err error) {
 	s := &stage{Options: o, stopped: make(chan error, 1)}
 	if err := forget(o.LedgerPath); err != nil {
+		return err
+	}
+	s.sayf("making a git repository with the services' commits")
+	if s.source, err = makeSource(ctx, o.Repositories, time.Now()); err != nil {
 		return err
 	}
 	s.sayf("starting etcd and kube-apiserver")

@@ -66,6 +66,9 @@ func (s *stage) report(ctx context.Context) error {
 	if err := s.awaitStatus(ctx, rows); err != nil {
 		return err
 	}
+	if rows, err = s.events(ctx, 0); err != nil {
+		return err // they have their commits now
+	}
 	fmt.Fprintf(s.Out, "\n$ kubectl get doratargets --all-namespaces\n")
 	if err := s.plane.run(ctx, s.Out, "get", "doratargets", "--all-namespaces"); err != nil {
 		return err
@@ -91,12 +94,13 @@ func (s *stage) awaitStatus(ctx context.Context, rows []ledger.Row) error {
 			succeeded++
 		}
 	}
-	t, err := newTarget()
+	t, err := newTarget(s.source)
 	if err != nil {
 		return err
 	}
 	return until(ctx, settle, "the DoraTarget does not show all deployments", func(ctx context.Context) (bool, error) {
 		err := s.api.Get(ctx, client.ObjectKeyFromObject(t), t)
-		return err == nil && t.Status.Summary != nil && t.Status.Summary.Counts.Succeeded >= succeeded, err
+		shown := err == nil && t.Status.Summary != nil && t.Status.Summary.Counts.Succeeded >= succeeded
+		return shown && t.Status.Commits != nil && t.Status.Commits.Pending == 0, err
 	})
 }

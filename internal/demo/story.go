@@ -2,11 +2,11 @@ package demo
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -39,11 +39,12 @@ type line struct {
 	raw []byte
 }
 
-// tell reads the stories from a folder of recordings so that they begin at start, in the order in which to tell them.
-func tell(folder string, start time.Time) ([]line, error) {
+// tell reads the stories from a folder of recordings so that they begin at start, in the order in which to tell them. The commits of a
+// source take the place of those in the recordings' image tags.
+func tell(folder string, start time.Time, from *source) ([]line, error) {
 	var all []line
 	for _, s := range stories {
-		lines, err := s.read(filepath.Join(folder, s.recording+".jsonl"), start)
+		lines, err := s.read(filepath.Join(folder, s.recording+".jsonl"), start, from.tags[s.service])
 		if err != nil {
 			return nil, err
 		}
@@ -55,7 +56,7 @@ func tell(folder string, start time.Time) ([]line, error) {
 
 // read reads a recording and moves it: the service's name takes the place of the recording's everywhere, and every time
 // is shifted by the same number of whole seconds, so that each length of time stays what it was.
-func (s *story) read(path string, start time.Time) ([]line, error) {
+func (s *story) read(path string, start time.Time, tags map[string]string) ([]line, error) {
 	file, err := os.Open(path) //nolint:gosec // the path is the caller's
 	if err != nil {
 		return nil, fmt.Errorf("cannot read a recording: %w", err)
@@ -63,11 +64,12 @@ func (s *story) read(path string, start time.Time) ([]line, error) {
 	defer file.Close() //nolint:errcheck // it was only read
 	var lines []line
 	shift := time.Duration(0)
+	renamed := s.names(tags)
 	scan := bufio.NewScanner(file)
 	scan.Buffer(nil, longestLine)
 	for scan.Scan() {
 		var event map[string]any
-		if err := json.Unmarshal(bytes.ReplaceAll(scan.Bytes(), []byte(s.recording), []byte(s.service)), &event); err != nil {
+		if err := json.Unmarshal([]byte(renamed.Replace(scan.Text())), &event); err != nil {
 			return nil, fmt.Errorf("cannot read recording %s: %w", path, err)
 		}
 		if len(lines) == 0 {
@@ -84,6 +86,15 @@ func (s *story) read(path string, start time.Time) ([]line, error) {
 	}
 	spread(lines)
 	return lines, nil
+}
+
+// names replaces the recording's names.
+func (s *story) names(tags map[string]string) *strings.Replacer {
+	pairs := []string{s.recording, s.service}
+	for recorded, sha := range tags {
+		pairs = append(pairs, "-"+recorded, "-"+sha)
+	}
+	return strings.NewReplacer(pairs...)
 }
 
 func newLine(event map[string]any) (line, error) {

@@ -19,7 +19,7 @@ var begin = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 
 func told(t *testing.T) []line {
 	t.Helper()
-	lines, err := tell(recordings, begin)
+	lines, err := tell(recordings, begin, &source{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,14 +68,14 @@ func TestLinesOfOneSecondAreSpreadOverIt(t *testing.T) {
 }
 
 func TestAStoryThatCannotBeRead(t *testing.T) {
-	if _, err := tell(t.TempDir(), begin); err == nil || !strings.Contains(err.Error(), stories[0].recording) {
+	if _, err := tell(t.TempDir(), begin, &source{}); err == nil || !strings.Contains(err.Error(), stories[0].recording) {
 		t.Errorf("want the missing recording named, got %v", err)
 	}
 }
 
 // The events that the demo shows, told by the same rules without a cluster.
 func TestStoriesLeadToTheirEvents(t *testing.T) {
-	events, err := expected(told(t))
+	events, err := expected(told(t), &source{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestStoriesLeadToTheirEvents(t *testing.T) {
 }
 
 func TestDifferencesAreNamed(t *testing.T) {
-	want, err := expected(told(t))
+	want, err := expected(told(t), &source{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,13 +21,16 @@ kind: DoraTarget
 metadata: {name: production, namespace: argocd}
 spec:
   applications: {matchLabels: {env: prod}}
+  source: {path: "{service}"}
 `
 
-func newTarget() (*dorav1alpha1.DoraTarget, error) {
+// newTarget is the target; the repository of its source is the demo's own.
+func newTarget(from *source) (*dorav1alpha1.DoraTarget, error) {
 	t := &dorav1alpha1.DoraTarget{}
 	if err := yaml.UnmarshalStrict([]byte(target), t); err != nil {
 		return nil, fmt.Errorf("cannot read the demo's target: %w", err)
 	}
+	t.Spec.Source.Repository.URL = from.url
 	return t, nil
 }
 
@@ -35,7 +38,7 @@ func newTarget() (*dorav1alpha1.DoraTarget, error) {
 // begins is no deployment.
 func (s *stage) makeTarget(ctx context.Context) error {
 	s.sayf("creating a DoraTarget for every Application with env=prod")
-	t, err := newTarget()
+	t, err := newTarget(s.source)
 	if err != nil {
 		return err
 	}
@@ -56,7 +59,7 @@ func (s *stage) makeTarget(ctx context.Context) error {
 
 // tellStories writes what was recorded, each line when its time has come.
 func (s *stage) tellStories(ctx context.Context) error {
-	lines, err := tell(s.Recordings, time.Now().Add(2*time.Second).Truncate(time.Second))
+	lines, err := tell(s.Recordings, time.Now().Add(2*time.Second).Truncate(time.Second), s.source)
 	if err != nil {
 		return err
 	}

@@ -31,22 +31,24 @@ type Guard struct {
 
 // special are networks that are not public and that netip has no question for. Sources: IANA's special-purpose address registries.
 var special = []netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"),       // this network
-	netip.MustParsePrefix("100.64.0.0/10"),   // carrier-grade NAT; some clouds' metadata
-	netip.MustParsePrefix("192.0.0.0/24"),    // protocol assignments; Oracle's metadata
-	netip.MustParsePrefix("192.0.2.0/24"),    // documentation
-	netip.MustParsePrefix("192.88.99.0/24"),  // 6to4 relays
-	netip.MustParsePrefix("198.18.0.0/15"),   // benchmarks
-	netip.MustParsePrefix("198.51.100.0/24"), // documentation
-	netip.MustParsePrefix("203.0.113.0/24"),  // documentation
-	netip.MustParsePrefix("240.0.0.0/4"),     // reserved, and broadcast
-	netip.MustParsePrefix("64:ff9b:1::/48"),  // local NAT64
-	netip.MustParsePrefix("100::/64"),        // discard
-	netip.MustParsePrefix("2001::/23"),       // protocol assignments, Teredo among them
-	netip.MustParsePrefix("2001:db8::/32"),   // documentation
-	netip.MustParsePrefix("3fff::/20"),       // documentation
-	netip.MustParsePrefix("5f00::/16"),       // segment routing
-	netip.MustParsePrefix("fec0::/10"),       // site-local, deprecated
+	netip.MustParsePrefix("0.0.0.0/8"),        // this network
+	netip.MustParsePrefix("100.64.0.0/10"),    // carrier-grade NAT; some clouds' metadata
+	netip.MustParsePrefix("168.63.129.16/32"), // Azure's WireServer
+	netip.MustParsePrefix("192.0.0.0/24"),     // protocol assignments; Oracle's metadata
+	netip.MustParsePrefix("192.0.2.0/24"),     // documentation
+	netip.MustParsePrefix("192.88.99.0/24"),   // 6to4 relays
+	netip.MustParsePrefix("198.18.0.0/15"),    // benchmarks
+	netip.MustParsePrefix("198.51.100.0/24"),  // documentation
+	netip.MustParsePrefix("203.0.113.0/24"),   // documentation
+	netip.MustParsePrefix("240.0.0.0/4"),      // reserved, and broadcast
+	netip.MustParsePrefix("64:ff9b:1::/48"),   // local NAT64
+	netip.MustParsePrefix("100::/64"),         // discard
+	netip.MustParsePrefix("100:0:0:1::/64"),   // dummy prefix
+	netip.MustParsePrefix("2001::/23"),        // protocol assignments, Teredo among them
+	netip.MustParsePrefix("2001:db8::/32"),    // documentation
+	netip.MustParsePrefix("3fff::/20"),        // documentation
+	netip.MustParsePrefix("5f00::/16"),        // segment routing
+	netip.MustParsePrefix("fec0::/10"),        // site-local, deprecated
 }
 
 // Networks whose addresses carry an IPv4 address, and the byte at which it begins.
@@ -65,7 +67,7 @@ func (g Guard) Check(ip netip.Addr) error {
 	if g.allows(ip) || public(ip) {
 		return nil
 	}
-	return fmt.Errorf("%w: %s is not public; the administrator can allow its network with --allow-networks", ErrRefused, ip)
+	return fmt.Errorf("%w: %s is not public", ErrRefused, ip)
 }
 
 func (g Guard) allows(ip netip.Addr) bool {
@@ -97,6 +99,9 @@ const (
 func (g Guard) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: dialWithin, KeepAlive: 30 * time.Second, Control: g.control}
 	conn, err := dialer.DialContext(ctx, network, address)
+	if errors.Is(err, ErrRefused) { // what an inner name resolves to is not for whoever wrote the name
+		return nil, fmt.Errorf("%w: %s is in a network that is not public; the administrator can allow it with --allow-networks", ErrRefused, address)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot connect: %w", err)
 	}

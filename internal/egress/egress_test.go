@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/dora-controller/dora-controller/internal/egress"
@@ -18,7 +19,7 @@ func TestOnlyPublicAddressesAreReached(t *testing.T) {
 		"127.0.0.1": false, "127.8.9.1": false, "::1": false, "::ffff:127.0.0.1": false, "::127.0.0.1": false, "64:ff9b::7f00:1": false,
 		"2002:7f00:1::": false, "0.0.0.0": false, "::": false,
 		"169.254.169.254": false, "::ffff:169.254.169.254": false, "64:ff9b::a9fe:a9fe": false, "fe80::1": false, "fe80::1%eth0": false,
-		"fd00:ec2::254": false, "100.100.100.200": false, "192.0.0.192": false,
+		"fd00:ec2::254": false, "100.100.100.200": false, "168.63.129.16": false, "192.0.0.192": false,
 		"10.0.0.1": false, "172.16.0.1": false, "172.31.255.255": false, "192.168.1.1": false, "2002:a00:1::": false, "fc00::1": false,
 		"224.0.0.1": false, "ff02::1": false, "255.255.255.255": false, "240.0.0.1": false, "2001:db8::1": false, "fec0::1": false,
 	} {
@@ -60,6 +61,9 @@ func TestTheGuardLooksAtWhatIsDialled(t *testing.T) {
 		if err == nil {
 			_ = answer.Body.Close()
 			t.Errorf("%s was reached", host)
+		}
+		if host == "localhost" && (strings.Contains(err.Error(), "127.0.0.1") || strings.Contains(err.Error(), "::1")) {
+			t.Errorf("the error tells what the name resolves to: %v", err)
 		}
 	}
 }

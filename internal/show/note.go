@@ -2,11 +2,15 @@ package show
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/dora-controller/dora-controller/internal/dora"
 )
+
+// evident are reasons for no lead time that the rest of a note tells, or that hold for all deployments alike.
+var evident = [...]string{"FirstDeployment", "Rollback", "NoSource"}
 
 // shortDigest is how much of a digest a line has room for, as in `docker ps`.
 const shortDigest = len("sha256:") + 12
@@ -91,7 +95,7 @@ func deployNotes(e *dora.Event) []string {
 	add(undone && is(e.Exposed, false), "stopped before it took traffic")
 	add(is(e.Unplanned, true), "unplanned")
 	add(e.Change == dora.ChangeConfig, "configuration only")
-	add(e.LeadTimeUnknown != "", "no lead time: "+e.LeadTimeUnknown)
+	add(e.LeadTimeUnknown != "" && !slices.Contains(evident[:], e.LeadTimeUnknown), "no lead time: "+e.LeadTimeUnknown)
 	if e.LeadTimeSeconds != nil {
 		notes = append(notes, "lead time "+seconds(*e.LeadTimeSeconds))
 	}
