@@ -130,6 +130,14 @@ func images(all ...string) []any {
 	return list
 }
 
+// annotate adds an annotation.
+func (a *argoApp) annotate(ctx context.Context, key, value string) {
+	GinkgoHelper()
+	Expect(a.client.Get(ctx, client.ObjectKeyFromObject(a.object), a.object)).To(Succeed())
+	a.object.SetAnnotations(map[string]string{key: value})
+	Expect(a.client.Update(ctx, a.object)).To(Succeed())
+}
+
 // relabel replaces the labels.
 func (a *argoApp) relabel(ctx context.Context, labels map[string]string) {
 	GinkgoHelper()

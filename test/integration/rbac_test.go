@@ -3,14 +3,20 @@ package integration_test
 import (
 	"bytes"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -19,6 +25,8 @@ import (
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/internal/app"
+	"github.com/dora-controller/dora-controller/internal/commit/committest"
+	"github.com/dora-controller/dora-controller/internal/kube"
 )
 
 const (
@@ -26,14 +34,18 @@ const (
 	serviceAccount  = "dora-controller"
 )
 
-var _ = Describe("With the rights of config/rbac and no others", func() {
-	It("everything works, and nothing that is asked for is forbidden", func(ctx SpecContext) {
+var _ = Describe("With the rights of config/rbac and no others", Ordered, func() {
+	BeforeAll(func(ctx SpecContext) {
 		makeNamespaces(systemNamespace)
 		for _, file := range []string{
 			"service_account.yaml", "role.yaml", "role_binding.yaml", "leader_election_role.yaml", "leader_election_role_binding.yaml",
+			"secret_reader_role.yaml",
 		} {
 			apply(ctx, filepath.Join(root, "config", "rbac", file))
 		}
+	})
+
+	It("everything works, and nothing that is asked for is forbidden", func(ctx SpecContext) {
 		refused := &refusals{}
 		p := start(refused.watch(asServiceAccount()), func(o *app.Options) {
 			o.LeaderElect, o.LeaderElectionNamespace, o.Explain = true, systemNamespace, true
@@ -54,6 +66,46 @@ var _ = Describe("With the rights of config/rbac and no others", func() {
 		}).WithTimeout(patience).Should(Succeed())
 		p.end()
 		Expect(refused.all()).To(BeEmpty())
+	})
+
+	It("reads Secrets of a namespace once somebody there lets it", func(ctx SpecContext) {
+		repo := committest.New(GinkgoTB())
+		git := serveGit(repo)
+		git.locked.Store(true)
+		p := start(asServiceAccount(), func(o *app.Options) {
+			o.AllowNetworks, o.GitCache = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, GinkgoT().TempDir()
+		})
+		p.awaitReady()
+		namespace := newNamespace(ctx, api)
+		Expect(api.Create(ctx, &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "git"}, StringData: map[string]string{"username": "ci", "password": canary},
+		})).To(Succeed())
+		target := newTarget(ctx, api, namespace, "all", `{applications: {}, degradedFor: 0s, source: {
+			repository: {fromAnnotation: example.com/repository}, hosts: ["`+strings.TrimPrefix(git.URL, "http://")+`"], secretRef: {name: git}}}`)
+		cart := newApplication(ctx, api, p.clock, namespace, "cart", nil)
+		cart.annotate(ctx, "example.com/repository", git.URL+"/repo.git")
+		cart.deploy(image(repo.Commit(committest.Commit{})))
+		expectStatus(ctx, target, func(g Gomega, s *dorav1alpha1.DoraTargetStatus) {
+			g.Expect(condition(s, "CommitsUnresolved")).To(Equal("CommitsUnresolved=True (SecretNotUsable)"))
+			g.Expect(meta.FindStatusCondition(s.Conditions, "CommitsUnresolved").Message).To(ContainSubstring(
+				"bind ClusterRole dora-controller-secret-reader to it in namespace " + namespace))
+		})
+		Expect(api.Create(ctx, &rbacv1.RoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "dora-controller-secret-reader"},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: kube.SecretReaderRole},
+			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: systemNamespace, Name: serviceAccount}},
+		})).To(Succeed())
+		expectStatus(ctx, target, func(g Gomega, s *dorav1alpha1.DoraTargetStatus) {
+			cart.wait(time.Hour)
+			// In clear text an annotation's repository gets no credentials, so the server still asks who it is.
+			g.Expect(condition(s, "CommitsUnresolved")).To(Equal("CommitsUnresolved=True (CredentialsRefused)"))
+		})
+		git.locked.Store(false)
+		expectStatus(ctx, target, func(g Gomega, s *dorav1alpha1.DoraTargetStatus) {
+			cart.wait(time.Hour)
+			g.Expect(condition(s, "CommitsUnresolved")).To(Equal("CommitsUnresolved is absent"))
+			g.Expect(s.Commits.Pending).To(BeZero())
+		})
 	})
 })
 
