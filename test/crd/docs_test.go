@@ -12,8 +12,12 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
+
+	"github.com/dora-controller/dora-controller/internal/commit"
+	"github.com/dora-controller/dora-controller/internal/dora"
 )
 
 const page = root + "/docs/doratarget.md"
@@ -22,12 +26,13 @@ const page = root + "/docs/doratarget.md"
 var blocks = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?\n)```$")
 
 // documented are the fields that the page's tables tell of, by their paths below spec and status.
-var documented = regexp.MustCompile(`^(?:status|spec)\.(\w+)$|^spec\.((?:images|bands|applications|bands\.overrides)\.\w+)$`)
+var documented = regexp.MustCompile(
+	`^(?:status|spec)\.(\w+)$|^spec\.((?:images|bands|applications|bands\.overrides|source|source\.repository)\.\w+)$|^status\.((?:commits|backfill)\.\w+)$`)
 
 var _ = Describe("The page docs/doratarget.md", func() {
 	It("shows objects that the server admits", func() {
 		shown := blocksOf("yaml")
-		Expect(shown).To(HaveLen(2))
+		Expect(shown).To(HaveLen(3))
 		for _, text := range shown {
 			object := &unstructured.Unstructured{}
 			Expect(yaml.UnmarshalStrict([]byte(text), &object.Object)).To(Succeed())
@@ -55,7 +60,7 @@ var _ = Describe("The page docs/doratarget.md", func() {
 			if field == nil || path == "spec.images" {
 				continue // told elsewhere, or part by part
 			}
-			Expect(strings.Contains(text, "`"+field[1]+field[2]+"`")).To(BeTrue(), path)
+			Expect(strings.Contains(text, "`"+field[1]+field[2]+field[3]+"`")).To(BeTrue(), path)
 		}
 	})
 
@@ -70,8 +75,11 @@ var _ = Describe("The page docs/doratarget.md", func() {
 
 	It("has a part for every reason that says what to do next", func() {
 		text := pageText()
-		reasons := reasonsOf(root + "/api/v1alpha1/conditions.go")
+		reasons := reasonsOf(root+"/api/v1alpha1/conditions.go", "Reason", "")
 		Expect(len(reasons)).To(BeNumerically(">", 5), "the walk lost its way")
+		waiting := reasonsOf(root+"/internal/commit/reason.go", "", "it is tried again")
+		Expect(waiting).To(ContainElements("Unreachable", "SecretNotUsable"), "the walk lost its way")
+		reasons = append(reasons, append(waiting, string(commit.CommitNotFound))...)
 		for _, reason := range reasons {
 			_, part, found := strings.Cut(text, "\n### "+reason+"\n")
 			Expect(found).To(BeTrue(), "%s has no part", reason)
@@ -82,6 +90,62 @@ var _ = Describe("The page docs/doratarget.md", func() {
 		}
 	})
 })
+
+// patterns are the lines of the page's table of tag patterns: a tag, the pattern, and the commit.
+var patterns = regexp.MustCompile("(?m)^\\| .* \\| `([^`]+)` \\| `([^`]*\\(\\?P<sha>[^`]*)` \\| `([0-9a-f]+)` \\|$")
+
+var _ = Describe("What the page docs/doratarget.md says of commits", func() {
+	It("reads its tags by its patterns", func() {
+		shown := patterns.FindAllStringSubmatch(pageText(), -1)
+		Expect(shown).To(HaveLen(3))
+		for _, line := range shown {
+			Expect(try(target(`{applications: {}, source: {tagPattern: '` + line[2] + `'}}`))).To(Succeed())
+			Expect(must(dora.ParseTagPattern(line[2])).Commit(line[1])).To(Equal(line[3]))
+		}
+		for _, tag := range []string{"3f9c2d1", "v1.42.0-3f9c2d1", "sha-3f9c2d1"} {
+			Expect(pageText()).To(ContainSubstring("`" + tag + "`"))
+			Expect(dora.CommitFromTag(tag)).To(Equal("3f9c2d1"))
+		}
+	})
+
+	It("tells of every key that a Secret may have", func() {
+		for _, key := range commit.CredentialKeys() {
+			Expect(strings.Contains(pageText(), "`"+key+"`")).To(BeTrue(), key)
+		}
+	})
+
+	It("makes Secrets that can be read", func() {
+		folder, made := GinkgoT().TempDir(), 0
+		for _, command := range commandsOf("kubectl create secret generic ") {
+			args := strings.Fields(command)[1:]
+			for i, arg := range args {
+				if key, file, ok := strings.Cut(strings.TrimPrefix(arg, "--from-file="), "="); ok && strings.HasPrefix(arg, "--from-file=") {
+					Expect(os.WriteFile(folder+"/"+file, []byte("said by "+file), 0o600)).To(Succeed())
+					args[i] = "--from-file=" + key + "=" + folder + "/" + file
+				}
+			}
+			var secret corev1.Secret
+			Expect(yaml.Unmarshal([]byte(kubectl(append(args, "--dry-run=client", "-o", "yaml")...)), &secret)).To(Succeed())
+			Expect(must(commit.ReadCredentials(secret.Data))).NotTo(BeZero(), command)
+			made++
+		}
+		Expect(made).To(Equal(3))
+	})
+})
+
+// commandsOf are the lines that begin so in what the page tells people to run.
+func commandsOf(begin string) []string {
+	GinkgoHelper()
+	var commands []string
+	for _, block := range blocksOf("sh") {
+		for line := range strings.Lines(block) {
+			if strings.HasPrefix(line, begin) {
+				commands = append(commands, strings.TrimSpace(line))
+			}
+		}
+	}
+	return commands
+}
 
 func pageText() string {
 	GinkgoHelper()
@@ -101,15 +165,21 @@ func blocksOf(language string) []string {
 	return texts
 }
 
-// reasonsOf reads the reasons from the code, so that a new one cannot be forgotten here.
-func reasonsOf(file string) []string {
+// reasonsOf reads the reasons from the code, so that a new one cannot be forgotten here: constants whose names begin so, in groups whose
+// comments say so.
+func reasonsOf(file, prefix, comment string) []string {
 	GinkgoHelper()
-	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
 	Expect(err).NotTo(HaveOccurred())
 	reasons := map[string]bool{}
 	ast.Inspect(parsed, func(node ast.Node) bool {
-		if spec, ok := node.(*ast.ValueSpec); ok && strings.HasPrefix(spec.Names[0].Name, "Reason") {
-			reasons[strings.Trim(spec.Values[0].(*ast.BasicLit).Value, `"`)] = true
+		if group, ok := node.(*ast.GenDecl); ok && group.Tok == token.CONST && !strings.Contains(group.Doc.Text(), comment) {
+			return false
+		}
+		if spec, ok := node.(*ast.ValueSpec); ok && strings.HasPrefix(spec.Names[0].Name, prefix) && len(spec.Values) == 1 {
+			if value, ok := spec.Values[0].(*ast.BasicLit); ok {
+				reasons[strings.Trim(value.Value, `"`)] = true
+			}
 		}
 		return true
 	})

@@ -11,6 +11,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dora-controller/dora-controller/internal/kube"
 )
 
 const system = "dora-system"
@@ -66,6 +68,31 @@ var _ = Describe("Installation", Ordered, func() {
 		} {
 			Expect(allowed(action, "anywhere")).To(BeFalse(), action)
 		}
+	})
+})
+
+// Secrets are read where somebody let the controller, in the words of the page, and nowhere else.
+var _ = Describe("Reading Secrets", Ordered, func() {
+	BeforeAll(func() {
+		kubectl("apply", "--server-side", "--force-conflicts", "-k", root+"/config/default")
+		makeNamespace("with-secrets", nil)
+		bind := commandsOf("kubectl create rolebinding ")
+		Expect(bind).To(HaveLen(1))
+		kubectl(strings.Fields(strings.ReplaceAll(bind[0], "NAMESPACE", "with-secrets"))[1:]...)
+	})
+
+	It("is allowed in a namespace that binds the role", func() {
+		Expect(kube.SecretReaderRole).To(Equal("dora-controller-secret-reader"))
+		Expect(allowed("get core secrets", "with-secrets")).To(BeTrue())
+	})
+
+	It("is neither listing nor writing, and stays in that namespace", func() {
+		for _, verb := range []string{"list", "watch", "create", "update", "patch", "delete"} {
+			Expect(allowed(verb+" core secrets", "with-secrets")).To(BeFalse(), verb)
+		}
+		Expect(allowed("get core configmaps", "with-secrets")).To(BeFalse())
+		Expect(allowed("get core secrets", "default")).To(BeFalse())
+		Expect(allowed("get core secrets", system)).To(BeFalse())
 	})
 })
 
