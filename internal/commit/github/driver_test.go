@@ -277,6 +277,31 @@ func TestARedirectToAnotherHostGetsNothing(t *testing.T) {
 	}
 }
 
+func TestRedirectsThatGoInCirclesEnd(t *testing.T) {
+	f := newFixture(t, github.Options{})
+	f.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
+		http.Redirect(w, r, r.URL.Path, http.StatusMovedPermanently)
+		return true
+	})
+	err := f.ask(t, commit.Credentials{Token: canary})
+	wantSilence(t, err)
+	wantPlain(t, err)
+	if got := len(f.Requests()); got > 6 {
+		t.Errorf("followed %d redirects, want 5 at most", got-1)
+	}
+}
+
+func TestALongerTagIsNotTaken(t *testing.T) {
+	f := newFixture(t, github.Options{})
+	f.Intercept(func(w http.ResponseWriter, _ *http.Request) bool {
+		_, _ = w.Write([]byte(`{"ref":"refs/tags/v1.2","object":{"type":"commit","sha":"` + f.head + `"}}`))
+		return true
+	})
+	r := open(t, f.provider, f.Location(commit.Credentials{}))
+	_, err := r.Tag(t.Context(), "v1")
+	wantError(t, err, commit.ErrNotFound)
+}
+
 func TestAnAddressInsideIsRefusedUnlessItIsAllowed(t *testing.T) {
 	f := newFixture(t, github.Options{Guard: egress.Guard{Allowed: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}})
 	for _, c := range []commit.Credentials{{Token: canary}, f.App()} {

@@ -183,6 +183,10 @@ func TestAnswersAreNotSharedBetweenCredentials(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Requests()
+	f.Token("another", never)
+	if err := f.ask(t, commit.Credentials{Token: "another"}); err != nil {
+		t.Fatal(err)
+	}
 	wantError(t, f.ask(t, commit.Credentials{}), commit.ErrNoRepository)
 	wantError(t, f.ask(t, commit.Credentials{Token: canary + "x"}), commit.ErrUnauthorized)
 	f.Revoke(canary)

@@ -71,6 +71,26 @@ func TestAFolderOfAnyHistory(t *testing.T) {
 	}
 }
 
+func TestASideThatWasSimplifiedAwayIsNotAskedFor(t *testing.T) {
+	f := newFixture(t, github.Options{})
+	f.repo.Commit(committest.Commit{File: "app/a"})
+	f.repo.Switch("feature")
+	f.repo.Commit(committest.Commit{File: "app/a", Message: "undone by the merge"})
+	f.repo.Switch("main")
+	f.repo.Commit(committest.Commit{File: "lib/a"})
+	f.repo.Switch("side")
+	f.repo.Merge("feature", "--strategy=ours") // as its parent before base has it
+	f.repo.Switch("main")
+	base := f.repo.Commit(committest.Commit{File: "lib/b"})
+	f.repo.Commit(committest.Commit{File: "lib/c"})
+	head := f.repo.Merge("side") // as its first parent has it
+	o := commit.RangeOptions{Path: "app"}
+	got, err := open(t, f.provider, f.Location(commit.Credentials{})).Range(t.Context(), base, head, o)
+	if want := f.repo.Log(base, head, o); err != nil || want.Commits != 0 || got != want {
+		t.Errorf("got %+v and %v, want %+v, which is nothing", got, err, want)
+	}
+}
+
 // anyHistory is n commits for git's fast importer. Each is on a branch of its own, a minute after the last.
 func anyHistory(random *rand.Rand, n int) []byte {
 	var in bytes.Buffer
