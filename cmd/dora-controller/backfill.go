@@ -193,7 +193,8 @@ func (b *backfill) print(out io.Writer) {
 		case s.Backfill == nil || s.Backfill.Request != b.request || s.Commits == nil:
 			fmt.Fprintf(table, "%s\t–\t–\t–\t–\tasked for\n", name)
 		default:
-			fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%s\n", name, s.Backfill.Deployments, s.Commits.Resolved, s.Commits.Pending, s.Commits.Unknown, unknownReasons(s.Commits))
+			c := s.Commits
+			fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%s\n", name, s.Backfill.Deployments, c.Resolved, c.Pending, c.Unknown, unknownReasons(c))
 		}
 	}
 	_ = table.Flush()

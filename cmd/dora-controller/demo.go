@@ -58,7 +58,8 @@ func (o *demoOptions) run(cmd *cobra.Command, _ []string) error {
 	defer log.Close() //nolint:errcheck // a log that is cut off is better than none
 	err = demo.Run(cmd.Context(), demo.Options{
 		Assets: o.assetsFolder(), CRDs: []string{filepath.Join(o.checkout, "config", "crd", "bases"), o.crds},
-		Recordings: filepath.Join(o.checkout, "test", "replay", "testdata"), Repositories: o.repositories(), LedgerPath: o.ledger, Keep: o.keep, Out: cmd.OutOrStdout(),
+		Recordings:   filepath.Join(o.checkout, "test", "replay", "testdata"),
+		Repositories: o.repositories(), LedgerPath: o.ledger, Keep: o.keep, Out: cmd.OutOrStdout(),
 		Controller: func(ctx context.Context, cluster *rest.Config) error { return o.control(ctx, cluster, log) },
 		OpenLedger: func(ctx context.Context) (demo.Ledger, error) { return sqlite.OpenReadOnly(ctx, o.ledger) },
 	})

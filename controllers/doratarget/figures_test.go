@@ -115,11 +115,14 @@ func TestMetricsShowEachTarget(t *testing.T) {
 	m := NewMetrics()
 	status := &dorav1alpha1.DoraTargetStatus{ServiceCount: 2, Summary: &dorav1alpha1.Figures{
 		DeploymentFrequency: dorav1alpha1.FrequencyFigure{PerWeek: "1.5", Samples: 6},
-		LeadTime:            dorav1alpha1.LeadTimeFigure{P50Seconds: new(int64(60))},
-	}}
+		LeadTime:            dorav1alpha1.LeadTimeFigure{P50Seconds: new(int64(60)), Rejected: 1},
+	}, Commits: &dorav1alpha1.CommitCounts{Pending: 3}}
 	m.Set(types.NamespacedName{Namespace: "shop", Name: "all"}, status)
 	m.Set(types.NamespacedName{Namespace: "bank", Name: "new"}, &dorav1alpha1.DoraTargetStatus{})
 	const want = `
+# HELP dora_target_commits_pending Deployments whose commits are still looked for.
+# TYPE dora_target_commits_pending gauge
+dora_target_commits_pending{namespace="shop",target="all"} 3
 # HELP dora_target_deployments Deployments in the target's window.
 # TYPE dora_target_deployments gauge
 dora_target_deployments{namespace="shop",target="all"} 6
@@ -132,6 +135,9 @@ dora_target_history_gaps{namespace="shop",target="all"} 0
 # HELP dora_target_lead_time_seconds Lead time for changes.
 # TYPE dora_target_lead_time_seconds gauge
 dora_target_lead_time_seconds{namespace="shop",percentile="50",target="all"} 60
+# HELP dora_target_lead_times_rejected Deployments whose first commit is younger than the deployment, by the clocks.
+# TYPE dora_target_lead_times_rejected gauge
+dora_target_lead_times_rejected{namespace="shop",target="all"} 1
 # HELP dora_target_open_failures Failures that have not ended.
 # TYPE dora_target_open_failures gauge
 dora_target_open_failures{namespace="shop",target="all"} 0

@@ -75,11 +75,16 @@ var credentialKeys = map[string]func(*Credentials, []byte) error{
 	"githubAppID":             func(c *Credentials, v []byte) error { return number(v, &c.AppID) },
 	"githubAppInstallationID": func(c *Credentials, v []byte) error { return number(v, &c.InstallationID) },
 	"githubAppPrivateKey":     func(c *Credentials, v []byte) error { c.AppKey = v; return nil },
+	"caFile":                  func(c *Credentials, v []byte) error { c.CA = v; return nil },
 	"ca.crt":                  func(c *Credentials, v []byte) error { c.CA = v; return nil },
 }
 
-// passedOver are keys of Argo CD's repository secrets that say where, not who, and the public half of a key that Flux writes beside it.
-var passedOver = []string{"type", "url", "name", "project", "identity.pub"}
+// passedOver are keys that Argo CD and Flux write too and that say nothing here: where and how, not who; the public half of a key; and
+// insecure, since a server is always made to prove who it is.
+var passedOver = []string{
+	"type", "url", "name", "project", "proxy", "noProxy", "enableLfs", "enableOCI", "forceHttpBasicAuth", "insecure", "insecureIgnoreHostKey",
+	"githubAppEnterpriseBaseUrl", "githubAppBaseURL", "identity.pub",
+}
 
 // CredentialKeys are the keys that a Secret may have, sorted.
 func CredentialKeys() []string { return slices.Sorted(maps.Keys(credentialKeys)) }

@@ -85,8 +85,11 @@ func final(err error) Reason {
 		err    error
 		reason Reason
 	}{
-		{ErrShallow, ShallowHistory}, {ErrTooLarge, HistoryTooLarge}, {ErrUnsupported, SquashNotSupported},
-		{ErrAmbiguous, CommitAmbiguous}, {ErrNotFound, CommitNotFound},
+		{ErrShallow, ShallowHistory},
+		{ErrTooLarge, HistoryTooLarge},
+		{ErrUnsupported, SquashNotSupported},
+		{ErrAmbiguous, CommitAmbiguous},
+		{ErrNotFound, CommitNotFound},
 	} {
 		if errors.Is(err, known.err) {
 			return known.reason

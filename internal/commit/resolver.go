@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -128,7 +129,8 @@ func (q *question) locate(ctx context.Context) (Answer, bool, error) {
 			answer, err := Answer{}.refused(err)
 			return answer, false, err
 		}
-		if q.address, err = NormalizeURL(labels.Source); err != nil {
+		var told error
+		if q.address, told = NormalizeURL(labels.Source); told != nil {
 			return no(NoRepository, "the target names no repository, and neither does the image's label org.opencontainers.image.source"), false, nil
 		}
 	}
@@ -159,7 +161,7 @@ func (q *question) open(ctx context.Context, host string) error {
 
 // trusts says whether the credentials may be sent to a host: to one that the target names, and in clear text only if it wrote so itself.
 func (q *question) trusts(host string) bool {
-	return slices.Contains(q.Source.Hosts, host) && !(q.foreign && strings.HasPrefix(q.address, "http:"))
+	return slices.Contains(q.Source.Hosts, host) && (!q.foreign || !strings.HasPrefix(q.address, "http:"))
 }
 
 // apis are the hosts that are known to have an API. It is asked only with a token: without, all of them soon ask to be left alone.
@@ -346,7 +348,7 @@ func (q *question) key(base, head string) string {
 	if clock == "" {
 		clock = Committer
 	}
-	return strings.Join([]string{"range", q.address, base, head, string(clock), fmt.Sprint(o.Squash), o.Path}, "\x00")
+	return strings.Join([]string{"range", q.address, base, head, string(clock), strconv.FormatBool(o.Squash), o.Path}, "\x00")
 }
 
 func (q *question) recall(ctx context.Context, key string) (*cached, bool) {

@@ -51,7 +51,9 @@ func (d *decider) deployEvent(v verdict, at time.Time, outcome dora.Outcome) *do
 }
 
 // imported: it was before the subject was followed, and is told by its history alone.
-func (d *decider) imported(start time.Time) bool { return d.s.Imported && start.Before(d.s.FollowedSince) }
+func (d *decider) imported(start time.Time) bool {
+	return d.s.Imported && start.Before(d.s.FollowedSince)
+}
 
 func (d *decider) event(t dora.Type, at time.Time) *dora.Event {
 	d.events = append(d.events, dora.Event{

@@ -65,7 +65,7 @@ func IsSHA(text string) bool {
 var commitInTag = regexp.MustCompile(`(?:^|[-_.])(g|sha-?)?([0-9a-f]{7,40})$`)
 
 // date finds what begins like a date of this century, written YYYYMMDD.
-var date = regexp.MustCompile(`^20[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])`)
+var date = regexp.MustCompile(`^20\d{2}(?:0[1-9]|1[012])(?:0[1-9]|[12]\d|3[01])`)
 
 // CommitFromTag reads the commit that a tag carries at its end. What could be a date or a build number (digits alone, or what begins
 // with a date) carries none, unless `g` or `sha-` before it says that it is a commit.

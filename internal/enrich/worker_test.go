@@ -120,7 +120,7 @@ func (w *world) deploy(service, id string, change func(*dora.Event)) {
 }
 
 // play runs a test in a world whose time passes as soon as everybody waits.
-func play(t *testing.T, test func(t *testing.T, w *world)) {
+func play(t *testing.T, test func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -130,7 +130,7 @@ func play(t *testing.T, test func(t *testing.T, w *world)) {
 			w.worker = enrich.New(w.ledger, w, w, w.opts)
 			go func() { ended <- w.worker.Start(ctx) }()
 		}
-		test(t, w)
+		test(w)
 		cancel()
 		if w.worker != nil {
 			if err := <-ended; err != nil {
@@ -184,7 +184,8 @@ func (w *world) pending() int64 {
 }
 
 func TestADeploymentIsCompletedAndDeliveredAgain(t *testing.T) {
-	play(t, func(t *testing.T, w *world) {
+	play(t, func(w *world) {
+		t := w.t
 		gate := make(chan struct{})
 		w.gates["cart"] = gate
 		w.start()
@@ -213,7 +214,8 @@ func TestADeploymentIsCompletedAndDeliveredAgain(t *testing.T) {
 }
 
 func TestANegativeLeadTimeIsRejectedAndCounted(t *testing.T) {
-	play(t, func(t *testing.T, w *world) {
+	play(t, func(w *world) {
+		t := w.t
 		w.answer = func(string, int) (commit.Answer, error) { return found(time.Now().Add(time.Minute)), nil }
 		w.start()
 		w.deploy("cart", "e1", nil)
@@ -243,7 +245,8 @@ func TestWhatTimeMendsIsTriedAgainEverMoreRarely(t *testing.T) {
 		"an error of a novel": {errors.New("first line\n" + strings.Repeat("x", 10_000)), "1 Unreachable: first line", time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			play(t, func(t *testing.T, w *world) {
+			play(t, func(w *world) {
+				t := w.t
 				w.answer = func(_ string, asked int) (commit.Answer, error) {
 					if asked < 4 {
 						return commit.Answer{}, c.err
@@ -272,7 +275,8 @@ func TestWhatTimeMendsIsTriedAgainEverMoreRarely(t *testing.T) {
 }
 
 func TestItIsGivenUpAfterTwoWeeksWithTheReason(t *testing.T) {
-	play(t, func(t *testing.T, w *world) {
+	play(t, func(w *world) {
+		t := w.t
 		w.answer = func(string, int) (commit.Answer, error) { return commit.Answer{}, commit.ErrNoRepository }
 		w.start()
 		w.deploy("cart", "e1", nil)
@@ -290,7 +294,8 @@ func TestItIsGivenUpAfterTwoWeeksWithTheReason(t *testing.T) {
 }
 
 func TestACommitThatIsNotThereYetIsAskedForAFewTimes(t *testing.T) {
-	play(t, func(t *testing.T, w *world) {
+	play(t, func(w *world) {
+		t := w.t
 		w.answer = func(string, int) (commit.Answer, error) {
 			return commit.Answer{Reason: commit.CommitNotFound, Message: "not there"}, nil
 		}
@@ -309,7 +314,8 @@ func TestACommitThatIsNotThereYetIsAskedForAFewTimes(t *testing.T) {
 }
 
 func TestAServerThatHangsHoldsUpNobodyElse(t *testing.T) {
-	play(t, func(t *testing.T, w *world) {
+	play(t, func(w *world) {
+		t := w.t
 		for i := range 3 {
 			w.gates[fmt.Sprintf("stuck-%d", i)] = make(chan struct{})
 		}
@@ -336,7 +342,8 @@ func TestAServerThatHangsHoldsUpNobodyElse(t *testing.T) {
 }
 
 func TestOfATargetOneQuestionIsAskedAtATime(t *testing.T) {
-	play(t, func(t *testing.T, w *world) {
+	play(t, func(w *world) {
+		t := w.t
 		gate := make(chan struct{})
 		for _, service := range []string{"a", "b", "c"} {
 			w.owners[service], w.gates[service] = "platform/fleet", gate
@@ -358,7 +365,8 @@ func TestOfATargetOneQuestionIsAskedAtATime(t *testing.T) {
 }
 
 func TestWithoutASourceNothingIsAskedAndNobodyTold(t *testing.T) {
-	play(t, func(t *testing.T, w *world) {
+	play(t, func(w *world) {
+		t := w.t
 		w.sources = func(string) (*commit.Source, error) { return nil, nil }
 		w.start()
 		w.deploy("cart", "e1", nil)
@@ -370,7 +378,8 @@ func TestWithoutASourceNothingIsAskedAndNobodyTold(t *testing.T) {
 }
 
 func TestASecretThatCannotBeReadIsAReasonToTryAgain(t *testing.T) {
-	play(t, func(t *testing.T, w *world) {
+	play(t, func(w *world) {
+		t := w.t
 		w.sources = func(string) (*commit.Source, error) {
 			return nil, fmt.Errorf("%w: there is no Secret shop/git", commit.ErrSecret)
 		}
@@ -384,7 +393,8 @@ func TestASecretThatCannotBeReadIsAReasonToTryAgain(t *testing.T) {
 }
 
 func TestWhatWasQueuedBeforeARestartIsCompletedAfterIt(t *testing.T) {
-	play(t, func(t *testing.T, w *world) {
+	play(t, func(w *world) {
+		t := w.t
 		w.deploy("cart", "e1", nil)
 		w.start()
 		synctest.Wait()
@@ -395,7 +405,8 @@ func TestWhatWasQueuedBeforeARestartIsCompletedAfterIt(t *testing.T) {
 }
 
 func TestAPanicIsAnErrorLikeAnyOther(t *testing.T) {
-	play(t, func(t *testing.T, w *world) {
+	play(t, func(w *world) {
+		t := w.t
 		w.answer = func(_ string, asked int) (commit.Answer, error) {
 			if asked == 1 {
 				panic("a pack that nobody foresaw")

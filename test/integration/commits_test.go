@@ -51,7 +51,7 @@ func serveGit(repo *committest.Repo) *gitServer {
 		case s.down.Load():
 			http.Error(w, "the server is being upgraded", http.StatusServiceUnavailable)
 		case s.locked.Load() && password != canary:
-			w.Header().Set("Www-Authenticate", `Basic realm="git"`)
+			w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
 			http.Error(w, "who are you?", http.StatusUnauthorized)
 		default:
 			backend.ServeHTTP(w, r)
