@@ -108,6 +108,21 @@ var pathStories = []story{
 		a.Merge("feature", "--strategy=ours")
 		a.wantPath(base, a.Merge("release"), "app", 1)
 	}},
+	{name: "a merge that is the same as base's grandparent, and older than base, still looks at its other parent", needs: canPath, tell: func(a *asker) {
+		a.Commit(Commit{File: "app/a"})
+		a.Switch("feature")
+		a.Commit(Commit{File: "app/a", Message: "theirs"})
+		a.Switch("main")
+		a.Commit(Commit{File: "lib/a"})
+		a.Git("branch", "side")
+		a.Commit(Commit{File: "lib/b"})
+		a.Switch("side")
+		a.Merge("feature", "--strategy=ours")
+		a.Commit(Commit{File: "app/b"})
+		a.Switch("main")
+		base := a.Commit(Commit{File: "lib/c"})
+		a.wantPath(base, a.Merge("side"), "app", 2)
+	}},
 	{name: "a merge of three branches, of which two change the folder", needs: canPath, tell: func(a *asker) {
 		base := a.Commit(Commit{File: "app/a"})
 		for _, branch := range []string{"app/b", "app/c", "lib/d"} {

@@ -153,24 +153,20 @@ func (s *simplification) reduce(ctx context.Context, n int32) error {
 	if len(parents) > 1 {
 		s.marks[n] |= merge
 	}
-	unchanged, relevant, relevantChange := len(parents) > 0 || own == entry{}, false, false
+	unchanged := len(parents) > 0 || own == entry{}
 	for _, parent := range parents {
 		theirs, err := s.at(ctx, parent)
 		if err != nil {
 			return err
 		}
-		relevant = relevant || s.relevant(parent)
 		if theirs == own && s.relevant(parent) {
 			s.kept[n] = []int32{parent}
 			s.marks[n] |= same
 			return nil
 		}
-		if theirs != own {
-			unchanged = false
-			relevantChange = relevantChange || s.relevant(parent)
-		}
+		unchanged = unchanged && theirs == own
 	}
-	if relevant && !relevantChange || !relevant && unchanged {
+	if unchanged {
 		s.marks[n] |= same
 	}
 	return nil
