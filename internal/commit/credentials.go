@@ -79,11 +79,18 @@ var credentialKeys = map[string]func(*Credentials, []byte) error{
 	"ca.crt":                  func(c *Credentials, v []byte) error { c.CA = v; return nil },
 }
 
-// passedOver are keys that Argo CD and Flux write too and that say nothing here: where and how, not who; the public half of a key; and
-// insecure, since a server is always made to prove who it is.
+// passedOver are keys that Argo CD and Flux write too and that say nothing here: where and how, not who; and the public half of a key.
 var passedOver = []string{
-	"type", "url", "name", "project", "proxy", "noProxy", "enableLfs", "enableOCI", "forceHttpBasicAuth", "insecure", "insecureIgnoreHostKey",
+	"type", "url", "name", "project", "proxy", "noProxy", "enableLfs", "enableOCI", "forceHttpBasicAuth",
 	"githubAppEnterpriseBaseUrl", "githubAppBaseURL", "identity.pub",
+}
+
+// insecure are keys that may wish not to look at who a server is. They may stand there as long as they do not.
+var insecure = []string{"insecure", "insecureIgnoreHostKey"}
+
+func isPassedOver(key string, value []byte) bool {
+	wished, err := strconv.ParseBool(line(value))
+	return slices.Contains(passedOver, key) || slices.Contains(insecure, key) && err == nil && !wished
 }
 
 // CredentialKeys are the keys that a Secret may have, sorted.
@@ -94,8 +101,11 @@ func ReadCredentials(data map[string][]byte) (Credentials, error) {
 	var c Credentials
 	for _, key := range slices.Sorted(maps.Keys(data)) {
 		set, known := credentialKeys[key]
-		if !known && slices.Contains(passedOver, key) {
+		if !known && isPassedOver(key, data[key]) {
 			continue
+		}
+		if slices.Contains(insecure, key) {
+			return Credentials{}, fmt.Errorf("key %s: a server must prove who it is: add its certificates as ca.crt, or its host keys as known_hosts", key)
 		}
 		if !known {
 			return Credentials{}, fmt.Errorf("key %s means nothing here: use %s", key, strings.Join(CredentialKeys(), ", "))

@@ -54,6 +54,13 @@ func TestTheSecretsOfArgoAndFluxAreUnderstood(t *testing.T) {
 	}
 }
 
+func TestKeysThatOthersWriteTooArePassedOver(t *testing.T) {
+	got, err := read(secret{"password": "p", "type": "git", "url": "https://a", "insecure": "false", "enableLfs": "true", "caFile": "c"})
+	if err != nil || got.Password != "p" || string(got.CA) != "c" {
+		t.Errorf("read %v: %v", got.Password == "p", err)
+	}
+}
+
 func TestASecretThatIsNotCompleteSaysWhatIsMissing(t *testing.T) {
 	for story, c := range map[string]struct {
 		secret secret
