@@ -3,6 +3,7 @@ package v1alpha1
 // Source says where the commits of a deployment are found. With an empty one ({}) an image's labels tell the repository.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.secretRef) || has(self.hosts) || has(self.repository) && (has(self.repository.url) || has(self.repository.template))",message="secretRef needs hosts: the repository is told by an annotation or an image, so say which hosts the credentials may be sent to"
+// +kubebuilder:validation:XValidation:rule="!has(self.squash) || !self.squash || self.provider != 'Git'",message="squash needs a provider that knows pull requests: Auto, GitHub, GitLab or Gitea"
 type Source struct {
 	// repository says which repository an image is built from. Without it, the image's label org.opencontainers.image.source
 	// tells. It is never guessed.

@@ -116,6 +116,7 @@ func acceptableSources() []string {
 
 func sourceRefusals() []refusal {
 	all := []refusal{
+		{"squash over git's own protocol", `{squash: true, provider: Git}`, "", "squash needs a provider that knows pull requests: Auto, GitHub, GitLab or Gitea"},
 		{"an empty repository", `{repository: {}}`, ".repository", sayOneOf},
 		{"url and template", `{repository: {url: "https://github.com/a/b", template: "https://github.com/a/{service}"}}`, ".repository", sayOneOf},
 		{"url and annotation", `{repository: {url: "https://github.com/a/b", fromAnnotation: repo}}`, ".repository", sayOneOf},
