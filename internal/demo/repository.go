@@ -100,6 +100,14 @@ func short(sha string) string {
 	return sha[:min(max(strings.IndexAny(sha, "abcdef")+1, 7), len(sha))]
 }
 
+// proof is the command that shows what a service's second release brought.
+func (s *source) proof() string {
+	service := stories[0].service
+	tags := s.tags[service]
+	return fmt.Sprintf("$ git -C %s log --no-merges --reverse --format='%%h %%ci %%s' %s..%s -- %s\n",
+		strings.TrimPrefix(s.url, "file://"), tags[releases[0].tag], tags[releases[1].tag], service)
+}
+
 func runGit(ctx context.Context, dir string, in []byte, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "git", args...) //nolint:gosec // the arguments are ours
 	cmd.Dir, cmd.Stdin = dir, bytes.NewReader(in)
