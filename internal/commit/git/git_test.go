@@ -17,18 +17,17 @@ func all() committest.Capabilities {
 func TestTheSuite(t *testing.T) {
 	withoutPath := all()
 	withoutPath.Path = false
-	t.Run("commits alone over http", func(t *testing.T) { suite(t, withoutPath, false, nil) })
-	t.Run("with trees over http", func(t *testing.T) { suite(t, all(), true, nil) })
-	t.Run("a server that cannot leave anything out", func(t *testing.T) {
-		suite(t, withoutPath, false, func(r *committest.Repo) {
-			committest.Git(t, r.Dir, nil, "config", "uploadpack.allowFilter", "false")
-		})
+	t.Run("commits alone over http", func(t *testing.T) { suite(t, withoutPath, false, func(*committest.Repo) {}) })
+	t.Run("with trees over http", func(t *testing.T) { suite(t, all(), true, func(*committest.Repo) {}) })
+	t.Run("a server that cannot leave files out", func(t *testing.T) {
+		suite(t, all(), true, func(r *committest.Repo) { unfiltered(t, r) })
 	})
-	t.Run("a server that cannot leave anything out, with trees", func(t *testing.T) {
-		suite(t, all(), true, func(r *committest.Repo) {
-			committest.Git(t, r.Dir, nil, "config", "uploadpack.allowFilter", "false")
-		})
-	})
+}
+
+// unfiltered makes the server of a repository one that sends everything.
+func unfiltered(t *testing.T, r *committest.Repo) {
+	t.Helper()
+	committest.Git(t, r.Dir, nil, "config", "uploadpack.allowFilter", "false")
 }
 
 // suite runs the suite over http. One provider opens a repository again and again, as in life.
@@ -38,9 +37,7 @@ func suite(t *testing.T, caps committest.Capabilities, wholeTrees bool, configur
 	committest.Suite(t, caps, func(t *testing.T, r *committest.Repo) commit.Repository {
 		t.Helper()
 		if addresses[r] == "" {
-			if configure != nil {
-				configure(r)
-			}
+			configure(r)
 			addresses[r] = serve(t, backend(t, r))
 		}
 		return open(t, p, commit.Location{URL: addresses[r], WholeTrees: wholeTrees})
@@ -48,16 +45,28 @@ func suite(t *testing.T, caps committest.Capabilities, wholeTrees bool, configur
 }
 
 func TestTheSuiteOnLocalFolders(t *testing.T) {
-	root := t.TempDir()
-	for name, wholeTrees := range map[string]bool{"commits alone": false, "with trees": true} {
-		t.Run(name, func(t *testing.T) {
-			caps := all()
-			caps.Path = wholeTrees
-			committest.Suite(t, caps, func(t *testing.T, r *committest.Repo) commit.Repository {
-				t.Helper()
-				p := provider(t, git.Options{LocalRoot: filepath.Dir(filepath.Dir(r.Dir)), Folder: filepath.Join(root, filepath.Base(t.Name()))})
-				return open(t, p, commit.Location{URL: "file://" + r.Dir, WholeTrees: wholeTrees})
-			})
-		})
+	folder := t.TempDir()
+	committest.Suite(t, all(), func(t *testing.T, r *committest.Repo) commit.Repository {
+		t.Helper()
+		p := provider(t, git.Options{LocalRoot: filepath.Dir(filepath.Dir(r.Dir)), Folder: folder})
+		return open(t, p, commit.Location{URL: "file://" + r.Dir, WholeTrees: true})
+	})
+}
+
+func TestAServerThatCannotLeaveTreesOut(t *testing.T) {
+	r := committest.New(t)
+	unfiltered(t, r)
+	base := r.Commit(committest.Commit{File: "app/a app/b lib/c"})
+	middle := r.Grow(300)
+	committest.Git(t, r.Dir, nil, "repack", "-adq") // differences between trees, and between files
+	folder := t.TempDir()
+	at, p := commit.Location{URL: serve(t, backend(t, r))}, provider(t, git.Options{Folder: folder})
+	for head, want := range map[string]int{middle: 300, r.Commit(committest.Commit{File: "app/a"}): 301} {
+		if got, err := resolve(t.Context(), p, at, base, head, ""); err != nil || got.Commits != want {
+			t.Errorf("got %+v and %v, want %d commits", got, err, want)
+		}
+	}
+	if got := size(t, folder); got > 0.1 {
+		t.Errorf("the copy takes %.1f MB: it holds more than commits", got)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,9 +50,9 @@ func TestAnswersThatAreErrors(t *testing.T) {
 		want   error
 		words  string
 	}{
-		"wrong credentials": {func(w http.ResponseWriter) { http.Error(w, "s3cret", 401) }, commit.ErrUnauthorized, "look at the Secret"},
-		"forbidden":         {func(w http.ResponseWriter) { http.Error(w, "s3cret", 403) }, commit.ErrUnauthorized, "look at the Secret"},
-		"no such thing":     {func(w http.ResponseWriter) { http.Error(w, "s3cret", 404) }, commit.ErrNoRepository, "no such repository"},
+		"wrong credentials": {func(w http.ResponseWriter) { http.Error(w, "s3cret", http.StatusUnauthorized) }, commit.ErrUnauthorized, "look at the Secret"},
+		"forbidden":         {func(w http.ResponseWriter) { http.Error(w, "s3cret", http.StatusForbidden) }, commit.ErrUnauthorized, "look at the Secret"},
+		"no such thing":     {func(w http.ResponseWriter) { http.Error(w, "s3cret", http.StatusNotFound) }, commit.ErrNoRepository, "no such repository"},
 		"a page to log in":  {func(w http.ResponseWriter) { _, _ = io.WriteString(w, "<html>s3cret") }, commit.ErrNoRepository, "not answer as a git server"},
 		"list of branches without an end": {func(w http.ResponseWriter) {
 			w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
@@ -176,7 +177,7 @@ func TestACertificateOfOnesOwn(t *testing.T) {
 func TestAServerThatStallsIsLeftWhenTheContextEnds(t *testing.T) {
 	r := committest.New(t)
 	r.Commit(committest.Commit{})
-	real := backend(t, r)
+	actual := backend(t, r)
 	for name, stalls := range map[string]func(*http.Request) bool{
 		"at once":                 func(*http.Request) bool { return true },
 		"in the middle of a pack": func(req *http.Request) bool { return req.Method == http.MethodPost },
@@ -185,7 +186,7 @@ func TestAServerThatStallsIsLeftWhenTheContextEnds(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 				if !stalls(req) {
-					real.ServeHTTP(w, req)
+					actual.ServeHTTP(w, req)
 					return
 				}
 				_, _ = io.Copy(io.Discard, req.Body)
@@ -209,10 +210,10 @@ func packs(t *testing.T, write func(io.Writer)) string {
 	t.Helper()
 	r := committest.New(t)
 	r.Commit(committest.Commit{})
-	real := backend(t, r)
+	actual := backend(t, r)
 	return serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.Method != http.MethodPost {
-			real.ServeHTTP(w, req)
+			actual.ServeHTTP(w, req)
 			return
 		}
 		_, _ = io.Copy(io.Discard, req.Body)
@@ -222,12 +223,12 @@ func packs(t *testing.T, write func(io.Writer)) string {
 }
 
 func TestAPackWithoutAnEnd(t *testing.T) {
-	var sent int
+	var sent atomic.Int64
 	url := packs(t, func(w io.Writer) {
 		_, _ = io.WriteString(w, "PACK\x00\x00\x00\x02\xff\xff\xff\xff")
 		for objects := bytes.Repeat(packed(3, []byte("a file")), 1000); ; {
 			written, err := w.Write(objects)
-			sent += written
+			sent.Add(int64(written))
 			if err != nil {
 				return
 			}
@@ -237,8 +238,8 @@ func TestAPackWithoutAnEnd(t *testing.T) {
 	_, err := provider(t, git.Options{Folder: folder, MaxRepositoryBytes: 1 << 20}).Open(t.Context(), commit.Location{URL: url})
 	wantError(t, err, commit.ErrTooLarge, "1048576 bytes")
 	wantEmpty(t, folder)
-	if sent > 64<<20 {
-		t.Errorf("%d bytes were sent", sent)
+	if got := sent.Load(); got > 64<<20 {
+		t.Errorf("%d bytes were sent", got)
 	}
 }
 

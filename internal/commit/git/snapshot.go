@@ -120,7 +120,7 @@ func readSnapshot(folder string) (*snapshot, error) {
 	sum := in.sum.value
 	var stored uint32
 	in.get(&stored)
-	if in.err != nil || stored != sum {
+	if more, _ := in.from.Read(make([]byte, 1)); in.err != nil || stored != sum || more > 0 {
 		return nil, fmt.Errorf("%w: %w", errDamaged, errors.Join(errors.New("its sum is wrong"), in.err))
 	}
 	return s, nil

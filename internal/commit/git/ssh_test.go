@@ -1,6 +1,7 @@
 package git_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -57,7 +58,7 @@ func serveSSH(t *testing.T, r *committest.Repo) *sshServer {
 	client, plain, locked := newKey(t)
 	s.key, s.locked = plain, locked
 	config := &ssh.ServerConfig{PublicKeyCallback: func(conn ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-		if conn.User() != "git" || string(key.Marshal()) != string(client.PublicKey().Marshal()) {
+		if conn.User() != "git" || !bytes.Equal(key.Marshal(), client.PublicKey().Marshal()) {
 			return nil, io.EOF
 		}
 		return &ssh.Permissions{}, nil
