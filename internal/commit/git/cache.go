@@ -161,6 +161,9 @@ func (p *Provider) evict() error {
 func (p *Provider) copies() (copies []copied, size int64, err error) {
 	folders, err := os.ReadDir(p.o.Folder)
 	for _, folder := range folders {
+		if unfinished, _ := filepath.Match(temporary, folder.Name()); unfinished {
+			continue // somebody fetches
+		}
 		c := copied{key: folder.Name()}
 		files, err := os.ReadDir(p.folder(c.key))
 		if err != nil {

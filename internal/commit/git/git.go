@@ -41,11 +41,13 @@ import (
 type Options struct {
 	// Folder keeps the copies. What is in it belongs to the provider and may be removed at any time that no provider runs.
 	Folder string
-	// MaxBytes bounds the folder; 1 GiB if zero. Copies that were not asked about for the longest time go first, never one in use.
+	// MaxBytes bounds the folder; 1 GiB if zero. Copies that were not asked about for the longest time go first, never one in use. Each
+	// fetch may need MaxRepositoryBytes beside that while it runs.
 	MaxBytes int64
 	// MaxRepositoryBytes bounds what is taken from a server at once, and one copy; 512 MiB if zero.
 	MaxRepositoryBytes int64
-	// MaxCommits bounds the commits of one repository; 1,000,000 if zero. Where trees are kept there may be ten times as many of both.
+	// MaxCommits bounds the commits of one repository; 1,000,000 if zero. Where trees are kept there may be four times as many of both. A
+	// fetch takes some 100 bytes of memory for each.
 	MaxCommits int
 	// LocalRoot is the folder below which file:// repositories may lie, links followed. Empty refuses all of them.
 	LocalRoot string

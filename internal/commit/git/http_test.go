@@ -225,7 +225,7 @@ func packs(t *testing.T, write func(io.Writer)) string {
 func TestAPackWithoutAnEnd(t *testing.T) {
 	var sent atomic.Int64
 	url := packs(t, func(w io.Writer) {
-		_, _ = io.WriteString(w, "PACK\x00\x00\x00\x02\xff\xff\xff\xff")
+		_, _ = io.WriteString(w, "PACK\x00\x00\x00\x02\x00\x98\x96\x80") // ten million objects
 		for objects := bytes.Repeat(packed(3, []byte("a file")), 1000); ; {
 			written, err := w.Write(objects)
 			sent.Add(int64(written))
@@ -260,10 +260,12 @@ func TestPacksThatAreDamaged(t *testing.T) {
 		"a difference to what is before it": {start + "\x61\x7f" + string(packed(1, []byte("x")))[1:] + strings.Repeat("x", 20), nil},
 		"a commit of many gigabytes":        {start + "\x9f\xff\xff\xff\xff\x0f" + string(packed(1, []byte("x")))[1:], commit.ErrTooLarge},
 		"a difference that makes gigabytes": {"PACK\x00\x00\x00\x02\x00\x00\x00\x02" + bomb(), commit.ErrTooLarge},
+		"a commit with countless parents":   {start + string(packed(1, []byte(strings.Repeat("parent "+strings.Repeat("a", 40)+"\n", 41)))), commit.ErrTooLarge},
+		"countless objects":                 {"PACK\x00\x00\x00\x02\xff\xff\xff\xff", commit.ErrTooLarge},
 	} {
 		t.Run(name, func(t *testing.T) {
 			folder := t.TempDir()
-			_, err := provider(t, git.Options{Folder: folder}).Open(t.Context(),
+			_, err := provider(t, git.Options{Folder: folder, MaxCommits: 10}).Open(t.Context(),
 				commit.Location{URL: packs(t, func(w io.Writer) { _, _ = io.WriteString(w, row.pack) })})
 			if err == nil || row.want != nil && !errors.Is(err, row.want) {
 				t.Errorf("got %v, want %v", err, row.want)

@@ -234,7 +234,7 @@ func (p *Provider) fetch(ctx context.Context, to remote, wants []id, old, next *
 	in.known = func(name id) bool { return old.graph.find(name) != missing }
 	in.commits.withTrees = strings.HasSuffix(folder, treesEnd)
 	if in.commits.withTrees {
-		in.most *= 10
+		in.most *= 4
 	}
 	haves := slices.DeleteFunc(old.haves(next.refs), func(have id) bool { return slices.Contains(wants, have) })
 	if err := to.fetch(ctx, wants, haves, in); err != nil {

@@ -56,6 +56,12 @@ func (c *counting) ReadByte() (byte, error) {
 	return b, err
 }
 
+// mostObjects bounds the objects of a pack, those that are not kept among them: each takes a few bytes of memory.
+const mostObjects = 10_000_000
+
+// mostParents bounds how many parents commits have on average. With merges of two it is less than 2.
+const mostParents = 4
+
 func newUnpacking(from io.Reader, file *os.File, commits *gathering, most int) *unpacking {
 	u := &unpacking{
 		in:      &counting{Reader: bufio.NewReaderSize(io.TeeReader(from, file), 64<<10)},
@@ -76,7 +82,11 @@ func (u *unpacking) run(ctx context.Context) error {
 	if _, err := io.ReadFull(u.in, start[:]); err != nil || string(start[:8]) != "PACK\x00\x00\x00\x02" {
 		return fmt.Errorf("%w: %w", errBadPack, errors.Join(errors.New("it does not begin as a pack of version 2 does"), err))
 	}
-	for range binary.BigEndian.Uint32(start[8:]) {
+	objects := binary.BigEndian.Uint32(start[8:])
+	if objects > mostObjects {
+		return fmt.Errorf("%w: the repository has more than %d objects", commit.ErrTooLarge, mostObjects)
+	}
+	for range objects {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -174,6 +184,9 @@ func (u *unpacking) keep(at int64, k kind, content []byte) error {
 	if k == kindCommit {
 		u.facts.read(content)
 		u.commits.add(name, u.facts)
+	}
+	if len(u.commits.parents) > mostParents*u.most*idSize {
+		return fmt.Errorf("%w: the repository's commits have more than %d parents", commit.ErrTooLarge, mostParents*u.most)
 	}
 	return nil
 }
