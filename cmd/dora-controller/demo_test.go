@@ -45,7 +45,8 @@ func TestDemo(t *testing.T) {
 		"==> the ledger holds exactly the 14 events",
 		"argocd      production   3      prod   7 ",
 		" 22%   3s ",
-		"caused by the deployment of bad-2b2b2b2",
+		"caused by the deployment of bad-",
+		" –       2d3h   22%",
 		ledger,
 	} {
 		if !strings.Contains(got.stdout, want) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/dora-controller/dora-controller/controllers/doratarget"
 	"github.com/dora-controller/dora-controller/internal/dispatch"
+	"github.com/dora-controller/dora-controller/internal/enrich"
 	recordpkg "github.com/dora-controller/dora-controller/internal/record"
 )
 
@@ -37,7 +38,8 @@ func TestEveryFlagOfRunIsDocumentedWithItsDefault(t *testing.T) {
 	said := map[string]string{
 		"namespaces": "all", "trusted-namespaces": "none", "kubeconfig": "found", "keep-events": "for ever", "keep-decisions": "`200`",
 		"leader-election-namespace": "the pod's", "zap-encoder": "`json`", "zap-log-level": "`info`", "zap-stacktrace-level": "`error`",
-		"zap-time-encoding": "`rfc3339`",
+		"zap-time-encoding": "`rfc3339`", "git-cache": "`git`, beside the ledger", "git-cache-size": "`1Gi`", "local-repositories": "none",
+		"allow-networks": "none",
 	}
 	t.Setenv("POD_NAMESPACE", "")
 	page := tableRows(t, operations)
@@ -77,6 +79,7 @@ func (d *described) Unregister(prometheus.Collector) bool     { return false }
 func metrics() map[string]string {
 	all := described{recordpkg.NewPrometheus(), (*recordpkg.Recorder)(nil).Gauges(), doratarget.NewMetrics()}
 	dispatch.New(nil, dispatch.Options{Registerer: &all})
+	enrich.NewRateLimits(&all)
 	descs := make(chan *prometheus.Desc)
 	go func() {
 		defer close(descs)

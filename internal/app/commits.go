@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
-
 	"github.com/dora-controller/dora-controller/internal/commit"
 	"github.com/dora-controller/dora-controller/internal/commit/git"
 	"github.com/dora-controller/dora-controller/internal/commit/gitea"
@@ -23,7 +20,7 @@ import (
 )
 
 // newResolver chooses the drivers that find commits.
-func newResolver(o *Options, cache commit.Cache, limits *limits) (*commit.Resolver, error) {
+func newResolver(o *Options, cache commit.Cache, limits *enrich.RateLimits) (*commit.Resolver, error) {
 	guard := egress.Guard{Allowed: o.AllowNetworks}
 	repositories, err := git.New(git.Options{
 		Folder: o.GitCache, MaxBytes: o.GitCacheBytes, LocalRoot: o.LocalRepositories, Guard: guard,
@@ -38,37 +35,17 @@ func newResolver(o *Options, cache commit.Cache, limits *limits) (*commit.Resolv
 	return &commit.Resolver{
 		Providers: map[commit.Kind]commit.Provider{
 			commit.Git:    repositories,
-			commit.GitHub: github.New(github.Options{Guard: guard, OnLimit: limits.told}),
-			commit.GitLab: gitlab.New(gitlab.Options{Guard: guard, OnLimit: limits.told}),
-			commit.Gitea:  gitea.New(gitea.Options{Guard: guard, OnLimit: limits.told}),
+			commit.GitHub: github.New(github.Options{Guard: guard, OnLimit: limits.Told}),
+			commit.GitLab: gitlab.New(gitlab.Options{Guard: guard, OnLimit: limits.Told}),
+			commit.Gitea:  gitea.New(gitea.Options{Guard: guard, OnLimit: limits.Told}),
 		},
 		Images: images, Cache: cache,
 	}, nil
 }
 
-// limits shows what servers say about their rate limits.
-type limits struct{ remaining, limit, reset *prometheus.GaugeVec }
-
-func newLimits(registerer prometheus.Registerer) *limits {
-	gauge := func(name, help string) *prometheus.GaugeVec {
-		return promauto.With(registerer).NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"host"})
-	}
-	return &limits{
-		remaining: gauge("dora_source_rate_limit_remaining", "Requests that a server's API still allows, as its last answer said."),
-		limit:     gauge("dora_source_rate_limit", "Requests that a server's API allows in one period."),
-		reset:     gauge("dora_source_rate_limit_reset_timestamp_seconds", "When a server's API begins a new period, in seconds since 1970."),
-	}
-}
-
-func (l *limits) told(host string, remaining, limit int, reset time.Time) {
-	l.remaining.WithLabelValues(host).Set(float64(remaining))
-	l.limit.WithLabelValues(host).Set(float64(limit))
-	l.reset.WithLabelValues(host).Set(float64(reset.Unix()))
-}
-
 // newCompleter makes the worker that finds the commits of deployments.
 func (l *leader) newCompleter(w *work, store ledger.Store, recorder *record.Recorder, counting *record.Prometheus) (*enrich.Worker, error) {
-	resolver, err := newResolver(l.options, store, newLimits(w.metrics))
+	resolver, err := newResolver(l.options, store, enrich.NewRateLimits(w.metrics))
 	if err != nil {
 		return nil, err
 	}

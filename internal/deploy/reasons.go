@@ -27,8 +27,8 @@ const (
 	ReasonBeforeFollow  Reason = "BeforeFollowing"     // it happened before following began
 )
 
-// ReasonImported is the reason of an event, not of a decision: the target asked to import what history tells of the time before following.
-const ReasonImported Reason = "ImportedFromHistory"
+// importedFromHistory is the reason of an event: the target asked to import what history tells of the time before following.
+const importedFromHistory = "ImportedFromHistory"
 
 // decide records a decision that led to no event.
 func (d *decider) decidef(reason Reason, attempt, format string, args ...any) {

@@ -45,7 +45,7 @@ func (d *decider) deployEvent(v verdict, at time.Time, outcome dora.Outcome) *do
 		e.Basis = dora.BasisLive
 	}
 	if d.imported(v.start) {
-		e.Basis, e.Reason = dora.BasisHistory, string(ReasonImported)
+		e.Basis, e.Reason = dora.BasisHistory, importedFromHistory
 	}
 	return e
 }
