@@ -104,7 +104,6 @@ func (g *gate) broken(req *http.Request, err error) error {
 // reason says why a connection failed in words of our own: a certificate or a malformed answer holds what a server likes to say.
 func reason(err error) (string, error) {
 	var (
-		dialed *net.OpError
 		dns    *net.DNSError
 		bad    *tls.CertificateVerificationError
 		record tls.RecordHeaderError
@@ -112,8 +111,8 @@ func reason(err error) (string, error) {
 		failed net.Error
 	)
 	switch {
-	case errors.Is(err, egress.ErrRefused) && errors.As(err, &dialed):
-		return dialed.Err.Error(), egress.ErrRefused
+	case errors.Is(err, egress.ErrRefused):
+		return "it is in a network that is not public; the administrator can allow it with --allow-networks", egress.ErrRefused
 	case errors.As(err, &dns):
 		return dns.Err, nil
 	case errors.As(err, &bad):
