@@ -1,9 +1,10 @@
 package git
 
 import (
+	"bufio"
 	"bytes"
 	"context"
-	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -159,7 +160,7 @@ func (p *indexed) find(name id) int64 {
 		}
 		switch order := bytes.Compare(record[:idSize], name[:]); {
 		case order == 0:
-			return int64(binary.LittleEndian.Uint64(record[idSize:])) //nolint:gosec // written from an int64
+			return int64(endian.Uint64(record[idSize:])) //nolint:gosec // written from an int64
 		case order < 0:
 			low = middle + 1
 		default:
@@ -171,10 +172,14 @@ func (p *indexed) find(name id) int64 {
 
 // writeIndex writes the index of a pack.
 func writeIndex(path string, index []located) error {
-	records := make([]byte, 0, len(index)*locatedSize)
-	for _, l := range index {
-		records = append(records, l.name[:]...)
-		records = binary.LittleEndian.AppendUint64(records, uint64(l.at)) //nolint:gosec // not negative
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600) //nolint:gosec // a path of the cache folder
+	if err != nil {
+		return err
 	}
-	return os.WriteFile(path, records, 0o600)
+	out := bufio.NewWriter(file)
+	for _, l := range index {
+		_, _ = out.Write(l.name[:])
+		_, _ = out.Write(endian.AppendUint64(out.AvailableBuffer(), uint64(l.at))) //nolint:gosec // not negative
+	}
+	return errors.Join(out.Flush(), file.Close())
 }

@@ -86,6 +86,8 @@ func (u *unpacking) run(ctx context.Context) error {
 	if objects > mostObjects {
 		return fmt.Errorf("%w: the repository has more than %d objects", commit.ErrTooLarge, mostObjects)
 	}
+	room := int(min(objects, 1<<18)) // as much as is sure to be bearable: the server says how many there are, and need not send them
+	u.offsets, u.kinds, u.index = make([]int64, 0, room), make([]kind, 0, room), make([]located, 0, room)
 	for range objects {
 		if err := ctx.Err(); err != nil {
 			return err
