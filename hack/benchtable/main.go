@@ -33,6 +33,7 @@ var suites = []suite{
 	{folder: "./internal/ledger/sqlite", bench: "."},
 	{folder: "./internal/argocd", bench: "Trim10000/(unstructured|trimmed)", once: true},
 	{folder: "./internal/fourkeys", bench: "."},
+	{folder: "./internal/commit/git", bench: ".", once: true},
 }
 
 func main() {

@@ -31,6 +31,13 @@ var rows = []row{
 	{"  each in a transaction of its own, 1 writer", "Record16", baseline, rate("changes/s-1-writer-ungrouped")},
 	{"hold 10,000 Applications of 20 KB, trimmed", "Trim10000/trimmed", "< 4,000 B each", kept},
 	{"  as unstructured objects", "Trim10000/unstructured", baseline, kept},
+	{"first lead time of a repository of 50,000 commits", "FirstResolve", "< 1.5 times git", asGit("ms/driver")},
+	{"  git's own clone and log", "FirstResolve", baseline, milliseconds("ms/git")},
+	{"  memory at most, and disk kept", "FirstResolve", "< 64 MB", memoryAndDisk},
+	{"first lead time within a folder of it", "FirstResolveWithinAFolder", "", asGit("ms/driver")},
+	{"  memory at most, and disk kept", "FirstResolveWithinAFolder", "< 64 MB", memoryAndDisk},
+	{"next lead time, after 10 new commits", "IncrementalResolve", "< 1.5 times git", asGit("ms/driver")},
+	{"  git's own fetch and log", "IncrementalResolve", baseline, milliseconds("ms/git")},
 	{"figures of 10,000 events of one service", "Compute", "", timeAndAllocs},
 	{"figures of 10,000 events of 1,000 services", "Aggregate", "", timeAndAllocs},
 }
@@ -82,6 +89,20 @@ func timeAndAllocs(figures map[string]float64) string {
 
 func rate(unit string) func(map[string]float64) string {
 	return func(figures map[string]float64) string { return thousands(figures[unit]) + " changes/s" }
+}
+
+func milliseconds(unit string) func(map[string]float64) string {
+	return func(figures map[string]float64) string { return span(figures[unit] * 1e6) }
+}
+
+func asGit(unit string) func(map[string]float64) string {
+	return func(figures map[string]float64) string {
+		return fmt.Sprintf("%s, %.2f times git", span(figures[unit]*1e6), figures["times-git"])
+	}
+}
+
+func memoryAndDisk(figures map[string]float64) string {
+	return fmt.Sprintf("%.0f MB, %.1f MB", figures["MB-memory"], figures["MB-disk/driver"])
 }
 
 func kept(figures map[string]float64) string { return thousands(figures["B/app"]) + " B each" }
