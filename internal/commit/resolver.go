@@ -129,8 +129,7 @@ func (q *question) locate(ctx context.Context) (Answer, bool, error) {
 			answer, err := Answer{}.refused(err)
 			return answer, false, err
 		}
-		var told error
-		if q.address, told = NormalizeURL(labels.Source); told != nil {
+		if q.address = labels.repository(); q.address == "" {
 			return no(NoRepository, "the target names no repository, and neither does the image's label org.opencontainers.image.source"), false, nil
 		}
 	}
@@ -159,6 +158,15 @@ func (q *question) open(ctx context.Context, host string) error {
 	return err
 }
 
+// repository is the address that the labels tell; empty if they tell none.
+func (l Labels) repository() string {
+	address, err := NormalizeURL(l.Source)
+	if err != nil {
+		return ""
+	}
+	return address
+}
+
 // trusts says whether the credentials may be sent to a host: to one that the target names, and in clear text only if it wrote so itself.
 func (q *question) trusts(host string) bool {
 	return slices.Contains(q.Source.Hosts, host) && (!q.foreign || !strings.HasPrefix(q.address, "http:"))
@@ -171,8 +179,10 @@ func choose(kind Kind, host string, with *Credentials) Kind {
 	if kind != Auto && kind != "" {
 		return kind
 	}
-	api, known := apis[host]
-	if known && (with.APIToken() != "" || api == GitHub && with.AppID != 0) {
+	if with.AppID != 0 {
+		return GitHub // nobody else has Apps
+	}
+	if api, known := apis[host]; known && with.APIToken() != "" {
 		return api
 	}
 	return Git

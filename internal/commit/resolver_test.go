@@ -451,6 +451,7 @@ func TestWhoIsAsked(t *testing.T) {
 		"github.com with an SSH key":       {commit.Auto, "github.com", commit.Credentials{SSHKey: []byte("k")}, commit.Git},
 		"gitlab.com with a token":          {commit.Auto, "gitlab.com", token, commit.GitLab},
 		"codeberg.org with a token":        {commit.Auto, "codeberg.org", token, commit.Gitea},
+		"another host with an App":         {commit.Auto, "git.example.com", app, commit.GitHub},
 		"another host with a token":        {commit.Auto, "git.example.com", token, commit.Git},
 		"another host that is a GitLab":    {commit.GitLab, "git.example.com", token, commit.GitLab},
 		"github.com by git's own protocol": {commit.Git, "github.com", token, commit.Git},
