@@ -18,6 +18,8 @@ type Policy struct {
 	Service, Team, Environment string
 	// Include and Exclude are globs over image references; `*` matches any run of characters. No Include means all.
 	Include, Exclude []string
+	// Sourced: a target says where the commits are, so they are looked for once a deployment is recorded.
+	Sourced bool
 	// CommitImage is a glob over the images whose tags may carry the commit; empty means all. Tags says where in the tag it stands.
 	CommitImage string
 	Tags        *dora.TagPattern

@@ -195,7 +195,7 @@ func (w *Worker) ask(ctx context.Context, r *ledger.Resolution, source *commit.S
 		}
 	}()
 	if source == nil {
-		return commit.Answer{Reason: commit.NoSource, Message: "no DoraTarget that selects it has a spec.source"}, nil
+		return commit.Answer{Reason: commit.NoSource, Message: "no DoraTarget that selects it has a spec.source any more"}, nil
 	}
 	events, err := w.history(ctx, &r.Event)
 	if err != nil {
@@ -280,11 +280,7 @@ func (w *Worker) keep(ctx context.Context, r *ledger.Resolution, a *commit.Answe
 		EventID: r.Event.ID, Commit: a.Commit, FirstCommit: a.First, FirstCommitAt: a.FirstAt, Commits: a.Commits, Base: a.Base,
 		Repository: a.Repository, Reason: string(a.Reason), Message: a.Message, ResolvedAt: w.opts.Clock.Now().UTC().Truncate(time.Microsecond),
 	}
-	change := ledger.Change{Facts: []dora.CommitFacts{facts}}
-	if a.Reason != commit.NoSource {
-		change.Sinks = w.opts.Sinks // that nothing was asked is no news to them
-	}
-	if err := w.ledger.Commit(ctx, change); err != nil {
+	if err := w.ledger.Commit(ctx, ledger.Change{Facts: []dora.CommitFacts{facts}, Sinks: w.opts.Sinks}); err != nil {
 		return err
 	}
 	e := r.Event
@@ -293,9 +289,7 @@ func (w *Worker) keep(ctx context.Context, r *ledger.Resolution, a *commit.Answe
 	if w.opts.Metrics != nil {
 		w.opts.Metrics.Enriched(&e)
 	}
-	if len(change.Sinks) > 0 {
-		w.opts.Owed()
-	}
+	w.opts.Owed()
 	w.opts.Told(ctx, &e)
 	return nil
 }

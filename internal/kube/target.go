@@ -131,7 +131,7 @@ func (s Selection) Policy(name string, have map[string]string) deploy.Policy {
 	spec := &owner.Object.Spec
 	commits := s.commits()
 	return deploy.Policy{
-		CommitImage: string(commits.spec.Image), Tags: commits.tags, ImportHistory: commits.spec.Backfill,
+		Sourced: s.sourced() != nil, CommitImage: string(commits.spec.Image), Tags: commits.tags, ImportHistory: commits.spec.Backfill,
 		Service: spec.ServiceOf(name, have), Team: spec.TeamOf(have), Environment: spec.EnvironmentOf(have),
 		Include: globs(spec.Images.Include), Exclude: globs(spec.Images.Exclude),
 		CountConfig:    spec.Counts(dorav1alpha1.ChangeConfig),

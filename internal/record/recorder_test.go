@@ -38,6 +38,21 @@ func TestAllThatFollowsFromOneObservationIsOneChange(t *testing.T) {
 	}
 }
 
+func TestCommitsAreLookedForWhereATargetSaysWhereTheyAre(t *testing.T) {
+	for _, sourced := range []bool{false, true} {
+		w := newWorld(t)
+		cart := w.create("cart", "cart-1")
+		policy := policyOf("cart")
+		policy.Sourced = sourced
+		w.policy = &policy
+		w.deploy(cart, v1)
+		known, err := w.store.Resolutions(t.Context(), ledger.ResolutionQuery{})
+		if err != nil || (known.Pending == 1) != sourced {
+			t.Errorf("with a source %v: %d are looked for, %v", sourced, known.Pending, err)
+		}
+	}
+}
+
 func TestAnUnchangedObservationAsksNothingOfTheLedger(t *testing.T) {
 	w := newWorld(t)
 	cart := w.create("cart", "cart-1")

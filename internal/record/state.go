@@ -92,7 +92,7 @@ type written struct {
 // write makes the change that keeps a decision. A state whose content stays is not written again.
 func (r *Recorder) write(s *subject, v *service, id serviceID, l *look, result *deploy.Result, row ledger.Subject) (written, error) {
 	w := written{subject: s.stored, service: v.stored, change: ledger.Change{
-		Subject: &row, Events: result.Events, Sinks: l.sinks, Resolve: true, Decisions: r.decisions(l, result),
+		Subject: &row, Events: result.Events, Sinks: l.sinks, Resolve: l.policy.Sourced, Decisions: r.decisions(l, result),
 	}}
 	if err := w.state(r.subjectKey(l.obs.Subject.UID), &w.subject, &result.State); err != nil {
 		return w, err

@@ -9,8 +9,8 @@ import (
 	"github.com/dora-controller/dora-controller/internal/dora"
 )
 
-// evident are reasons for no lead time that the rest of a note tells, or that hold for all deployments alike.
-var evident = [...]string{"FirstDeployment", "Rollback", "NoSource"}
+// evident are reasons for no lead time that the rest of a note tells.
+var evident = [...]string{"FirstDeployment", "Rollback"}
 
 // shortDigest is how much of a digest a line has room for, as in `docker ps`.
 const shortDigest = len("sha256:") + 12

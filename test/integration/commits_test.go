@@ -222,9 +222,6 @@ var _ = Describe("Lead time for changes", func() {
 	It("completes earlier deployments when it is asked to", func(ctx SpecContext) {
 		target := newTarget(ctx, api, namespace, "shop", `{applications: {}, degradedFor: 0s}`)
 		deployThree(ctx)
-		Eventually(func(g Gomega) {
-			g.Expect(p.events(g)).To(HaveEach(HaveField("LeadTimeUnknown", "NoSource")))
-		}).WithTimeout(patience).Should(Succeed())
 		edit(ctx, target, func(spec *dorav1alpha1.DoraTargetSpec) {
 			spec.Source = &dorav1alpha1.Source{Repository: dorav1alpha1.Repository{URL: server.URL + "/repo.git"}}
 		})
