@@ -119,7 +119,7 @@ func checkCommandLine(t *testing.T, page string, words []string) {
 
 // foreignFlags are of kubectl.
 var foreignFlags = []string{
-	"all-namespaces", "clusterrole", "for", "from-file", "from-literal", "output-watch-events", "overwrite", "replicas", "server-side",
+	"all-namespaces", "clusterrole", "for", "from-file", "from-literal", "no-merges", "output-watch-events", "overwrite", "replicas", "server-side",
 	"serviceaccount", "show-labels", "watch",
 }
 

@@ -130,6 +130,13 @@ type Event struct { //nolint:recvcheck // Enrich completes an event in place, an
 	// LeadTimeUnknown is why there is no lead time, once that is settled. While the commits are looked for there is neither.
 	LeadTimeUnknown string `json:"lead_time_unknown,omitempty"`
 
+	// FirstCommit and BaseCommit are full SHAs: git log BaseCommit..Version.Commit in Repository lists what was delivered, FirstCommit
+	// among it. Repository is a normalized address without credentials. LeadTimeMessage says more than LeadTimeUnknown. Enrich adds them.
+	FirstCommit     string `json:"first_commit,omitempty"`
+	BaseCommit      string `json:"base_commit,omitempty"`
+	Repository      string `json:"repository,omitempty"`
+	LeadTimeMessage string `json:"lead_time_message,omitempty"`
+
 	// FailureID is shared by a degraded event and its recovered event.
 	FailureID string `json:"failure_id,omitempty"`
 	// CausedBy is the id of the deploy event that caused a failure.

@@ -42,7 +42,9 @@ func (e *Event) Enrich(f CommitFacts) {
 			e.Running = e.Running.at(f.Commit)
 		}
 	}
-	e.CommitCount, e.FirstCommitAt, e.LeadTimeSeconds, e.LeadTimeUnknown = nil, nil, nil, f.Reason
+	e.CommitCount, e.FirstCommitAt, e.LeadTimeSeconds = nil, nil, nil
+	e.FirstCommit, e.BaseCommit, e.Repository = f.FirstCommit, f.Base, f.Repository
+	e.LeadTimeUnknown, e.LeadTimeMessage = f.Reason, f.Message
 	if f.Base != "" || f.Commits > 0 {
 		e.CommitCount = new(f.Commits)
 	}

@@ -159,3 +159,16 @@ func TestEnrichLeavesAlone(t *testing.T) {
 		}
 	})
 }
+
+func TestAnEventShowsTheEvidenceOfItsLeadTime(t *testing.T) {
+	e, f := succeeded(), found()
+	f.Message = "as git says"
+	e.Enrich(f)
+	if e.FirstCommit != sha2 || e.BaseCommit != sha2 || e.Version.Commit != sha1 || e.Repository != "https://example.com/cart" || e.LeadTimeMessage != f.Message {
+		t.Errorf("got %+v", e)
+	}
+	e.Enrich(dora.CommitFacts{Reason: "NoRepository"})
+	if e.FirstCommit != "" || e.BaseCommit != "" || e.Repository != "" || e.LeadTimeMessage != "" {
+		t.Errorf("later facts take the place of earlier ones, got %+v", e)
+	}
+}

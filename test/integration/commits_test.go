@@ -125,6 +125,8 @@ var _ = Describe("Lead time for changes", func() {
 				g.Expect(e.FirstCommitAt).NotTo(BeNil())
 				g.Expect(*e.FirstCommitAt).To(BeTemporally("==", want.FirstAt))
 				g.Expect(*e.CommitCount).To(Equal(want.Commits))
+				g.Expect(e.BaseCommit).To(Equal(commits[i-1]))
+				g.Expect(e.Repository).To(Equal(server.URL + "/repo"))
 				g.Expect(*e.LeadTimeSeconds).To(Equal(e.OccurredAt.Sub(want.FirstAt).Seconds()))
 				leads = append(leads, *e.LeadTimeSeconds)
 			}

@@ -177,7 +177,7 @@ func redelivery(t *testing.T, open Open) {
 			known := Facts("e1", start.Add(-time.Hour))
 			f.commit(ledger.Change{Events: deployments("e", "cart", 1), Facts: []dora.CommitFacts{known}, Sinks: port})
 			f.Expect(f.Delivered(f.ctx, "port", start, f.owed("port")...)).To(Succeed())
-			known.ResolvedAt, known.Message, known.Repository = start.Add(time.Hour), "found again", "https://example.com/moved"
+			known.ResolvedAt = start.Add(time.Hour)
 			f.commit(ledger.Change{Facts: []dora.CommitFacts{known}, Sinks: port})
 			f.Expect(f.due("port", 9)).To(BeEmpty())
 		}},
@@ -185,7 +185,7 @@ func redelivery(t *testing.T, open Open) {
 			known := Facts("e1", start.Add(-time.Hour))
 			f.commit(ledger.Change{Events: deployments("e", "cart", 1), Facts: []dora.CommitFacts{known}, Sinks: port})
 			sent := f.owed("port")
-			known.Message = "found again"
+			known.ResolvedAt = start.Add(time.Hour)
 			f.commit(ledger.Change{Facts: []dora.CommitFacts{known}, Sinks: port})
 			f.Expect(f.Delivered(f.ctx, "port", start, sent...)).To(Succeed())
 			f.Expect(f.due("port", 9)).To(BeEmpty())
