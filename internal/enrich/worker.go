@@ -101,14 +101,15 @@ func (w *Worker) round(ctx context.Context) time.Time {
 	clear(w.done)
 	w.mu.Unlock()
 	now := w.opts.Clock.Now()
-	due, err := w.ledger.Unresolved(ctx, now, batch)
+	begun, more, err := w.beginDue(ctx, now)
 	var next time.Time
-	if err == nil && len(due) == 0 {
-		next, err = w.ledger.NextUnresolved(ctx)
-	}
-	for i := range due {
-		if err == nil {
-			err = w.begin(ctx, &due[i])
+	switch {
+	case err != nil:
+	case more: // behind those that were seen may be some whose owner is free
+		next = now.Add(patience)
+	case begun == 0:
+		if next, err = w.ledger.NextUnresolved(ctx); !next.IsZero() {
+			next = later(next, now.Add(patience)) // what is due waits for a busy owner, and he wakes us
 		}
 	}
 	if err != nil && ctx.Err() == nil {
@@ -118,14 +119,37 @@ func (w *Worker) round(ctx context.Context) time.Time {
 	return next
 }
 
+// beginDue begins what it can, and counts it. Where all that it sees waits for busy owners while a worker is free, it looks behind them,
+// however many they are. More says that it has not seen all.
+func (w *Worker) beginDue(ctx context.Context, now time.Time) (begun int, more bool, err error) {
+	for limit := batch; ; limit *= 10 {
+		due, err := w.ledger.Unresolved(ctx, now, limit)
+		if err != nil {
+			return begun, false, err
+		}
+		for i := range due {
+			one, err := w.begin(ctx, &due[i])
+			if err != nil {
+				return begun, false, err
+			}
+			if one {
+				begun++
+			}
+		}
+		if more = len(due) == limit; begun > 0 || !more || !w.free() {
+			return begun, more, nil
+		}
+	}
+}
+
 // begin works on a deployment in the background, if its owner and a worker are free.
-func (w *Worker) begin(ctx context.Context, r *ledger.Resolution) error {
+func (w *Worker) begin(ctx context.Context, r *ledger.Resolution) (bool, error) {
 	owner, err := w.sources.Owner(ctx, &r.Event)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if !w.take(owner, r.Event.ID) {
-		return nil
+		return false, nil
 	}
 	w.tasks.Go(func() {
 		defer w.release(owner, r.Event.ID)
@@ -137,7 +161,13 @@ func (w *Worker) begin(ctx context.Context, r *ledger.Resolution) error {
 			}
 		}
 	})
-	return nil
+	return true, nil
+}
+
+func (w *Worker) free() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.busy) < w.opts.Workers
 }
 
 func (w *Worker) take(owner, event string) bool {
@@ -176,7 +206,7 @@ func (w *Worker) work(ctx context.Context, r *ledger.Resolution, owner string) e
 	}
 	switch {
 	case err == nil && answer.Reason == commit.CommitNotFound && r.Attempts < lag:
-		return w.putOff(ctx, r, w.later(r, 0), answer.Reason, answer.Message)
+		return w.putOff(ctx, r, w.again(r, 0), answer.Reason, answer.Message)
 	case err == nil:
 		w.awake(place)
 		return w.keep(ctx, r, &answer)
@@ -232,10 +262,10 @@ func (w *Worker) failed(ctx context.Context, r *ledger.Resolution, place string,
 	}
 	w.opts.Log.Info("Commits cannot be found yet", "service", r.Event.Service, "event", r.Event.ID, "reason", reason, "cause", message)
 	until := w.tire(place, after, reason, message)
-	return w.putOff(ctx, r, latest(until, w.later(r, after)), reason, message)
+	return w.putOff(ctx, r, later(until, w.again(r, after)), reason, message)
 }
 
-func (w *Worker) later(r *ledger.Resolution, atLeast time.Duration) time.Time {
+func (w *Worker) again(r *ledger.Resolution, atLeast time.Duration) time.Time {
 	return w.opts.Clock.Now().Add(max(w.opts.Backoff.Delay(r.Attempts+1, w.opts.Random()), atLeast, time.Second))
 }
 
@@ -316,7 +346,7 @@ func bounded(err error) string {
 	return message
 }
 
-func latest(a, b time.Time) time.Time {
+func later(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a
 	}

@@ -341,6 +341,24 @@ func TestAServerThatHangsHoldsUpNobodyElse(t *testing.T) {
 	})
 }
 
+func TestALongQueueBeforeAServerThatHangsHidesNobody(t *testing.T) {
+	play(t, func(w *world) {
+		t := w.t
+		w.gates["stuck"] = make(chan struct{})
+		for i := range 2500 {
+			w.deploy("stuck", fmt.Sprintf("s%d", i), nil)
+		}
+		w.deploy("cart", "e1", nil)
+		w.start()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if e := w.read("e1"); e.FirstCommitAt == nil {
+			t.Error("a deployment behind many that wait was not seen")
+		}
+		close(w.gates["stuck"])
+	})
+}
+
 func TestOfATargetOneQuestionIsAskedAtATime(t *testing.T) {
 	play(t, func(w *world) {
 		t := w.t
