@@ -42,6 +42,8 @@ var (
 	ErrUnauthorized = errors.New("the credentials were refused")
 	// ErrSecret: the Secret with the credentials is missing, may not be read, or says something that cannot be used.
 	ErrSecret = errors.New("the Secret cannot be used")
+	// ErrMisconfigured: it can never be asked as it is set up, such as a local path of a server that speaks an API.
+	ErrMisconfigured = errors.New("it cannot be asked as it is set up")
 	// ErrUnsupported: the driver cannot answer that, such as a squash lookup without an API.
 	ErrUnsupported = errors.New("not supported by this provider")
 )

@@ -57,6 +57,8 @@ const (
 	RepositoryNotFound Reason = "RepositoryNotFound"
 	// AddressNotAllowed: the server's address is not public, and the administrator did not allow it.
 	AddressNotAllowed Reason = "AddressNotAllowed"
+	// SourceNotUsable: spec.source says something that can never work.
+	SourceNotUsable Reason = "SourceNotUsable"
 	// SecretNotUsable: the Secret is missing, may not be read, or says something that cannot be used.
 	SecretNotUsable Reason = "SecretNotUsable"
 )
@@ -71,6 +73,8 @@ func ReasonOf(err error) Reason {
 		return AddressNotAllowed
 	case errors.Is(err, ErrSecret):
 		return SecretNotUsable
+	case errors.Is(err, ErrMisconfigured):
+		return SourceNotUsable
 	case errors.Is(err, ErrUnauthorized):
 		return CredentialsRefused
 	case errors.Is(err, ErrNoRepository):

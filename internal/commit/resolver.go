@@ -201,6 +201,7 @@ func (q *question) commitOf(ctx context.Context, v Version) (string, error) {
 		switch {
 		case err == nil && sha != "":
 			return sha, nil
+		case err != nil && untold != nil: // the tag told a commit, and what it told is the answer
 		case err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrAmbiguous):
 			return "", err
 		case err != nil && untold == nil:

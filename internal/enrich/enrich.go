@@ -68,7 +68,7 @@ type Options struct {
 	Clock clock.WithDelayedExecution
 	// Random is from [0, 1).
 	Random func() float64
-	// Backoff is between attempts; 5 s to 1 h.
+	// Backoff is between attempts; 5 s to 10 minutes.
 	Backoff backoff.Exponential
 	// Timeout bounds one attempt; 3 minutes.
 	Timeout time.Duration
@@ -87,7 +87,7 @@ func (o Options) withDefaults() Options {
 		o.Random = rand.Float64
 	}
 	if o.Backoff == (backoff.Exponential{}) {
-		o.Backoff = backoff.Exponential{Base: 5 * time.Second, Cap: time.Hour}
+		o.Backoff = backoff.Exponential{Base: 5 * time.Second, Cap: 10 * time.Minute}
 	}
 	if o.Owed == nil {
 		o.Owed = func() {}

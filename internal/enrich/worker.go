@@ -44,8 +44,11 @@ type Worker struct {
 	mu   sync.Mutex
 	busy map[string]bool // owners that are being worked for
 	done map[string]bool // events that were worked on since the queue was last read
-	rest map[string]rest // by owner and host
+	rest map[place]rest
 }
+
+// place is a host that is asked for an owner. The host is empty where an image tells the repository, or it lies on this machine.
+type place struct{ owner, host string }
 
 // rest is how long a host is left alone, after how many failures in a row.
 type rest struct {
@@ -59,7 +62,7 @@ type rest struct {
 func New(store Ledger, sources Sources, resolver Resolver, opts Options) *Worker {
 	return &Worker{
 		ledger: store, sources: sources, resolver: resolver, opts: opts.withDefaults(),
-		wake: make(chan struct{}, 1), busy: map[string]bool{}, done: map[string]bool{}, rest: map[string]rest{},
+		wake: make(chan struct{}, 1), busy: map[string]bool{}, done: map[string]bool{}, rest: map[place]rest{},
 	}
 }
 
@@ -69,6 +72,14 @@ func (w *Worker) Notify() {
 	case w.wake <- struct{}{}:
 	default:
 	}
+}
+
+// Hurry forgets which hosts are left alone: what stood in the way may be mended.
+func (w *Worker) Hurry() {
+	w.mu.Lock()
+	clear(w.rest)
+	w.mu.Unlock()
+	w.Notify()
 }
 
 // Start works until the context ends.
@@ -193,11 +204,12 @@ func (w *Worker) work(ctx context.Context, r *ledger.Resolution, owner string) e
 	bounded, cancel := context.WithTimeout(ctx, w.opts.Timeout)
 	defer cancel()
 	source, err := w.sources.Source(bounded, &r.Event)
-	place := owner
+	host := ""
 	if source != nil {
-		place += " " + commit.HostOf(source.Repository)
+		host = commit.HostOf(source.Repository)
 	}
-	if resting, ok := w.resting(place); ok && err == nil {
+	at := place{owner, host}
+	if resting, ok := w.resting(at); ok && err == nil {
 		return w.putOff(ctx, r, resting.until, resting.reason, resting.message)
 	}
 	var answer commit.Answer
@@ -208,12 +220,12 @@ func (w *Worker) work(ctx context.Context, r *ledger.Resolution, owner string) e
 	case err == nil && answer.Reason == commit.CommitNotFound && r.Attempts < lag:
 		return w.putOff(ctx, r, w.again(r, 0), answer.Reason, answer.Message)
 	case err == nil:
-		w.awake(place)
+		w.awake(at)
 		return w.keep(ctx, r, &answer)
 	case ctx.Err() != nil:
 		return nil // being stopped is nobody's failure
 	}
-	return w.failed(ctx, r, place, err)
+	return w.failed(ctx, r, at, err)
 }
 
 // ask asks for the commits of a deployment. What a server sent must not end the process, so a panic is an error like any other.
@@ -251,18 +263,25 @@ func (w *Worker) history(ctx context.Context, e *dora.Event) ([]dora.Event, erro
 }
 
 // failed puts a deployment off, or gives it up, and lets its host rest.
-func (w *Worker) failed(ctx context.Context, r *ledger.Resolution, place string, err error) error {
+func (w *Worker) failed(ctx context.Context, r *ledger.Resolution, at place, err error) error {
 	reason, message := commit.ReasonOf(err), bounded(err)
 	if commit.Timeout(err) {
-		message = fmt.Sprintf("no answer within %s", w.opts.Timeout)
+		message = noAnswer(at.host, w.opts.Timeout)
 	}
 	after := min(commit.RetryAfter(err), maxAfter)
 	if w.opts.Clock.Since(r.RecordedAt) > w.opts.GiveUp {
 		return w.keep(ctx, r, &commit.Answer{Reason: reason, Message: message})
 	}
 	w.opts.Log.Info("Commits cannot be found yet", "service", r.Event.Service, "event", r.Event.ID, "reason", reason, "cause", message)
-	until := w.tire(place, after, reason, message)
+	until := w.tire(at, after, reason, message)
 	return w.putOff(ctx, r, later(until, w.again(r, after)), reason, message)
+}
+
+func noAnswer(host string, within time.Duration) string {
+	if host == "" {
+		return fmt.Sprintf("no answer within %s", within)
+	}
+	return fmt.Sprintf("no answer from %s within %s", host, within)
 }
 
 func (w *Worker) again(r *ledger.Resolution, atLeast time.Duration) time.Time {
@@ -270,27 +289,27 @@ func (w *Worker) again(r *ledger.Resolution, atLeast time.Duration) time.Time {
 }
 
 // tire lets a host rest, and returns until when.
-func (w *Worker) tire(place string, atLeast time.Duration, reason commit.Reason, message string) time.Time {
+func (w *Worker) tire(at place, atLeast time.Duration, reason commit.Reason, message string) time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	was := w.rest[place]
+	was := w.rest[at]
 	wait := max(w.opts.Backoff.Delay(was.failures+1, w.opts.Random()), atLeast)
 	now := rest{w.opts.Clock.Now().Add(wait), was.failures + 1, reason, message}
-	w.rest[place] = now
+	w.rest[at] = now
 	return now.until
 }
 
-func (w *Worker) resting(place string) (rest, bool) {
+func (w *Worker) resting(at place) (rest, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	known := w.rest[place]
+	known := w.rest[at]
 	return known, w.opts.Clock.Now().Before(known.until)
 }
 
-func (w *Worker) awake(place string) {
+func (w *Worker) awake(at place) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.rest, place)
+	delete(w.rest, at)
 }
 
 func (w *Worker) putOff(ctx context.Context, r *ledger.Resolution, next time.Time, reason commit.Reason, message string) error {
@@ -316,7 +335,7 @@ func (w *Worker) keep(ctx context.Context, r *ledger.Resolution, a *commit.Answe
 	e := r.Event
 	e.Enrich(facts)
 	w.log(&e, &facts)
-	if w.opts.Metrics != nil {
+	if w.opts.Metrics != nil && (e.LeadTimeUnknown == "" || e.LeadTimeUnknown != r.Event.LeadTimeUnknown) {
 		w.opts.Metrics.Enriched(&e)
 	}
 	w.opts.Owed()

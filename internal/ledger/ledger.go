@@ -20,7 +20,7 @@
 //
 //	Change.Resolve ──▶ pending ──Change.Facts──▶ resolved, or unknown with a reason
 //	                   ▲ │  ▲                                 │
-//	             PutOff└─┘  └──────────Reopen─────────────────┘
+//	      PutOff, Hurry└─┘  └──────────Reopen─────────────────┘
 //
 // Times are kept in UTC to the microsecond and compared so in queries; what comes finer is cut off. An event itself is
 // kept as it was given. Every method may be called from many goroutines at once. An error other than those below may
@@ -296,6 +296,9 @@ type Commits interface {
 	// Reopen queues deployments again that ended unknown, due at once and without failed attempts, and counts them. What is read of
 	// their events stays until new facts come. Those that are queued or resolved stay as they are. It works in small transactions.
 	Reopen(ctx context.Context, q ReopenQuery, now time.Time) (int64, error)
+	// Hurry makes the selected deployments that are queued, and of which an attempt failed, due at once and as if none had, and counts
+	// them: what stood in the way may be mended.
+	Hurry(ctx context.Context, q ResolutionQuery, now time.Time) (int64, error)
 	// Resolutions counts the selected deployments.
 	Resolutions(ctx context.Context, q ResolutionQuery) (Resolutions, error)
 }

@@ -28,7 +28,7 @@ type local struct {
 // local opens a repository below the root. Neither a link nor a name leads out of it.
 func (p *Provider) local(path string) (remote, error) {
 	if p.o.LocalRoot == "" {
-		return nil, refuse(commit.ErrUnsupported, "file:// repositories are not allowed: the administrator can allow a folder of them")
+		return nil, refuse(commit.ErrMisconfigured, "file:// repositories are not allowed: the administrator can name a folder for them with --local-repositories")
 	}
 	top, err := filepath.EvalSymlinks(p.o.LocalRoot)
 	if err != nil {

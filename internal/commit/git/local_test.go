@@ -41,7 +41,7 @@ func TestLocalRepositories(t *testing.T) {
 		"beside the root":                          {filepath.Join(root, "work"), r.Dir, commit.ErrNoRepository},
 		"a folder that is no repository":           {root, root, commit.ErrNoRepository},
 		"one that is not there":                    {root, filepath.Join(root, "nothing"), commit.ErrNoRepository},
-		"where local repositories are not allowed": {"", r.Dir, commit.ErrUnsupported},
+		"where local repositories are not allowed": {"", r.Dir, commit.ErrMisconfigured},
 	} {
 		t.Run(name, func(t *testing.T) {
 			one, err := provider(t, git.Options{LocalRoot: row.root}).Open(t.Context(), commit.Location{URL: "file://" + row.path})

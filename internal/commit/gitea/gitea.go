@@ -93,7 +93,7 @@ func locate(repository string) (server *url.URL, owner, name string, err error) 
 	}
 	segments := strings.Split(strings.Trim(u.Path, "/"), "/")
 	if len(segments) < 2 {
-		return nil, "", "", fmt.Errorf("%w: a repository belongs to an owner: write owner/name", commit.ErrNoRepository)
+		return nil, "", "", fmt.Errorf("%w: a repository belongs to an owner: write owner/name", commit.ErrMisconfigured)
 	}
 	last := len(segments) - 2
 	server = &url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.Join(append([]string{""}, segments[:last]...), "/")}
@@ -102,7 +102,7 @@ func locate(repository string) (server *url.URL, owner, name string, err error) 
 	case "ssh":
 		server.Scheme, server.Host = "https", strings.TrimSuffix(u.Host, ":"+u.Port())
 	default:
-		return nil, "", "", fmt.Errorf("%w: the API needs an address that begins with https:// or ssh://", commit.ErrNoRepository)
+		return nil, "", "", fmt.Errorf("%w: the API needs an address that begins with https:// or ssh://", commit.ErrMisconfigured)
 	}
 	return server, segments[last], segments[last+1], nil
 }

@@ -23,7 +23,6 @@ package github
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -111,7 +110,7 @@ func locate(normalized string) (place, error) {
 	owner, name, _ := strings.Cut(commit.PathOf(normalized), "/")
 	u, err := url.Parse(normalized)
 	if err != nil || !isName(owner) || !isName(name) {
-		return place{}, errors.New("no address of a GitHub repository: write it as https://host/owner/name")
+		return place{}, fmt.Errorf("%w: no address of a GitHub repository: write it as https://host/owner/name", commit.ErrMisconfigured)
 	}
 	api := &url.URL{Scheme: "https", Host: u.Host}
 	switch u.Scheme {

@@ -101,10 +101,10 @@ func serverOf(repository string) (*url.URL, error) {
 	case "ssh":
 		server.Scheme, server.Host = "https", strings.TrimSuffix(u.Host, ":"+u.Port())
 	default:
-		return nil, fmt.Errorf("%w: GitLab's API needs an address that begins with https:// or ssh://", commit.ErrNoRepository)
+		return nil, fmt.Errorf("%w: GitLab's API needs an address that begins with https:// or ssh://", commit.ErrMisconfigured)
 	}
 	if !strings.Contains(strings.Trim(u.Path, "/"), "/") {
-		return nil, fmt.Errorf("%w: a project of GitLab is in a group or belongs to a user: write group/project", commit.ErrNoRepository)
+		return nil, fmt.Errorf("%w: a project of GitLab is in a group or belongs to a user: write group/project", commit.ErrMisconfigured)
 	}
 	return server, nil
 }

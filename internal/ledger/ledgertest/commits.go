@@ -242,6 +242,26 @@ func againInOrder(f *fixture) {
 	}))
 }
 
+func hurries(f *fixture) {
+	f.commit(ledger.Change{Events: deployments("e", "cart", 3), Resolve: true})
+	f.commit(ledger.Change{Events: []dora.Event{Deployment("p1", "pay", start)}, Resolve: true, Facts: []dora.CommitFacts{{EventID: "e3", Reason: "NoBase"}}})
+	far := start.Add(24 * time.Hour)
+	for _, id := range []string{"e1", "p1"} {
+		f.Expect(f.PutOff(f.ctx, id, far, "Unreachable", "down")).To(Succeed())
+	}
+	before := f.revision()
+	f.step(time.Minute)
+	now := f.clock.Now()
+	f.Expect(f.Hurry(f.ctx, ledger.ResolutionQuery{UIDs: []string{}}, now)).To(BeZero())
+	f.Expect(f.Hurry(f.ctx, ledger.ResolutionQuery{UIDs: []string{"uid-cart"}}, now)).To(Equal(int64(1)), "the others did not fail, or are no longer queued")
+	f.Expect(f.unresolved(9)).To(Equal([]string{"e1", "e2"}))
+	f.Expect(f.Resolutions(f.ctx, ledger.ResolutionQuery{UIDs: []string{"uid-cart"}})).To(And(HaveField("Pending", int64(2)), HaveField("Failing", BeEmpty())))
+	f.Expect(f.Unresolved(f.ctx, now, 1)).To(HaveExactElements(And(HaveField("Attempts", 0), HaveField("RecordedAt", now))))
+	f.Expect(f.Hurry(f.ctx, ledger.ResolutionQuery{}, now)).To(Equal(int64(1)))
+	f.Expect(f.unresolved(9)).To(Equal([]string{"e1", "e2", "p1"}))
+	f.Expect(f.revision()).To(Equal(before))
+}
+
 // searches: the queue of deployments whose commits are to be found.
 func searches(t *testing.T, open Open) {
 	t.Helper()
@@ -255,6 +275,7 @@ func searches(t *testing.T, open Open) {
 			f.Expect(f.NextUnresolved(f.ctx)).To(Equal(start))
 		}},
 		{"nothing else is queued", queuesNothingElse},
+		{"what failed and was mended is due at once, as if it had not failed", hurries},
 		{"the queue is in the order of recording, up to the limit", func(f *fixture) {
 			f.commit(ledger.Change{Events: []dora.Event{Deployment("late", "cart", start.Add(time.Hour)), Deployment("early", "pay", start)}, Resolve: true})
 			f.commit(ledger.Change{Events: deployments("e", "cart", 2), Resolve: true})

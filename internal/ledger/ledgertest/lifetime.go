@@ -69,6 +69,7 @@ func (f *fixture) writeAll() []error {
 	_, requeue := f.Requeue(f.ctx, "port")
 	_, prune := f.Prune(f.ctx, ledger.Retention{EventsBefore: start})
 	_, reopen := f.Reopen(f.ctx, ledger.ReopenQuery{}, start)
+	_, hurry := f.Hurry(f.ctx, ledger.ResolutionQuery{}, start)
 	return []error{
 		f.Commit(f.ctx, ledger.Change{Events: deployments("e", "cart", 1)}),
 		f.Delivered(f.ctx, "port", start, ledger.Delivery{Seq: 1}),
@@ -78,6 +79,6 @@ func (f *fixture) writeAll() []error {
 		f.PutOff(f.ctx, "e1", start, "Busy", ""),
 		f.CachePut(f.ctx, "key", nil),
 		f.Ping(f.ctx),
-		requeue, prune, reopen,
+		requeue, prune, reopen, hurry,
 	}
 }

@@ -179,6 +179,24 @@ func reopens(s *search, event dora.Event, q ledger.ReopenQuery) bool {
 	return s.ended && s.reason != "" && (len(q.Reasons) == 0 || slices.Contains(q.Reasons, s.reason))
 }
 
+// Hurry implements ledger.Commits.
+func (m *Memory) Hurry(ctx context.Context, q ledger.ResolutionQuery, now time.Time) (int64, error) {
+	leave, err := m.enter(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer leave()
+	var hurried int64
+	for _, row := range m.events {
+		s := m.commits[row.Seq]
+		if s != nil && !s.ended && s.attempts > 0 && matches(row, ledger.EventQuery{UIDs: q.UIDs, Cluster: q.Cluster, Since: q.Since}) {
+			s.attempts, s.next, s.recorded, s.reason, s.message = 0, micro(now), micro(now), "", ""
+			hurried++
+		}
+	}
+	return hurried, nil
+}
+
 // Resolutions implements ledger.Commits.
 func (m *Memory) Resolutions(ctx context.Context, q ledger.ResolutionQuery) (ledger.Resolutions, error) {
 	leave, err := m.enter(ctx)

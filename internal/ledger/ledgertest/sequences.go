@@ -270,6 +270,10 @@ func (p *pair) searchAgain(t *rapid.T) {
 		q.UIDs, q.Since = []string{"uid-cart", "uid-pay"}, start.Add(100*time.Second)
 	}
 	p.both(t, "search again", func(s ledger.Store) (any, error) { return s.Reopen(t.Context(), q, p.clock.Now()) })
+	if rapid.Bool().Draw(t, "hurry") {
+		of := ledger.ResolutionQuery{UIDs: q.UIDs, Since: q.Since}
+		p.both(t, "search at once", func(s ledger.Store) (any, error) { return s.Hurry(t.Context(), of, p.clock.Now()) })
+	}
 }
 
 func (p *pair) cache(t *rapid.T) {

@@ -229,6 +229,24 @@ func (c *connection) reopen(seqs []int64, now time.Time) (int64, error) {
 		reason = '', message = '' WHERE commits.state = 'unknown'`, now.UnixMicro(), now.UnixMicro(), string(list))
 }
 
+// Hurry implements ledger.Commits.
+func (s *Store) Hurry(ctx context.Context, q ledger.ResolutionQuery, now time.Time) (hurried int64, err error) {
+	query, args := hurryQuery(q, now)
+	err = s.writer.do(ctx, "cannot look for commits at once", func(tx *connection) (err error) {
+		hurried, err = tx.affected(query, args...)
+		return err
+	})
+	return hurried, err
+}
+
+// hurryQuery is led by the queue, which is short as long as nothing stands in the way.
+func hurryQuery(q ledger.ResolutionQuery, now time.Time) (query string, args []any) {
+	where := deployments(q.UIDs, q.Cluster, q.Since)
+	where.texts = append(where.texts, "commits.seq = events.seq")
+	return `UPDATE commits SET attempts = 0, next_at = ?, recorded_at = ?, reason = '', message = '' WHERE state = 'pending' AND attempts > 0
+		AND EXISTS (SELECT 1 FROM events` + where.String() + `)`, append([]any{now.UnixMicro(), now.UnixMicro()}, where.args...)
+}
+
 // Resolutions implements ledger.Commits.
 func (r reader) Resolutions(ctx context.Context, q ledger.ResolutionQuery) (ledger.Resolutions, error) {
 	query, args := resolutionsQuery(q)

@@ -252,19 +252,21 @@ func TestPlansOfSearches(t *testing.T) {
 	target := []string{"a", "b"}
 	resolutions, ofResolutions := resolutionsQuery(ledger.ResolutionQuery{UIDs: target, Cluster: "eu-1", Since: noon})
 	again, ofAgain := reopenQuery(ledger.ReopenQuery{UIDs: target, Cluster: "eu-1", Since: noon, Reasons: target, Missing: true})
+	hurry, ofHurry := hurryQuery(ledger.ResolutionQuery{UIDs: target, Cluster: "eu-1", Since: noon}, noon)
 	for name, test := range map[string]struct {
 		query string
 		args  []any
 		want  []string
 	}{
-		"the queue":        {unresolvedQuery, []any{1, 1}, []string{"SEARCH c USING INDEX commits_pending (state=?)", "SEARCH e USING INTEGER PRIMARY KEY"}},
-		"when it is due":   {nextUnresolvedQuery, nil, []string{"SEARCH commits USING COVERING INDEX commits_pending (state=?)"}},
-		"a target's":       {resolutions, ofResolutions, []string{"SEARCH events USING INDEX events_by_subject (uid=? AND occurred_at>?)", "SEARCH commits USING INTEGER PRIMARY KEY"}},
-		"a target's again": {again, ofAgain, []string{"SEARCH events USING INDEX events_by_subject (uid=? AND occurred_at>?)", "SEARCH commits USING INTEGER PRIMARY KEY"}},
-		"an event's facts": {completedQuery, []any{"a"}, []string{"SEARCH events USING INDEX sqlite_autoindex_events_1 (id=?)", "SEARCH commits USING INTEGER PRIMARY KEY"}},
-		"the cache":        {cachedQuery, []any{"a"}, []string{"SEARCH cache USING INDEX sqlite_autoindex_cache_1 (key=?)"}},
-		"its end":          {trimQuery, []any{9}, []string{"SEARCH cache USING INTEGER PRIMARY KEY (rowid<?)"}},
-		"putting off":      {putOffQuery, []any{1, "", "", "a"}, []string{"SEARCH commits USING INTEGER PRIMARY KEY", "SEARCH events USING COVERING INDEX sqlite_autoindex_events_1 (id=?)"}},
+		"a target's at once": {hurry, ofHurry, []string{"SEARCH commits USING INDEX commits_pending (state=?)", "SEARCH events USING INTEGER PRIMARY KEY"}},
+		"the queue":          {unresolvedQuery, []any{1, 1}, []string{"SEARCH c USING INDEX commits_pending (state=?)", "SEARCH e USING INTEGER PRIMARY KEY"}},
+		"when it is due":     {nextUnresolvedQuery, nil, []string{"SEARCH commits USING COVERING INDEX commits_pending (state=?)"}},
+		"a target's":         {resolutions, ofResolutions, []string{"SEARCH events USING INDEX events_by_subject (uid=? AND occurred_at>?)", "SEARCH commits USING INTEGER PRIMARY KEY"}},
+		"a target's again":   {again, ofAgain, []string{"SEARCH events USING INDEX events_by_subject (uid=? AND occurred_at>?)", "SEARCH commits USING INTEGER PRIMARY KEY"}},
+		"an event's facts":   {completedQuery, []any{"a"}, []string{"SEARCH events USING INDEX sqlite_autoindex_events_1 (id=?)", "SEARCH commits USING INTEGER PRIMARY KEY"}},
+		"the cache":          {cachedQuery, []any{"a"}, []string{"SEARCH cache USING INDEX sqlite_autoindex_cache_1 (key=?)"}},
+		"its end":            {trimQuery, []any{9}, []string{"SEARCH cache USING INTEGER PRIMARY KEY (rowid<?)"}},
+		"putting off":        {putOffQuery, []any{1, "", "", "a"}, []string{"SEARCH commits USING INTEGER PRIMARY KEY", "SEARCH events USING COVERING INDEX sqlite_autoindex_events_1 (id=?)"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
