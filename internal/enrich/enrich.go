@@ -6,8 +6,8 @@
 //     once they are found.
 //   - A deployment stays queued in the ledger until its facts are committed, so a restart loses nothing. What fails for a reason that may
 //     go away is tried again, ever more rarely, for GiveUp; then it ends unknown, with that reason.
-//   - One server that is slow, down or hostile holds up nobody else: of each target and host one question is asked at a time, each within
-//     Timeout, and after a failure the host is left alone for a while.
+//   - One server that is slow, down or hostile holds up nobody else: of each target one question is asked at a time, and of a namespace's
+//     targets two, each within Timeout; a host that does not answer is left alone for a while.
 //
 // # The way of one deployment
 //
@@ -74,7 +74,7 @@ type Options struct {
 	Timeout time.Duration
 	// GiveUp is how long a deployment is tried; 14 days.
 	GiveUp time.Duration
-	// Workers ask side by side; 4.
+	// Workers ask side by side; 6.
 	Workers int
 	Log     logr.Logger
 }
@@ -97,6 +97,6 @@ func (o Options) withDefaults() Options {
 	}
 	o.Timeout = cmp.Or(o.Timeout, 3*time.Minute)
 	o.GiveUp = cmp.Or(o.GiveUp, 14*24*time.Hour)
-	o.Workers = cmp.Or(o.Workers, 4)
+	o.Workers = cmp.Or(o.Workers, 6)
 	return o
 }

@@ -19,8 +19,10 @@ const (
 	batch = 200
 	// remembered is how many events of a service tell which versions ran before.
 	remembered = 1000
-	// lag is how often a commit that is not there yet is asked for again: a mirror may be behind the build.
-	lag = 4
+	// lag is how long after a deployment a commit that is not there is asked for again: a mirror may be behind the build.
+	lag = 15 * time.Minute
+	// perNamespace is how many workers the targets of one namespace may keep busy.
+	perNamespace = 2
 	// maxMessage bounds what is kept of an error, in bytes.
 	maxMessage = 300
 	// patience is how soon to look again after the ledger failed.
@@ -44,18 +46,7 @@ type Worker struct {
 	mu   sync.Mutex
 	busy map[string]bool // owners that are being worked for
 	done map[string]bool // events that were worked on since the queue was last read
-	rest map[place]rest
-}
-
-// place is a host that is asked for an owner. The host is empty where an image tells the repository, or it lies on this machine.
-type place struct{ owner, host string }
-
-// rest is how long a host is left alone, after how many failures in a row.
-type rest struct {
-	until    time.Time
-	failures int
-	reason   commit.Reason
-	message  string
+	rest map[place]rest  // what is left alone for a while
 }
 
 // New makes a worker.
@@ -72,14 +63,6 @@ func (w *Worker) Notify() {
 	case w.wake <- struct{}{}:
 	default:
 	}
-}
-
-// Hurry forgets which hosts are left alone: what stood in the way may be mended.
-func (w *Worker) Hurry() {
-	w.mu.Lock()
-	clear(w.rest)
-	w.mu.Unlock()
-	w.Notify()
 }
 
 // Start works until the context ends.
@@ -184,11 +167,23 @@ func (w *Worker) free() bool {
 func (w *Worker) take(owner, event string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.busy[owner] || w.done[event] || len(w.busy) >= w.opts.Workers {
+	if w.busy[owner] || w.done[event] || len(w.busy) >= w.opts.Workers || w.neighbours(owner) >= perNamespace {
 		return false
 	}
 	w.busy[owner] = true
 	return true
+}
+
+// neighbours counts the busy owners of an owner's namespace: one tenant must not keep all workers.
+func (w *Worker) neighbours(owner string) int {
+	namespace, _, _ := strings.Cut(owner, "/")
+	n := 0
+	for busy := range w.busy {
+		if other, _, _ := strings.Cut(busy, "/"); other == namespace {
+			n++
+		}
+	}
+	return n
 }
 
 func (w *Worker) release(owner, event string) {
@@ -204,11 +199,7 @@ func (w *Worker) work(ctx context.Context, r *ledger.Resolution, owner string) e
 	bounded, cancel := context.WithTimeout(ctx, w.opts.Timeout)
 	defer cancel()
 	source, err := w.sources.Source(bounded, &r.Event)
-	host := ""
-	if source != nil {
-		host = commit.HostOf(source.Repository)
-	}
-	at := place{owner, host}
+	at := placeOf(owner, source, &r.Event)
 	if resting, ok := w.resting(at); ok && err == nil {
 		return w.putOff(ctx, r, resting.until, resting.reason, resting.message)
 	}
@@ -217,11 +208,11 @@ func (w *Worker) work(ctx context.Context, r *ledger.Resolution, owner string) e
 		answer, err = w.ask(bounded, r, source)
 	}
 	switch {
-	case err == nil && answer.Reason == commit.CommitNotFound && r.Attempts < lag:
+	case err == nil && answer.Reason == commit.CommitNotFound && w.opts.Clock.Since(r.Event.ObservedAt) < lag:
 		return w.putOff(ctx, r, w.again(r, 0), answer.Reason, answer.Message)
 	case err == nil:
 		w.awake(at)
-		return w.keep(ctx, r, &answer)
+		return w.keepOrPutOff(ctx, r, &answer)
 	case ctx.Err() != nil:
 		return nil // being stopped is nobody's failure
 	}
@@ -237,7 +228,8 @@ func (w *Worker) ask(ctx context.Context, r *ledger.Resolution, source *commit.S
 		}
 	}()
 	if source == nil {
-		return commit.Answer{Reason: commit.NoSource, Message: "no DoraTarget that selects it has a spec.source any more"}, nil
+		gone := commit.Answer{Reason: commit.NoSource, Message: "no DoraTarget that selects it has a spec.source any more"}
+		return *asBefore(&r.Event, gone), nil
 	}
 	events, err := w.history(ctx, &r.Event)
 	if err != nil {
@@ -263,18 +255,37 @@ func (w *Worker) history(ctx context.Context, e *dora.Event) ([]dora.Event, erro
 }
 
 // failed puts a deployment off, or gives it up, and lets its host rest.
-func (w *Worker) failed(ctx context.Context, r *ledger.Resolution, at place, err error) error {
+func (w *Worker) failed(ctx context.Context, r *ledger.Resolution, at places, err error) error {
 	reason, message := commit.ReasonOf(err), bounded(err)
 	if commit.Timeout(err) {
-		message = noAnswer(at.host, w.opts.Timeout)
+		message = noAnswer(at.server, w.opts.Timeout)
 	}
 	after := min(commit.RetryAfter(err), maxAfter)
 	if w.opts.Clock.Since(r.RecordedAt) > w.opts.GiveUp {
-		return w.keep(ctx, r, &commit.Answer{Reason: reason, Message: message})
+		return w.keep(ctx, r, asBefore(&r.Event, commit.Answer{Reason: reason, Message: message}))
 	}
 	w.opts.Log.Info("Commits cannot be found yet", "service", r.Event.Service, "event", r.Event.ID, "reason", reason, "cause", message)
-	until := w.tire(at, after, reason, message)
+	until := w.tire(at.of(reason, commit.Timeout(err)), after, reason, message)
 	return w.putOff(ctx, r, later(until, w.again(r, after)), reason, message)
+}
+
+// asBefore is what an event said before it was looked into again, if it did: to find nothing now takes nothing back.
+func asBefore(e *dora.Event, otherwise commit.Answer) *commit.Answer {
+	if e.LeadTimeUnknown == "" {
+		return &otherwise
+	}
+	before := commit.Answer{Base: e.BaseCommit, Repository: e.Repository, Reason: commit.Reason(e.LeadTimeUnknown), Message: e.LeadTimeMessage}
+	before.First = e.FirstCommit
+	if e.Version != nil && isFull(e.Version.Commit) {
+		before.Commit = e.Version.Commit
+	}
+	if e.FirstCommitAt != nil {
+		before.FirstAt = *e.FirstCommitAt
+	}
+	if e.CommitCount != nil {
+		before.Commits = *e.CommitCount
+	}
+	return &before
 }
 
 func noAnswer(host string, within time.Duration) string {
@@ -288,30 +299,6 @@ func (w *Worker) again(r *ledger.Resolution, atLeast time.Duration) time.Time {
 	return w.opts.Clock.Now().Add(max(w.opts.Backoff.Delay(r.Attempts+1, w.opts.Random()), atLeast, time.Second))
 }
 
-// tire lets a host rest, and returns until when.
-func (w *Worker) tire(at place, atLeast time.Duration, reason commit.Reason, message string) time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	was := w.rest[at]
-	wait := max(w.opts.Backoff.Delay(was.failures+1, w.opts.Random()), atLeast)
-	now := rest{w.opts.Clock.Now().Add(wait), was.failures + 1, reason, message}
-	w.rest[at] = now
-	return now.until
-}
-
-func (w *Worker) resting(at place) (rest, bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	known := w.rest[at]
-	return known, w.opts.Clock.Now().Before(known.until)
-}
-
-func (w *Worker) awake(at place) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.rest, at)
-}
-
 func (w *Worker) putOff(ctx context.Context, r *ledger.Resolution, next time.Time, reason commit.Reason, message string) error {
 	err := w.ledger.PutOff(ctx, r.Event.ID, next, string(reason), message)
 	if errors.Is(err, ledger.ErrNotFound) {
@@ -321,6 +308,15 @@ func (w *Worker) putOff(ctx context.Context, r *ledger.Resolution, next time.Tim
 		w.opts.Told(ctx, &r.Event)
 	}
 	return err
+}
+
+// keepOrPutOff puts a deployment off whose facts the ledger refuses, so that it does not hold up those behind it.
+func (w *Worker) keepOrPutOff(ctx context.Context, r *ledger.Resolution, a *commit.Answer) error {
+	err := w.keep(ctx, r, a)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	return errors.Join(err, w.putOff(ctx, r, w.again(r, patience), commit.Unreachable, "the ledger did not take what was found"))
 }
 
 // keep commits what was found, and tells those who care.
