@@ -35,6 +35,8 @@ const (
 	BaseUnknown Reason = "BaseUnknown"
 	// NoNewCommits: the range holds no commit: it was delivered before, or changes nothing below the path.
 	NoNewCommits Reason = "NoNewCommits"
+	// UnusableTime: the first commit's time is beyond what any clock shows.
+	UnusableTime Reason = "UnusableTime"
 	// ShallowHistory: the repository's history is cut off.
 	ShallowHistory Reason = "ShallowHistory"
 	// HistoryTooLarge: the range, or the repository, is larger than what is read.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -78,6 +77,7 @@ type question struct {
 
 	address    string
 	foreign    bool
+	kind       Kind
 	repository Repository
 	// labels are those of images that were asked for.
 	labels map[string]Labels
@@ -148,10 +148,10 @@ func (q *question) open(ctx context.Context, host string) error {
 	if at.Credentials.CA = q.Source.Credentials.CA; q.trusts(host) {
 		at.Credentials = q.Source.Credentials
 	}
-	kind := choose(q.Source.Kind, host, &at.Credentials)
-	provider, ok := q.Providers[kind]
+	q.kind = choose(q.Source.Kind, host, &at.Credentials)
+	provider, ok := q.Providers[q.kind]
 	if !ok {
-		return fmt.Errorf("%w: there is no provider %s", ErrUnsupported, kind)
+		return fmt.Errorf("%w: there is no provider %s", ErrMisconfigured, q.kind)
 	}
 	var err error
 	q.repository, err = provider.Open(ctx, at)
@@ -297,12 +297,20 @@ func (q *question) measure(ctx context.Context, a Answer) (Answer, error) {
 			return a.refused(err)
 		}
 		a.Base = base
+		if year := a.FirstAt.Year(); year < 0 || year > 9999 {
+			a.Message = fmt.Sprintf("commit %s is of the year %d", a.First, year)
+			a.Reason, a.Range = UnusableTime, Range{}
+			return a, nil
+		}
 		if a.Commits == 0 {
 			a.Reason, a.Message = NoNewCommits, "every commit of it had been delivered before, or changes nothing below the path"
 		}
 		return a, nil
 	}
 	a.Reason, a.Message = NoAncestor, "no version that ran before is an ancestor of it"
+	if n := len(q.Earlier); n > 0 {
+		a.Message = fmt.Sprintf("none of the %d versions that ran last before is an ancestor of it", min(n, tried))
+	}
 	return a, nil
 }
 
@@ -326,13 +334,14 @@ type cached struct {
 	NotAncestor bool      `json:"not_ancestor,omitempty"`
 }
 
-// rangeOf asks the repository for what it has not told before. Two full SHAs mean the same for ever, so the answer does.
+// rangeOf asks the repository for what it has not told before. Two full SHAs mean the same for ever, so the answer does; of each provider, since
+// they need not agree on folders.
 func (q *question) rangeOf(ctx context.Context, base, head string) (Range, error) {
 	if base == head {
 		return Range{}, nil
 	}
 	key := q.key(base, head)
-	if kept, ok := q.recall(ctx, key); ok {
+	if kept, ok := q.recall(ctx, key); ok && !q.Source.Squash {
 		return kept.told()
 	}
 	found, err := q.repository.Range(ctx, base, head, q.Source.RangeOptions)
@@ -340,7 +349,9 @@ func (q *question) rangeOf(ctx context.Context, base, head string) (Range, error
 	if err != nil && !notAncestor {
 		return Range{}, err
 	}
-	q.remember(ctx, key, cached{found.Commits, found.First, found.FirstAt, notAncestor})
+	if !q.Source.Squash { // a pull request may come to light later, and with other rights
+		q.remember(ctx, key, cached{found.Commits, found.First, found.FirstAt, notAncestor})
+	}
 	return found, err
 }
 
@@ -359,7 +370,7 @@ func (q *question) key(base, head string) string {
 	if clock == "" {
 		clock = Committer
 	}
-	return strings.Join([]string{"range", q.address, base, head, string(clock), strconv.FormatBool(o.Squash), o.Path}, "\x00")
+	return strings.Join([]string{"range", string(q.kind), q.address, base, head, string(clock), o.Path}, "\x00")
 }
 
 func (q *question) recall(ctx context.Context, key string) (*cached, bool) {

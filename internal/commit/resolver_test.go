@@ -519,3 +519,30 @@ func TestWhatTimeMendsIsAnError(t *testing.T) {
 		t.Errorf("to be left alone for %s", after)
 	}
 }
+
+func TestACommitBeyondAllClocksGivesNoTime(t *testing.T) {
+	w := newWorld(t)
+	base := w.Commit(committest.Commit{})
+	tree := committest.Git(t, w.Dir, nil, "rev-parse", base+"^{tree}")
+	head := w.Object("commit", fmt.Appendf(nil, "tree %s\nparent %s\nauthor A <a@example.com> 316516204800 +0000\n"+
+		"committer A <a@example.com> 316516204800 +0000\n\nin the year 12000\n", tree, base))
+	committest.Git(t, w.Dir, nil, "update-ref", "refs/heads/far", head)
+	w.wantReason(w.resolve(built(head), built(base)), commit.UnusableTime)
+}
+
+// What the tag tells is the answer, whatever becomes of the image's label.
+func TestARegistryThatCannotBeAskedHidesNothing(t *testing.T) {
+	w := newWorld(t)
+	base := w.Commit(committest.Commit{})
+	w.resolver.Images = unreachable{}
+	w.wantReason(w.resolve(tagged("main-0123abc"), built(base)), commit.CommitNotFound)
+	if _, err := w.try(commit.Request{Source: w.source, Version: commit.Version{Image: tagged("latest")}}); err == nil {
+		t.Error("where the tag tells nothing the label is needed, so it is to be asked for again")
+	}
+}
+
+type unreachable struct{}
+
+func (unreachable) Labels(context.Context, string, commit.PullSecrets) (commit.Labels, error) {
+	return commit.Labels{}, errors.New("no such host")
+}

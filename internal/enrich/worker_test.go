@@ -40,6 +40,21 @@ type world struct {
 	counted []string
 	owed    atomic.Int64
 	start   func()
+	// refused is the event whose facts the ledger does not take.
+	refused string
+}
+
+// refusing is a ledger that does not take the facts of one event.
+type refusing struct {
+	*ledgertest.Memory
+	w *world
+}
+
+func (r refusing) Commit(ctx context.Context, change ledger.Change) error {
+	if len(change.Facts) > 0 && change.Facts[0].EventID == r.w.refused {
+		return errors.New("it does not fit")
+	}
+	return r.Memory.Commit(ctx, change)
 }
 
 func newWorld(t *testing.T) *world {
@@ -128,7 +143,7 @@ func play(t *testing.T, test func(w *world)) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		w.start = func() {
-			w.worker = enrich.New(w.ledger, w, w, w.opts)
+			w.worker = enrich.New(refusing{w.ledger, w}, w, w, w.opts)
 			go func() { ended <- w.worker.Start(ctx) }()
 		}
 		test(w)
@@ -442,6 +457,128 @@ func TestAPanicIsAnErrorLikeAnyOther(t *testing.T) {
 		synctest.Wait()
 		if e := w.read("e1"); e.FirstCommitAt == nil {
 			t.Errorf("it is %+v", e)
+		}
+	})
+}
+
+func TestOneNamespaceKeepsTwoWorkersBusyAtMost(t *testing.T) {
+	play(t, func(w *world) {
+		t, gate := w.t, make(chan struct{})
+		for i := range 40 {
+			service := fmt.Sprintf("stuck-%d", i)
+			w.owners[service], w.gates[service] = "greedy/"+service, gate
+			w.deploy(service, service, nil)
+		}
+		w.deploy("cart", "e1", nil)
+		w.start()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if e := w.read("e1"); e.FirstCommitAt == nil {
+			t.Error("the servers of one namespace held up another")
+		}
+		busy := 0
+		for i := range 40 {
+			busy += w.questions(fmt.Sprintf("stuck-%d", i))
+		}
+		if busy != 2 {
+			t.Errorf("%d questions of one namespace at a time", busy)
+		}
+		close(gate)
+	})
+}
+
+func TestARepositoryThatIsNotThereHoldsUpNoOtherOnItsServer(t *testing.T) {
+	play(t, func(w *world) {
+		t := w.t
+		w.sources = func(service string) (*commit.Source, error) {
+			return &commit.Source{Repository: "https://git.example/" + service, Hosts: []string{service}}, nil
+		}
+		w.answer = func(service string, _ int) (commit.Answer, error) {
+			if service != "cart" {
+				return commit.Answer{}, commit.ErrNoRepository
+			}
+			return found(time.Now()), nil
+		}
+		w.start()
+		for i := range 10 {
+			service := fmt.Sprintf("none-%d", i)
+			w.owners[service] = "shop/fleet"
+			w.deploy(service, service, nil)
+		}
+		w.owners["cart"] = "shop/fleet"
+		time.Sleep(24 * time.Hour)
+		w.deploy("cart", "e1", nil)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if e := w.read("e1"); e.FirstCommitAt == nil {
+			t.Errorf("a healthy repository waits for those that are not there: %s", w.failing())
+		}
+	})
+}
+
+func TestWhatTheLedgerRefusesHoldsUpNobody(t *testing.T) {
+	play(t, func(w *world) {
+		t := w.t
+		w.refused = "odd"
+		w.owners["odd"], w.owners["cart"] = "shop/fleet", "shop/fleet"
+		w.deploy("odd", "odd", nil)
+		w.deploy("cart", "e1", nil)
+		w.start()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if e := w.read("e1"); e.FirstCommitAt == nil {
+			t.Error("facts that cannot be kept held up another deployment")
+		}
+	})
+}
+
+func TestToFindNothingTakesNothingBack(t *testing.T) {
+	play(t, func(w *world) {
+		t := w.t
+		w.answer = func(_ string, asked int) (commit.Answer, error) {
+			if asked == 1 {
+				return commit.Answer{Commit: full, Repository: "https://git.example/cart", Reason: commit.NoAncestor, Message: "none"}, nil
+			}
+			return commit.Answer{}, commit.ErrNoRepository
+		}
+		w.start()
+		w.deploy("cart", "e1", nil)
+		synctest.Wait()
+		before := w.read("e1")
+		if n, err := w.ledger.Reopen(t.Context(), ledger.ReopenQuery{}, time.Now()); err != nil || n != 1 {
+			t.Fatal(n, err)
+		}
+		w.worker.Notify()
+		time.Sleep(15 * 24 * time.Hour)
+		synctest.Wait()
+		if e := w.read("e1"); w.pending() != 0 || e.Version.Commit != full || e.LeadTimeUnknown != "NoAncestor" || e.Repository != before.Repository {
+			t.Errorf("after it was given up again it is %+v", e)
+		}
+	})
+}
+
+func TestAMendIsTriedAtOnce(t *testing.T) {
+	play(t, func(w *world) {
+		t := w.t
+		mended := false
+		w.answer = func(string, int) (commit.Answer, error) {
+			if !mended {
+				return commit.Answer{}, &commit.RetryError{Err: errors.New("limit"), After: 2 * time.Hour}
+			}
+			return found(time.Now()), nil
+		}
+		w.start()
+		w.deploy("cart", "e1", nil)
+		w.deploy("cart", "e2", nil)
+		synctest.Wait()
+		mended = true
+		if n, err := w.ledger.Hurry(t.Context(), ledger.ResolutionQuery{}, time.Now()); err != nil || n != 2 {
+			t.Fatal(n, err)
+		}
+		w.worker.Hurry()
+		synctest.Wait()
+		if w.pending() != 0 {
+			t.Errorf("%d wait still: %s", w.pending(), w.failing())
 		}
 	})
 }
