@@ -15,9 +15,10 @@ import (
 func TestOnlyPublicAddressesAreReached(t *testing.T) {
 	for address, public := range map[string]bool{
 		"140.82.121.4": true, "2606:50c0:8000::153": true, "64:ff9b::8c52:7904": true, "2002:8c52:7904::1": true, "::ffff:140.82.121.4": true,
+		"::ffff:0:140.82.121.4": true,
 
 		"127.0.0.1": false, "127.8.9.1": false, "::1": false, "::ffff:127.0.0.1": false, "::127.0.0.1": false, "64:ff9b::7f00:1": false,
-		"2002:7f00:1::": false, "0.0.0.0": false, "::": false,
+		"::ffff:0:127.0.0.1": false, "::ffff:0:169.254.169.254": false, "2002:7f00:1::": false, "0.0.0.0": false, "::": false,
 		"169.254.169.254": false, "::ffff:169.254.169.254": false, "64:ff9b::a9fe:a9fe": false, "fe80::1": false, "fe80::1%eth0": false,
 		"fd00:ec2::254": false, "100.100.100.200": false, "168.63.129.16": false, "192.0.0.192": false,
 		"10.0.0.1": false, "172.16.0.1": false, "172.31.255.255": false, "192.168.1.1": false, "2002:a00:1::": false, "fc00::1": false,

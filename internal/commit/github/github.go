@@ -118,7 +118,9 @@ func locate(normalized string) (place, error) {
 		api.Scheme = "http"
 	case "ssh":
 		api.Host = strings.TrimSuffix(strings.TrimSuffix(u.Host, u.Port()), ":")
-		api.Host = strings.TrimPrefix(api.Host, "ssh.") // ssh.github.com is github.com's ssh server on port 443
+		if api.Host == "ssh.github.com" { // github.com's ssh server on port 443; of others a name with ssh. is another host's
+			api.Host = "github.com"
+		}
 	}
 	api.Host, api.Path = endpoint(api.Host)
 	return place{api: api, owner: owner, name: name}, nil

@@ -17,6 +17,7 @@ func TestWhereTheAPIIs(t *testing.T) {
 		"https://www.github.com/dora/shop":           "https://api.github.com/",
 		"ssh://git@github.com/dora/shop":             "https://api.github.com/",
 		"ssh://git@ssh.github.com:443/dora/shop":     "https://api.github.com/",
+		"ssh://git@ssh.example.com/dora/shop":        "https://ssh.example.com/api/v3/",
 		"https://dora.ghe.com/dora/shop":             "https://api.dora.ghe.com/",
 		"https://github.example.com/dora/shop":       "https://github.example.com/api/v3/",
 		"https://github.example.com:8443/dora/shop":  "https://github.example.com:8443/api/v3/",
