@@ -28,7 +28,8 @@ type local struct {
 // local opens a repository below the root. Neither a link nor a name leads out of it.
 func (p *Provider) local(path string) (remote, error) {
 	if p.o.LocalRoot == "" {
-		return nil, refuse(commit.ErrMisconfigured, "file:// repositories are not allowed: the administrator can name a folder for them with --local-repositories")
+		return nil, refuse(commit.ErrMisconfigured,
+			"file:// repositories are not allowed: the administrator can name a folder for them with --local-repositories")
 	}
 	top, err := filepath.EvalSymlinks(p.o.LocalRoot)
 	if err != nil {
@@ -117,8 +118,8 @@ func (l *local) object(k plumbing.ObjectType, name id) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if found.Size() > largestObject {
-		return nil, errLargeObject
+	if as := kind(k); uint64(found.Size()) > as.largest() { //nolint:gosec // not negative
+		return nil, as.tooLarge()
 	}
 	in, err := found.Reader()
 	if err != nil {

@@ -29,16 +29,36 @@ const (
 var kindNames = map[kind]string{kindCommit: "commit", kindTree: "tree"}
 
 const (
-	// largestObject bounds a commit and a tree. Real ones are far smaller: 16 MiB is a folder of some 300,000 files.
-	largestObject = 16 << 20
+	// largestTree bounds a tree. Real ones are far smaller: 16 MiB is a folder of some 300,000 files.
+	largestTree = 16 << 20
+	// largestCommit bounds a commit. What makes one long is its message, and nobody writes a book into that.
+	largestCommit = 1 << 20
+	// largestChain bounds the deltas that are held at once to make one object, together.
+	largestChain = 2 * largestTree
 	// deepestDelta bounds how many deltas make one object; git itself makes no more than 4095.
 	deepestDelta = 4095
 )
 
 var (
-	errBadPack     = errors.New("the server sent a damaged pack")
-	errLargeObject = fmt.Errorf("%w: a commit or a folder of more than %d MiB", commit.ErrTooLarge, largestObject>>20)
+	errBadPack    = errors.New("the server sent a damaged pack")
+	errLargeChain = fmt.Errorf("%w: the differences that make a commit or a folder take more than %d MiB", commit.ErrTooLarge, largestChain>>20)
 )
+
+// largest is how long an object of that kind may be.
+func (k kind) largest() uint64 {
+	if k == kindCommit {
+		return largestCommit
+	}
+	return largestTree // of a delta it is not known yet what it makes
+}
+
+func (k kind) tooLarge() error {
+	what := "folder"
+	if k == kindCommit {
+		what = "commit"
+	}
+	return fmt.Errorf("%w: a %s of more than %d MiB", commit.ErrTooLarge, what, k.largest()>>20)
+}
 
 // source is where a pack is read from, byte for byte.
 type source interface {
@@ -100,10 +120,10 @@ func (i *inflater) open(in source) (err error) {
 	return i.z.(zlib.Resetter).Reset(in, nil) //nolint:forcetypeassert // zlib documents that its readers are Resetters
 }
 
-// inflate reads an object of that size.
-func (i *inflater) inflate(in source, size uint64) ([]byte, error) {
-	if size > largestObject {
-		return nil, errLargeObject
+// inflate reads an object of that size, or the delta that makes one of that kind.
+func (i *inflater) inflate(in source, k kind, size uint64) ([]byte, error) {
+	if size > k.largest() {
+		return nil, k.tooLarge()
 	}
 	if err := i.open(in); err != nil {
 		return nil, err
@@ -135,8 +155,9 @@ func (i *inflater) end() error {
 	return nil
 }
 
-// patch makes an object from its base. The sizes that the delta states are looked at first, since a few bytes can ask for gigabytes.
-func patch(base, delta []byte) ([]byte, error) {
+// patch makes an object of that kind from its base. The sizes that the delta states are looked at first, since a few bytes can ask for
+// gigabytes.
+func patch(k kind, base, delta []byte) ([]byte, error) {
 	in := bytes.NewReader(delta)
 	if _, err := readSize(in); err != nil {
 		return nil, err
@@ -145,8 +166,8 @@ func patch(base, delta []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if size > largestObject {
-		return nil, errLargeObject
+	if size > k.largest() {
+		return nil, k.tooLarge()
 	}
 	return packfile.PatchDelta(base, delta)
 }
@@ -185,14 +206,14 @@ type pack struct {
 // object is what stands at that place in the file: its kind and its content, deltas applied.
 func (p *pack) object(ctx context.Context, at int64) (kind, []byte, error) {
 	var deltas [][]byte
-	wanted := at
+	wanted, held := at, 0
 	for {
 		k, content, base, err := p.stored(ctx, at)
 		if err != nil {
 			return 0, nil, err
 		}
 		if k != kindOffsetDelta && k != kindNamedDelta {
-			if content, err = patchAll(content, deltas); err == nil {
+			if content, err = patchAll(ctx, k, content, deltas); err == nil {
 				p.recent.put(wanted, k, content)
 			}
 			return k, content, err
@@ -200,15 +221,25 @@ func (p *pack) object(ctx context.Context, at int64) (kind, []byte, error) {
 		if base < 0 || len(deltas) >= deepestDelta {
 			return 0, nil, errBadPack
 		}
+		if held += len(content); held > largestChain {
+			return 0, nil, errLargeChain
+		}
 		deltas, at = append(deltas, content), base
 	}
 }
 
-func patchAll(content []byte, deltas [][]byte) (_ []byte, err error) {
-	for n := len(deltas) - 1; n >= 0 && err == nil; n-- {
-		content, err = patch(content, deltas[n])
+// patchAll applies deltas, the last one first. Each may copy megabytes, so the context is looked at each time.
+func patchAll(ctx context.Context, k kind, content []byte, deltas [][]byte) (_ []byte, err error) {
+	for n := len(deltas) - 1; n >= 0; n-- {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if content, err = patch(k, content, deltas[n]); err != nil {
+			return nil, err
+		}
+		deltas[n] = nil
 	}
-	return content, err
+	return content, nil
 }
 
 // stored is an object as the file has it, or as it is remembered: perhaps a delta, and then base is where its base is.
@@ -227,7 +258,7 @@ func (p *pack) stored(ctx context.Context, at int64) (_ kind, _ []byte, base int
 	if h.kind != kindOffsetDelta && h.kind != kindNamedDelta && kindNames[h.kind] == "" {
 		return h.kind, nil, 0, nil // of a blob or a tag only its kind is of interest
 	}
-	content, err := p.inflater.inflate(in, h.size)
+	content, err := p.inflater.inflate(in, h.kind, h.size)
 	return h.kind, content, p.base(h, at), err
 }
 
@@ -242,7 +273,8 @@ func (p *pack) base(h header, at int64) int64 {
 	return -1
 }
 
-// contents remembers the objects that were read last, up to a few megabytes.
+// contents remembers the objects that were read last, up to a few megabytes, and the very last however large: it is the base of the next
+// in a chain, which would have to be made from its beginning otherwise.
 type contents struct {
 	kept map[int64]content
 	old  []int64
@@ -265,13 +297,13 @@ func (c *contents) put(at int64, k kind, data []byte) {
 	if c.kept == nil {
 		c.kept = map[int64]content{}
 	}
-	if _, ok := c.kept[at]; ok || len(data) > contentsBytes/4 {
+	if _, ok := c.kept[at]; ok {
 		return
 	}
 	c.kept[at] = content{k, data}
 	c.old = append(c.old, at)
 	c.size += len(data)
-	for c.size > contentsBytes {
+	for c.size > contentsBytes && len(c.old) > 1 {
 		c.size -= len(c.kept[c.old[0]].data)
 		delete(c.kept, c.old[0])
 		c.old = c.old[1:]

@@ -130,7 +130,7 @@ func (u *unpacking) next(ctx context.Context) error {
 	if !u.keeps(h.kind) {
 		return u.inflated.skip(u.in, h.size)
 	}
-	content, err := u.inflated.inflate(u.in, h.size)
+	content, err := u.inflated.inflate(u.in, h.kind, h.size)
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (u *unpacking) delta(ctx context.Context, at int64, h header) error {
 	if !u.keeps(known) {
 		return u.inflated.skip(u.in, h.size)
 	}
-	difference, err := u.inflated.inflate(u.in, h.size)
+	difference, err := u.inflated.inflate(u.in, known, h.size)
 	if err != nil {
 		return err
 	}
@@ -160,7 +160,7 @@ func (u *unpacking) delta(ctx context.Context, at int64, h header) error {
 	if err != nil {
 		return err
 	}
-	if content, err = patch(content, difference); err != nil {
+	if content, err = patch(known, content, difference); err != nil {
 		return err
 	}
 	return u.keep(at, known, content)
@@ -198,6 +198,9 @@ func (u *unpacking) rest(ctx context.Context) error {
 	for waiting := u.later; len(waiting) > 0; waiting = u.later {
 		u.later = nil
 		for _, at := range waiting {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			if err := u.again(ctx, at); err != nil {
 				return err
 			}
@@ -210,7 +213,7 @@ func (u *unpacking) rest(ctx context.Context) error {
 }
 
 func (u *unpacking) again(ctx context.Context, at int64) error {
-	h, err := readHeader(bufio.NewReader(io.NewSectionReader(u.file, at, 64)))
+	h, err := readHeader(bufio.NewReaderSize(io.NewSectionReader(u.file, at, 64), 64))
 	if err != nil {
 		return err
 	}
