@@ -243,7 +243,7 @@ func (w *Worker) ask(ctx context.Context, r *ledger.Resolution, source *commit.S
 func (w *Worker) history(ctx context.Context, e *dora.Event) ([]dora.Event, error) {
 	var events []dora.Event
 	for row, err := range w.ledger.Events(ctx, ledger.EventQuery{
-		Cluster: e.Cluster, Service: e.Service, Types: []dora.Type{dora.TypeDeploy, dora.TypeRecovered},
+		Cluster: e.Cluster, Service: e.Service, Environment: e.Environment, Types: []dora.Type{dora.TypeDeploy, dora.TypeRecovered},
 		Until: e.OccurredAt, Newest: true, Limit: remembered,
 	}) {
 		if err != nil {

@@ -114,11 +114,12 @@ type Change struct {
 // EventQuery selects events. Zero fields select everything; a list that is empty but not nil selects nothing,
 // so that a target without subjects does not count everybody's.
 type EventQuery struct {
-	IDs     []string
-	UIDs    []string // of subjects
-	Cluster string
-	Service string
-	Types   []dora.Type
+	IDs         []string
+	UIDs        []string // of subjects
+	Cluster     string
+	Service     string
+	Environment string
+	Types       []dora.Type
 	// Since (inclusive) and Until (exclusive) bound OccurredAt.
 	Since, Until time.Time
 	// AfterSeq selects rows that were written later than that row.
@@ -200,6 +201,8 @@ type ReopenQuery struct {
 
 // ResolutionQuery selects deployments, as EventQuery does.
 type ResolutionQuery struct {
+	// Queued selects those alone that are queued.
+	Queued  bool
 	UIDs    []string // of subjects
 	Cluster string
 	// Since (inclusive) bounds OccurredAt.

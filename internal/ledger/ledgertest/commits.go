@@ -257,6 +257,8 @@ func hurries(f *fixture) {
 	f.Expect(f.unresolved(9)).To(Equal([]string{"e1", "e2"}))
 	f.Expect(f.Resolutions(f.ctx, ledger.ResolutionQuery{UIDs: []string{"uid-cart"}})).To(And(HaveField("Pending", int64(2)), HaveField("Failing", BeEmpty())))
 	f.Expect(f.Unresolved(f.ctx, now, 1)).To(HaveExactElements(And(HaveField("Attempts", 0), HaveField("RecordedAt", now))))
+	f.Expect(f.Resolutions(f.ctx, ledger.ResolutionQuery{Queued: true})).To(And(HaveField("Pending", int64(3)), HaveField("Unknown", BeEmpty())))
+	f.Expect(f.Resolutions(f.ctx, ledger.ResolutionQuery{})).To(And(HaveField("Pending", int64(3)), HaveField("Unknown", HaveLen(1))))
 	f.Expect(f.Hurry(f.ctx, ledger.ResolutionQuery{}, now)).To(Equal(int64(1)))
 	f.Expect(f.unresolved(9)).To(Equal([]string{"e1", "e2", "p1"}))
 	f.Expect(f.revision()).To(Equal(before))

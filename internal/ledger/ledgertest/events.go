@@ -69,7 +69,7 @@ func events(t *testing.T, open Open) {
 func selects(f *fixture) {
 	day := func(n int) time.Time { return start.AddDate(0, 0, n) }
 	asia := Deployment("cart-asia-4", "cart", day(4))
-	asia.Cluster, asia.Subject.UID = "asia-1", "uid-cart-asia"
+	asia.Cluster, asia.Subject.UID, asia.Environment = "asia-1", "uid-cart-asia", "staging"
 	f.commit(ledger.Change{Events: []dora.Event{Deployment("cart-2", "cart", day(2)), Deployment("pay-1", "pay", day(1))}})
 	f.commit(ledger.Change{Events: []dora.Event{Degraded("pay-degraded-1", "pay", day(1)), asia}})
 	f.commit(ledger.Change{Events: []dora.Event{Recovered("pay-recovered-3", "pay", day(3)), Deployment("cart-5", "cart", day(5))}})
@@ -84,6 +84,8 @@ func selects(f *fixture) {
 		"subjects":                      {ledger.EventQuery{UIDs: []string{"uid-cart", "uid-cart-asia"}}, []string{"cart-2", "cart-asia-4", "cart-5"}},
 		"cluster":                       {ledger.EventQuery{Cluster: "asia-1"}, []string{"cart-asia-4"}},
 		"service":                       {ledger.EventQuery{Service: "pay"}, []string{"pay-1", "pay-degraded-1", "pay-recovered-3"}},
+		"environment":                   {ledger.EventQuery{Environment: "staging"}, []string{"cart-asia-4"}},
+		"one environment of a service":  {ledger.EventQuery{Service: "cart", Environment: "production", Newest: true, Limit: 2}, []string{"cart-5", "cart-2"}},
 		"one type":                      {ledger.EventQuery{Types: []dora.Type{dora.TypeDegraded}}, []string{"pay-degraded-1"}},
 		"types":                         {ledger.EventQuery{Types: []dora.Type{dora.TypeDegraded, dora.TypeRecovered}}, []string{"pay-degraded-1", "pay-recovered-3"}},
 		"since is inclusive":            {ledger.EventQuery{Since: day(4)}, []string{"cart-asia-4", "cart-5"}},
@@ -95,7 +97,7 @@ func selects(f *fixture) {
 		"after a sequence":              {ledger.EventQuery{AfterSeq: f.seq("cart-asia-4")}, []string{"pay-recovered-3", "cart-5"}},
 		"after the last":                {ledger.EventQuery{AfterSeq: f.seq("cart-5")}, []string{}},
 		"after a sequence, newest":      {ledger.EventQuery{AfterSeq: f.seq("pay-degraded-1"), Newest: true}, []string{"cart-5", "cart-asia-4", "pay-recovered-3"}},
-		"all fields together":           {ledger.EventQuery{IDs: []string{"cart-2", "cart-5"}, UIDs: []string{"uid-cart"}, Cluster: "eu-1", Service: "cart", Types: []dora.Type{dora.TypeDeploy}, Since: day(1), Until: day(9), AfterSeq: f.seq("cart-2"), Newest: true, Limit: 3}, []string{"cart-5"}},
+		"all fields together":           {ledger.EventQuery{IDs: []string{"cart-2", "cart-5"}, UIDs: []string{"uid-cart"}, Cluster: "eu-1", Service: "cart", Environment: "production", Types: []dora.Type{dora.TypeDeploy}, Since: day(1), Until: day(9), AfterSeq: f.seq("cart-2"), Newest: true, Limit: 3}, []string{"cart-5"}},
 		"an empty list of ids":          {ledger.EventQuery{IDs: []string{}}, []string{}},
 		"an empty list of subjects":     {ledger.EventQuery{UIDs: []string{}}, []string{}},
 		"an empty list of types":        {ledger.EventQuery{Types: []dora.Type{}}, []string{}},

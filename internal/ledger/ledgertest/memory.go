@@ -262,6 +262,7 @@ func matches(r ledger.Row, q ledger.EventQuery) bool {
 		(q.Types == nil || slices.Contains(q.Types, r.Event.Type)) &&
 		(q.Cluster == "" || q.Cluster == r.Event.Cluster) &&
 		(q.Service == "" || q.Service == r.Event.Service) &&
+		(q.Environment == "" || q.Environment == r.Event.Environment) &&
 		(q.Since.IsZero() || !at.Before(micro(q.Since))) &&
 		(q.Until.IsZero() || at.Before(micro(q.Until))) &&
 		r.Seq > q.AfterSeq

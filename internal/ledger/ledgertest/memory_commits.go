@@ -208,7 +208,7 @@ func (m *Memory) Resolutions(ctx context.Context, q ledger.ResolutionQuery) (led
 	failing, unknown := map[string]ledger.ReasonCount{}, map[string]ledger.ReasonCount{}
 	for _, row := range m.events {
 		s := m.commits[row.Seq]
-		if s == nil || !matches(row, ledger.EventQuery{UIDs: q.UIDs, Cluster: q.Cluster, Since: q.Since}) {
+		if s == nil || q.Queued && s.ended || !matches(row, ledger.EventQuery{UIDs: q.UIDs, Cluster: q.Cluster, Since: q.Since}) {
 			continue
 		}
 		switch {

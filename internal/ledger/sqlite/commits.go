@@ -265,7 +265,12 @@ func (r reader) Resolutions(ctx context.Context, q ledger.ResolutionQuery) (ledg
 // databases need DISTINCT ON.
 func resolutionsQuery(q ledger.ResolutionQuery) (query string, args []any) {
 	where := deployments(q.UIDs, q.Cluster, q.Since)
-	return `SELECT state, attempts > 0, reason, COUNT(*), MAX(seq), message FROM events JOIN commits USING (seq)` + where.String() +
+	from := `events JOIN commits USING (seq)`
+	if q.Queued {
+		where.equal("state", "pending")
+		from = `commits CROSS JOIN events USING (seq)` // the queue leads: it is short as long as nothing stands in the way
+	}
+	return `SELECT state, attempts > 0, reason, COUNT(*), MAX(seq), message FROM ` + from + where.String() +
 		` GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`, where.args
 }
 

@@ -97,6 +97,7 @@ func eventQuery(q ledger.EventQuery) (query string, args []any) {
 	where.in("type", q.Types)
 	where.equal("cluster", q.Cluster)
 	where.equal("service", q.Service)
+	where.equal("environment", q.Environment)
 	if !q.Since.IsZero() {
 		where.add("occurred_at >= ?", q.Since.UnixMicro())
 	}

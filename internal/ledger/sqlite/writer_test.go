@@ -225,6 +225,7 @@ func TestPlans(t *testing.T) {
 	}{
 		"a target's events": {ledger.EventQuery{UIDs: []string{"a", "b"}, Since: noon}, "events_by_subject"},
 		"a service's":       {ledger.EventQuery{Service: "cart", Newest: true, Limit: 9}, "events_by_service"},
+		"what ran before":   {ledger.EventQuery{Cluster: "eu-1", Service: "cart", Environment: "prod", Types: []dora.Type{dora.TypeDeploy}, Until: noon, Newest: true, Limit: 9}, "events_by_service (service=? AND occurred_at<?)"},
 		"the newest":        {ledger.EventQuery{Newest: true, Limit: 9}, "events_by_time"},
 		"what came later":   {ledger.EventQuery{AfterSeq: 9}, "INTEGER PRIMARY KEY"},
 		"by id":             {ledger.EventQuery{IDs: []string{"a"}}, "sqlite_autoindex_events_1"},
@@ -252,12 +253,14 @@ func TestPlansOfSearches(t *testing.T) {
 	target := []string{"a", "b"}
 	resolutions, ofResolutions := resolutionsQuery(ledger.ResolutionQuery{UIDs: target, Cluster: "eu-1", Since: noon})
 	again, ofAgain := reopenQuery(ledger.ReopenQuery{UIDs: target, Cluster: "eu-1", Since: noon, Reasons: target, Missing: true})
+	queued, ofQueued := resolutionsQuery(ledger.ResolutionQuery{Queued: true, UIDs: target})
 	hurry, ofHurry := hurryQuery(ledger.ResolutionQuery{UIDs: target, Cluster: "eu-1", Since: noon}, noon)
 	for name, test := range map[string]struct {
 		query string
 		args  []any
 		want  []string
 	}{
+		"a target's queued":  {queued, ofQueued, []string{"SEARCH commits USING INDEX commits_pending (state=?)", "SEARCH events USING INTEGER PRIMARY KEY"}},
 		"a target's at once": {hurry, ofHurry, []string{"SEARCH commits USING INDEX commits_pending (state=?)", "SEARCH events USING INTEGER PRIMARY KEY"}},
 		"the queue":          {unresolvedQuery, []any{1, 1}, []string{"SEARCH c USING INDEX commits_pending (state=?)", "SEARCH e USING INTEGER PRIMARY KEY"}},
 		"when it is due":     {nextUnresolvedQuery, nil, []string{"SEARCH commits USING COVERING INDEX commits_pending (state=?)"}},
