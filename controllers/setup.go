@@ -33,7 +33,9 @@ type Options struct {
 	// Targets are read from the cache. Figures asks for a look at some of them.
 	Targets *kube.Targets
 	Figures *kube.Trigger
-	// Sinks are owed every event; Owed is called when they are owed more, and when there are commits to look for.
+	// Hurried is called when commits are to be looked for at once.
+	Hurried func()
+	// Sinks are owed every event; Owed is called when they are owed more, and when there are more commits to look for.
 	Sinks []string
 	Owed  func()
 	// Explain shows Kubernetes events for what was not counted too.
@@ -63,7 +65,7 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 	}
 	figures, err := doratarget.Setup(mgr, o.Kinds, &doratarget.Reconciler{
 		Client: mgr.GetClient(), World: s.world, Targets: o.Targets, Served: o.Kinds,
-		Memory: o.Memory, Events: o.Events, Metrics: o.Metrics, Reopened: o.Owed, Cluster: o.Cluster, Clock: o.Clock,
+		Memory: o.Memory, Events: o.Events, Metrics: o.Metrics, Hurried: o.Hurried, Cluster: o.Cluster, Clock: o.Clock,
 	}, o.Figures)
 	if err != nil {
 		return err

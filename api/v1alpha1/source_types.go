@@ -53,7 +53,7 @@ type Source struct {
 	// tag or follow '-', '_', '.', 'g' or 'sha-', and are no date and no build number.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
-	// +kubebuilder:validation:XValidation:rule="self.contains('(?P<sha>') || self.contains('(?<sha>')",message="tagPattern has no group named sha: write (?P<sha>[0-9a-f]{7,40}) where the commit stands"
+	// +kubebuilder:validation:XValidation:rule="self.matches(r'(^|[^\\\\])(\\\\\\\\)*\\(\\?P?<sha>')",message="tagPattern has no group named sha: write (?P<sha>[0-9a-f]{7,40}) where the commit stands"
 	// +kubebuilder:validation:XValidation:rule="'a tag'.matches(self) in [true, false]",message="tagPattern is no regular expression in the syntax of RE2"
 	// +optional
 	TagPattern string `json:"tagPattern,omitempty"`

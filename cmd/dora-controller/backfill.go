@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -31,7 +32,8 @@ func newBackfillCommand() *cobra.Command {
 		Use:   "backfill [TARGET...]",
 		Short: "Look again for the commits of deployments that have none",
 		Long: `Asks the controller that runs in the cluster to look again for the commits of all earlier deployments of some
-DoraTargets that ended without lead time, and waits until it has. That is of use after spec.source was added or mended,
+DoraTargets that ended without lead time, to try those that wait for a server or a Secret at once, and waits until it has.
+Without names it means all targets of the namespace. That is of use after spec.source was added or mended,
 after a git server was moved, and after an upgrade from a release that knew no commits.
 
 It writes the annotation dora-controller.io/backfill of the targets, as the user of the kubeconfig, and nothing else.`,
@@ -176,9 +178,19 @@ func (b *backfill) look(ctx context.Context) (done bool, err error) {
 	return done, nil
 }
 
+// over says that nothing more will come of a target: it is done, or somebody has to mend it first.
 func (b *backfill) over(target *dorav1alpha1.DoraTarget) bool {
 	s := &target.Status
-	return s.Backfill != nil && s.Backfill.Request == b.request && s.Commits != nil && s.Commits.Pending == 0
+	return stalled(target) != "" || s.Backfill != nil && s.Backfill.Request == b.request && s.Commits != nil && s.Commits.Pending == 0
+}
+
+// stalled is why a target is not followed until somebody mends it or resumes it; empty if it is.
+func stalled(target *dorav1alpha1.DoraTarget) string {
+	ready := meta.FindStatusCondition(target.Status.Conditions, dorav1alpha1.ConditionReady)
+	if ready == nil || meta.FindStatusCondition(target.Status.Conditions, dorav1alpha1.ConditionStalled) == nil && ready.Reason != dorav1alpha1.ReasonSuspended {
+		return ""
+	}
+	return ready.Reason
 }
 
 func (b *backfill) print(out io.Writer) {
@@ -190,6 +202,8 @@ func (b *backfill) print(out io.Writer) {
 		switch s := &target.Status; {
 		case target.Spec.Source == nil:
 			fmt.Fprintf(table, "%s\t–\t–\t–\t–\tno spec.source\n", name)
+		case stalled(target) != "":
+			fmt.Fprintf(table, "%s\t–\t–\t–\t–\t%s\n", name, stalled(target))
 		case s.Backfill == nil || s.Backfill.Request != b.request || s.Commits == nil:
 			fmt.Fprintf(table, "%s\t–\t–\t–\t–\tasked for\n", name)
 		default:

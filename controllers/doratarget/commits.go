@@ -3,8 +3,14 @@ package doratarget
 import (
 	"context"
 	"fmt"
+	"reflect"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+	"github.com/dora-controller/dora-controller/internal/commit"
 	"github.com/dora-controller/dora-controller/internal/ledger"
 )
 
@@ -18,29 +24,78 @@ func commitsOf(known *ledger.Resolutions) *dorav1alpha1.CommitCounts {
 	return counts
 }
 
-// backfill queues, once for each time it is asked for, the earlier deployments whose commits are not known. Doing it twice does no harm.
-func (r *Reconciler) backfill(ctx context.Context, object *dorav1alpha1.DoraTarget, s *scope) (*dorav1alpha1.BackfillStatus, error) {
-	done := object.Status.Backfill
-	wanted := dorav1alpha1.BackfillStatus{Request: bounded(object.Annotations[dorav1alpha1.AnnotationBackfill])}
-	if object.Spec.Source == nil {
-		return done, nil
+// lookAgain lets commits be looked for at once that wait because of something that may be mended: the source was changed, or somebody asks
+// for a backfill. That queues, once for each time it is asked for, also the earlier deployments that ended without. Doing either twice does
+// no harm.
+func (r *Reconciler) lookAgain(ctx context.Context, object *dorav1alpha1.DoraTarget, s *scope) (*dorav1alpha1.BackfillStatus, error) {
+	if object.Spec.Source == nil || s.waiting > 0 {
+		return object.Status.Backfill, nil
 	}
-	if object.Spec.Source.Backfill {
-		wanted.Generation = object.Generation
+	asked := backfillOf(object)
+	if asked == nil && !r.sources.changed(object) {
+		return object.Status.Backfill, nil
 	}
-	asked := wanted.Generation != 0 || wanted.Request != ""
-	if !asked || s.waiting > 0 || done != nil && done.Generation == wanted.Generation && done.Request == wanted.Request {
-		return done, nil
+	uids := append([]string{}, s.uids...)
+	queued, err := r.Events.Hurry(ctx, ledger.ResolutionQuery{UIDs: uids, Cluster: r.Cluster}, s.now)
+	if err == nil && asked != nil {
+		var reopened int64
+		reopened, err = r.Events.Reopen(ctx, ledger.ReopenQuery{UIDs: uids, Cluster: r.Cluster, Missing: true, Reasons: commit.Reopenable()}, s.now)
+		queued += reopened
 	}
-	queued, err := r.Events.Reopen(ctx, ledger.ReopenQuery{UIDs: append([]string{}, s.uids...), Cluster: r.Cluster, Missing: true}, s.now)
 	if err != nil {
 		return nil, fmt.Errorf("cannot queue earlier deployments: %w", err)
 	}
-	if wanted.Deployments = queued; queued > 0 {
-		r.Reopened()
+	r.sources.remember(object)
+	r.Hurried()
+	if asked == nil {
+		return object.Status.Backfill, nil
 	}
-	return &wanted, nil
+	asked.Deployments = queued
+	return asked, nil
+}
+
+// backfillOf is the backfill that is asked for and was not made yet. Nil if there is none.
+func backfillOf(object *dorav1alpha1.DoraTarget) *dorav1alpha1.BackfillStatus {
+	wanted := dorav1alpha1.BackfillStatus{Request: bounded(object.Annotations[dorav1alpha1.AnnotationBackfill])}
+	if object.Spec.Source.Backfill {
+		wanted.Generation = object.Generation
+	}
+	done := object.Status.Backfill
+	nothing := wanted.Generation == 0 && wanted.Request == ""
+	if nothing || done != nil && done.Generation == wanted.Generation && done.Request == wanted.Request {
+		return nil
+	}
+	return &wanted
 }
 
 // bounded shortens the value of an annotation to what the status takes.
 func bounded(text string) string { return text[:min(len(text), 256)] }
+
+// sources remembers what each target's source was when its commits were last looked for at once. The first look after a start counts as a
+// change: somebody may have restarted the controller because of a mend.
+type sources struct {
+	mu   sync.Mutex
+	seen map[types.NamespacedName]*dorav1alpha1.Source
+}
+
+func (s *sources) changed(object *dorav1alpha1.DoraTarget) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen, ok := s.seen[client.ObjectKeyFromObject(object)]
+	return !ok || !reflect.DeepEqual(seen, object.Spec.Source)
+}
+
+func (s *sources) remember(object *dorav1alpha1.DoraTarget) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.seen == nil {
+		s.seen = map[types.NamespacedName]*dorav1alpha1.Source{}
+	}
+	s.seen[client.ObjectKeyFromObject(object)] = object.Spec.Source.DeepCopy()
+}
+
+func (s *sources) forget(target types.NamespacedName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.seen, target)
+}

@@ -64,9 +64,20 @@ func (r *Reconciler) read(ctx context.Context, s *scope) (*history, error) {
 	}
 	h.stretch()
 	h.about(s)
-	var err error
-	h.commits, err = r.Events.Resolutions(ctx, ledger.ResolutionQuery{Cluster: r.Cluster, UIDs: of.UIDs, Since: h.window.From})
-	return h, errors.Join(err, r.readLast(ctx, of, h))
+	return h, errors.Join(r.readCommits(ctx, of.UIDs, h), r.readLast(ctx, of, h))
+}
+
+// readCommits counts what is known of the window's commits, and all that is still looked for, however old.
+func (r *Reconciler) readCommits(ctx context.Context, uids []string, h *history) error {
+	queued, err := r.Events.Resolutions(ctx, ledger.ResolutionQuery{Cluster: r.Cluster, UIDs: uids, Queued: true})
+	if err != nil {
+		return fmt.Errorf("cannot count commits: %w", err)
+	}
+	if h.commits, err = r.Events.Resolutions(ctx, ledger.ResolutionQuery{Cluster: r.Cluster, UIDs: uids, Since: h.window.From}); err != nil {
+		return fmt.Errorf("cannot count commits: %w", err)
+	}
+	h.commits.Pending, h.commits.Failing = queued.Pending, queued.Failing
+	return nil
 }
 
 // stretch lets the window end after the newest event: Argo's clock may be ahead of ours, and what has happened counts.

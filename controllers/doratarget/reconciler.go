@@ -24,6 +24,7 @@ type Events interface {
 	Events(ctx context.Context, q ledger.EventQuery) iter.Seq2[ledger.Row, error]
 	Resolutions(ctx context.Context, q ledger.ResolutionQuery) (ledger.Resolutions, error)
 	Reopen(ctx context.Context, q ledger.ReopenQuery, now time.Time) (int64, error)
+	Hurry(ctx context.Context, q ledger.ResolutionQuery, now time.Time) (int64, error)
 }
 
 // Memory is what is known of subjects. Package record's Recorder implements it.
@@ -44,12 +45,13 @@ type Reconciler struct {
 	Memory  Memory
 	Events  Events
 	Metrics *Metrics
-	// Reopened is called when commits are to be looked for again.
-	Reopened func()
-	Cluster  string
-	Clock    clock.PassiveClock
+	// Hurried is called when commits are to be looked for at once.
+	Hurried func()
+	Cluster string
+	Clock   clock.PassiveClock
 
-	pace pace
+	pace    pace
+	sources sources
 }
 
 var _ reconcile.Reconciler = (*Reconciler)(nil)
@@ -77,7 +79,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	backfill, err := r.backfill(ctx, object, scope)
+	backfill, err := r.lookAgain(ctx, object, scope)
 	var history *history
 	if err == nil {
 		history, err = r.read(ctx, scope)
@@ -103,6 +105,7 @@ func (r *Reconciler) get(ctx context.Context, req ctrl.Request) (*dorav1alpha1.D
 		return nil, false, fmt.Errorf("cannot read the target: %w", err)
 	}
 	r.Metrics.Delete(req.NamespacedName)
+	r.sources.forget(req.NamespacedName)
 	return nil, false, nil
 }
 

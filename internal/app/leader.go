@@ -106,6 +106,7 @@ func (l *leader) prepare(ctx context.Context, store ledger.Store) (*work, error)
 	if w.completer, err = l.newCompleter(w, store, recorder, counting); err != nil {
 		return nil, err
 	}
+	w.controllers.Hurried = w.completer.Hurry
 	w.controllers.Owed = func() {
 		w.dispatcher.Notify()
 		w.completer.Notify()

@@ -86,6 +86,7 @@ func (o Options) Validate() error {
 		validateAddress("metrics-bind-address", o.MetricsAddress),
 		validateAddress("health-probe-bind-address", o.ProbeAddress),
 		o.validateRetention(),
+		o.validateGitCache(),
 	)
 }
 
@@ -142,6 +143,16 @@ func validateAddress(flag, address string) error {
 	}
 	if _, _, err := net.SplitHostPort(address); err != nil {
 		return fmt.Errorf("--%s=%q is no address: write host:port, :8080 for all interfaces, or 0 to switch it off", flag, address)
+	}
+	return nil
+}
+
+// smallestGitCache has room for a copy of a repository or two.
+const smallestGitCache = 64 << 20
+
+func (o Options) validateGitCache() error {
+	if o.GitCacheBytes != 0 && o.GitCacheBytes < smallestGitCache {
+		return fmt.Errorf("--git-cache-size is %d bytes, too few for a copy of a repository: use at least 64Mi, 1Gi is the default", o.GitCacheBytes)
 	}
 	return nil
 }

@@ -32,6 +32,8 @@ func TestValidate(t *testing.T) {
 		"probes at no address":                {func(o *Options) { o.ProbeAddress = "" }, `--health-probe-bind-address="" is no address`},
 		"events kept for less than a window":  {func(o *Options) { o.KeepEvents = time.Hour }, "--keep-events=1h0m0s is shorter than the longest window"},
 		"events kept for long enough":         {func(o *Options) { o.KeepEvents = 366 * 24 * time.Hour }, ""},
+		"a folder for git that is too small":  {func(o *Options) { o.GitCacheBytes = 5 }, "--git-cache-size is 5 bytes, too few"},
+		"a folder for git of 64 MiB":          {func(o *Options) { o.GitCacheBytes = 64 << 20 }, ""},
 		"fewer decisions than none":           {func(o *Options) { o.KeepDecisions = -1 }, "--keep-decisions=-1 is negative"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 
+	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/egress"
 )
 
@@ -64,6 +65,19 @@ const (
 	// SecretNotUsable: the Secret is missing, may not be read, or says something that cannot be used.
 	SecretNotUsable Reason = "SecretNotUsable"
 )
+
+// Reopenable are the reasons that a mend of a source, or of a repository, can take away, and that are worth looking into again.
+func Reopenable() []string {
+	var names []string
+	for _, reason := range []Reason{
+		NoSource, NoRepository, NoCommitInImage, CommitNotFound, CommitAmbiguous, NoAncestor, BaseUnknown, NoNewCommits, UnusableTime,
+		ShallowHistory, HistoryTooLarge, SquashNotSupported, HostNotAllowed, dora.NegativeLeadTime,
+		Unreachable, RateLimited, CredentialsRefused, RepositoryNotFound, AddressNotAllowed, SourceNotUsable, SecretNotUsable,
+	} {
+		names = append(names, string(reason))
+	}
+	return names
+}
 
 // ReasonOf is why an attempt failed that is to be made again.
 func ReasonOf(err error) Reason {

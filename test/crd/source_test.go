@@ -162,7 +162,7 @@ func sourceRefusals() []refusal {
 		{`{repository: {template: %q}}`, ".repository.template", sayTemplate, append(badURLs("{service}"), badTemplates...)},
 		{`{path: %q}`, ".path", sayPath, badPaths},
 		{`{hosts: [%q]}`, ".hosts[0]", sayHost, badHosts},
-		{`{tagPattern: %q}`, ".tagPattern", sayNoGroup, []string{"^main-([0-9a-f]{7,40})$", "sha", "(?P<commit>[0-9a-f]{7})", "(?P<SHA>[0-9a-f]{7})"}},
+		{`{tagPattern: %q}`, ".tagPattern", sayNoGroup, []string{"^main-([0-9a-f]{7,40})$", "sha", "(?P<commit>[0-9a-f]{7})", "(?P<SHA>[0-9a-f]{7})", `\(?P<sha>[0-9a-f]+\)`, `x\\\(?P<sha>a)`}},
 		{`{tagPattern: %q}`, ".tagPattern", sayPattern, []string{"(?P<sha>[0-9a-f", "(?P<sha>a", "(?P<sha>a)(?P<sha>b)(", "(?=main)(?P<sha>a)", "(?P<sha>a{1001})", "*(?P<sha>a)", `(?P<sha>\d{7})\`}},
 	} {
 		for _, text := range group.texts {

@@ -192,6 +192,31 @@ var _ = Describe("Lead time for changes", func() {
 		})
 	})
 
+	It("tries again at once when the source is mended, or a backfill asks for it", func(ctx SpecContext) {
+		target := newTarget(ctx, api, namespace, "shop", strings.Replace(source(""), "/repo.git", "/nothing.git", 1))
+		deployThree(ctx)
+		expectStatus(ctx, target, func(g Gomega, s *dorav1alpha1.DoraTargetStatus) {
+			g.Expect(condition(s, "CommitsUnresolved")).To(Equal("CommitsUnresolved=True (RepositoryNotFound)"))
+			g.Expect(s.Commits.Pending).To(Equal(int64(3)))
+		})
+		server.down.Store(true)
+		edit(ctx, target, func(spec *dorav1alpha1.DoraTargetSpec) { spec.Source.Repository.URL = server.URL + "/repo.git" })
+		expectStatus(ctx, target, func(g Gomega, s *dorav1alpha1.DoraTargetStatus) {
+			g.Expect(condition(s, "CommitsUnresolved")).To(Equal("CommitsUnresolved=True (Unreachable)"))
+		})
+		server.down.Store(false)
+		Eventually(func(g Gomega) {
+			g.Expect(api.Get(ctx, client.ObjectKeyFromObject(target), target)).To(Succeed())
+			target.Annotations = map[string]string{dorav1alpha1.AnnotationBackfill: "now"}
+			g.Expect(api.Update(ctx, target)).To(Succeed())
+		}).WithTimeout(patience).Should(Succeed())
+		expectStatus(ctx, target, func(g Gomega, s *dorav1alpha1.DoraTargetStatus) {
+			g.Expect(condition(s, "CommitsUnresolved")).To(Equal("CommitsUnresolved is absent"))
+			g.Expect(summary(g, s).LeadTime.Samples).To(Equal(int64(2)))
+			g.Expect(s.Backfill.Deployments).To(Equal(int64(3)))
+		})
+	})
+
 	It("takes credentials from a Secret of the target's own namespace, and shows them nowhere", func(ctx SpecContext) {
 		server.locked.Store(true)
 		target := newTarget(ctx, api, namespace, "shop", source(`, secretRef: {name: git}`))
