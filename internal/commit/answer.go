@@ -1,6 +1,11 @@
 package commit
 
 import (
+	"cmp"
+	"encoding/base64"
+	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -17,22 +22,39 @@ func (r *Range) Add(sha string, at time.Time) {
 // maxQuote is how many characters of what a server said go into an error.
 const maxQuote = 200
 
-// Quote is what a server said, fit for an error: one short line without these credentials, should the server have repeated them.
+// Quote is what a server said, fit for an error: one short line without these credentials, should the server have repeated them in one of
+// the forms in which they are sent or printed, and without anything that a terminal or a reader of logs would obey.
 func (c Credentials) Quote(said string) string {
-	for _, secret := range []string{c.Password, c.Token} {
-		if secret != "" {
-			said = strings.ReplaceAll(said, secret, "[redacted]")
-		}
+	for _, secret := range c.spellings() {
+		said = strings.ReplaceAll(said, secret, redacted)
 	}
 	clean := func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
 		}
-		return ' '
+		return ' ' // controls, and what only says how the rest is to be shown, such as from right to left
 	}
 	line := strings.Join(strings.Fields(strings.Map(clean, strings.ToValidUTF8(said, " "))), " ")
 	if runes := []rune(line); len(runes) > maxQuote {
 		return string(runes[:maxQuote]) + "…"
 	}
 	return line
+}
+
+// spellings are the secrets that may be sent to a server, as they are and as they may come back: within a URL, within quotes, and encoded
+// as HTTP's basic authentication does. The longest come first, so that no part of one is left.
+func (c Credentials) spellings() []string {
+	var all []string
+	for _, secret := range []string{c.Password, c.Token, string(c.SSHPassphrase)} {
+		if secret == "" {
+			continue
+		}
+		quoted := strconv.Quote(secret)
+		all = append(all, secret, url.QueryEscape(secret), url.PathEscape(secret), url.UserPassword("", secret).String()[1:], quoted[1:len(quoted)-1])
+		for _, plain := range []string{secret, c.Username + ":" + secret, "git:" + secret, secret + ":"} {
+			all = append(all, base64.RawStdEncoding.EncodeToString([]byte(plain)), base64.RawURLEncoding.EncodeToString([]byte(plain)))
+		}
+	}
+	slices.SortFunc(all, func(x, y string) int { return cmp.Or(cmp.Compare(len(y), len(x)), cmp.Compare(x, y)) })
+	return slices.Compact(all)
 }

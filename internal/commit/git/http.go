@@ -55,7 +55,7 @@ func (p *Provider) tryHTTP(ctx context.Context, u *url.URL, c commit.Credentials
 		base.CloseIdleConnections()
 		return nil, w.explain(ctx, err)
 	}
-	return &session{Session: connected, explain: w.explain, end: base.CloseIdleConnections}, nil
+	return &session{Session: connected, explain: w.explain, quote: c.Quote, end: base.CloseIdleConnections}, nil
 }
 
 // wire is the HTTP transport below go-git's. It adds the credentials, bounds the answers, and remembers how the server answered. Since it
@@ -130,11 +130,11 @@ func (w *wire) explain(ctx context.Context, err error) error {
 		return ctx.Err()
 	}
 	if w.status < http.StatusBadRequest {
-		return explain(w.to.Host, err)
+		return explain(w.to.Host, w.credentials, err)
 	}
 	moved := ""
 	if w.host != w.to.Host {
-		moved = fmt.Sprintf(" (it is %s that answered, after a redirect, and credentials are not sent there: use its address)", w.host)
+		moved = fmt.Sprintf(" (it is %s that answered, after a redirect, and credentials are not sent there: use its address)", w.credentials.Quote(w.host))
 	}
 	switch w.status {
 	case http.StatusUnauthorized, http.StatusForbidden:
@@ -149,15 +149,16 @@ func (w *wire) explain(ctx context.Context, err error) error {
 	return failed
 }
 
-// explain says why a host could not be asked. Addresses are left out: a redirect's may hold anything.
-func explain(host string, err error) error {
+// explain says why a host could not be asked. Addresses are left out: a redirect's may hold anything. The error's own words may be the
+// server's, whoever made it, so they are quoted.
+func explain(host string, c commit.Credentials, err error) error {
 	if outer, ok := errors.AsType[*url.Error](err); ok {
 		err = outer.Err
 	}
 	for _, known := range []error{commit.ErrNoRepository, commit.ErrTooLarge, errBadPack} {
 		if errors.Is(err, known) {
-			return fmt.Errorf("%s: %w", host, err)
+			return refuse(err, "%s: %s", host, c.Quote(err.Error()))
 		}
 	}
-	return fmt.Errorf("%s cannot be asked: %w", host, err)
+	return refuse(err, "%s cannot be asked: %s", host, c.Quote(err.Error()))
 }

@@ -56,7 +56,9 @@ type session struct {
 	transport.Session
 	// explain turns an error of the transport into one for a person.
 	explain func(context.Context, error) error
-	end     func()
+	// quote makes what the server said fit for an error.
+	quote func(string) string
+	end   func()
 }
 
 func (s *session) close() {
@@ -119,7 +121,7 @@ func (s *session) fetch(ctx context.Context, wants, haves []id, in *incoming) er
 		err = to.err
 	}
 	if line, ok := errors.AsType[*pktline.ErrorLine](err); ok && strings.Contains(line.Text, "not our ref") {
-		return fmt.Errorf("%w: %s", errNotOurs, printable(line.Text))
+		return fmt.Errorf("%w: %s", errNotOurs, s.quote(line.Text))
 	}
 	if err != nil {
 		return s.explain(ctx, err)
@@ -133,21 +135,6 @@ func hashes(names []id) []plumbing.Hash {
 		all[n], _ = plumbing.FromBytes(names[n][:])
 	}
 	return all
-}
-
-// printable is a server's message: one line of it, without anything that a terminal would obey.
-func printable(text string) string {
-	const most = 200
-	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, strings.TrimSpace(text))
-	if len(text) > most {
-		text = text[:most] + "..."
-	}
-	return strings.ToValidUTF8(text, "?")
 }
 
 // receiver is the storage that go-git writes a pack to.

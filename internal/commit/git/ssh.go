@@ -31,7 +31,7 @@ func (p *Provider) overSSH(ctx context.Context, u *url.URL, c commit.Credentials
 	}
 	raw, err := p.o.Guard.DialContext(ctx, "tcp", host)
 	if err != nil {
-		return nil, explain(u.Host, err)
+		return nil, explain(u.Host, c, err)
 	}
 	// Whatever waits for the server stops waiting when the context ends.
 	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
@@ -44,10 +44,10 @@ func (p *Provider) overSSH(ctx context.Context, u *url.URL, c commit.Credentials
 	if err != nil {
 		stop()
 		_ = command.Close()
-		return nil, command.explain(ctx, u.Host, err)
+		return nil, command.explain(ctx, u.Host, c, err)
 	}
-	explained := func(ctx context.Context, err error) error { return command.explain(ctx, u.Host, err) }
-	return &session{Session: connected, explain: explained, end: func() { stop() }}, nil
+	explained := func(ctx context.Context, err error) error { return command.explain(ctx, u.Host, c, err) }
+	return &session{Session: connected, explain: explained, quote: c.Quote, end: func() { stop() }}, nil
 }
 
 func (p *Provider) sshConfig(user, host string, c commit.Credentials) (*ssh.ClientConfig, error) {
@@ -162,7 +162,7 @@ func (s *sshCommand) Close() error {
 }
 
 // explain says why a server that speaks ssh could not be asked.
-func (s *sshCommand) explain(ctx context.Context, host string, err error) error {
+func (s *sshCommand) explain(ctx context.Context, host string, c commit.Credentials, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -173,9 +173,9 @@ func (s *sshCommand) explain(ctx context.Context, host string, err error) error 
 		return refuse(commit.ErrUnauthorized, "%s refused the SSH key: look at the Secret, and whether the server knows the key", host)
 	}
 	if said := s.problems.String(); said != "" {
-		return refuse(commit.ErrNoRepository, "%s has no such repository, or does not show it to this key; it says: %s", host, printable(said))
+		return refuse(commit.ErrNoRepository, "%s has no such repository, or does not show it to this key; it says: %s", host, c.Quote(said))
 	}
-	return explain(host, err)
+	return explain(host, c, err)
 }
 
 // problems keeps the beginning of what a command writes to its standard error.
