@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/dora-controller/dora-controller/internal/commit"
 	"github.com/dora-controller/dora-controller/internal/dora"
@@ -23,7 +24,7 @@ const (
 	lag = 15 * time.Minute
 	// perNamespace is how many workers the targets of one namespace may keep busy.
 	perNamespace = 2
-	// maxMessage bounds what is kept of an error, in bytes.
+	// maxMessage bounds what is kept of an error, in characters.
 	maxMessage = 300
 	// patience is how soon to look again after the ledger failed.
 	patience = 5 * time.Second
@@ -196,16 +197,17 @@ func (w *Worker) release(owner, event string) {
 
 // work makes one attempt and keeps what came of it. It fails if the ledger does.
 func (w *Worker) work(ctx context.Context, r *ledger.Resolution, owner string) error {
-	bounded, cancel := context.WithTimeout(ctx, w.opts.Timeout)
+	within, cancel := context.WithTimeout(ctx, w.opts.Timeout)
 	defer cancel()
-	source, err := w.sources.Source(bounded, &r.Event)
+	source, err := w.sources.Source(within, &r.Event)
 	at := placeOf(owner, source, &r.Event)
 	if resting, ok := w.resting(at); ok && err == nil {
 		return w.putOff(ctx, r, resting.until, resting.reason, resting.message)
 	}
 	var answer commit.Answer
 	if err == nil {
-		answer, err = w.ask(bounded, r, source)
+		answer, err = w.ask(within, r, source)
+		answer.Message = bounded(answer.Message)
 	}
 	switch {
 	case err == nil && answer.Reason == commit.CommitNotFound && w.opts.Clock.Since(r.Event.ObservedAt) < lag:
@@ -256,7 +258,7 @@ func (w *Worker) history(ctx context.Context, e *dora.Event) ([]dora.Event, erro
 
 // failed puts a deployment off, or gives it up, and lets its host rest.
 func (w *Worker) failed(ctx context.Context, r *ledger.Resolution, at places, err error) error {
-	reason, message := commit.ReasonOf(err), bounded(err)
+	reason, message := commit.ReasonOf(err), bounded(err.Error())
 	if commit.Timeout(err) {
 		message = noAnswer(at.server, w.opts.Timeout)
 	}
@@ -352,13 +354,19 @@ func (w *Worker) log(e *dora.Event, f *dora.CommitFacts) {
 	}
 }
 
-// bounded is the first line of an error, shortened.
-func bounded(err error) string {
-	message, _, _ := strings.Cut(err.Error(), "\n")
-	if len(message) > maxMessage {
-		message = strings.ToValidUTF8(message[:maxMessage], "") + "…"
+// bounded is the first line of what was said, shortened, without what a terminal or a reader of logs would obey: servers had a say in it.
+func bounded(said string) string {
+	first, _, _ := strings.Cut(said, "\n")
+	clean := strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(first, " "))
+	if runes := []rune(clean); len(runes) > maxMessage {
+		return string(runes[:maxMessage]) + "…"
 	}
-	return message
+	return clean
 }
 
 func later(a, b time.Time) time.Time {

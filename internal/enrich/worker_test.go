@@ -252,13 +252,14 @@ func TestWhatTimeMendsIsTriedAgainEverMoreRarely(t *testing.T) {
 		// soonest is when the second attempt may come.
 		soonest time.Duration
 	}{
-		"no connection":       {errors.New("cannot connect: connection refused"), "1 Unreachable: cannot connect: connection refused", time.Second},
-		"a rate limit":        {&commit.RetryError{Err: errors.New("limit exceeded"), After: 40 * time.Minute}, "1 RateLimited: limit exceeded", 40 * time.Minute},
-		"an absurd limit":     {&commit.RetryError{Err: errors.New("limit exceeded"), After: 1000 * time.Hour}, "1 RateLimited: limit exceeded", time.Hour},
-		"wrong credentials":   {fmt.Errorf("%w: 401", commit.ErrUnauthorized), "1 CredentialsRefused: the credentials were refused: 401", time.Second},
-		"no right":            {commit.ErrNoRepository, "1 RepositoryNotFound: no such repository, or no right to read it", time.Second},
-		"a refused address":   {fmt.Errorf("%w: 10.0.0.1", egress.ErrRefused), "1 AddressNotAllowed: the address is not allowed: 10.0.0.1", time.Second},
-		"an error of a novel": {errors.New("first line\n" + strings.Repeat("x", 10_000)), "1 Unreachable: first line", time.Second},
+		"no connection":              {errors.New("cannot connect: connection refused"), "1 Unreachable: cannot connect: connection refused", time.Second},
+		"a rate limit":               {&commit.RetryError{Err: errors.New("limit exceeded"), After: 40 * time.Minute}, "1 RateLimited: limit exceeded", 40 * time.Minute},
+		"an absurd limit":            {&commit.RetryError{Err: errors.New("limit exceeded"), After: 1000 * time.Hour}, "1 RateLimited: limit exceeded", time.Hour},
+		"wrong credentials":          {fmt.Errorf("%w: 401", commit.ErrUnauthorized), "1 CredentialsRefused: the credentials were refused: 401", time.Second},
+		"no right":                   {commit.ErrNoRepository, "1 RepositoryNotFound: no such repository, or no right to read it", time.Second},
+		"a refused address":          {fmt.Errorf("%w: 10.0.0.1", egress.ErrRefused), "1 AddressNotAllowed: the address is not allowed: 10.0.0.1", time.Second},
+		"an error that gives orders": {errors.New("a\x1b[31mred\u202eevil\u009bx\xff"), "1 Unreachable: a [31mred evil x ", time.Second},
+		"an error of a novel":        {errors.New("first line\n" + strings.Repeat("x", 10_000)), "1 Unreachable: first line", time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			play(t, func(w *world) {
