@@ -2,6 +2,8 @@ package git_test
 
 import (
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/dora-controller/dora-controller/internal/commit"
@@ -68,5 +70,35 @@ func TestAServerThatCannotLeaveTreesOut(t *testing.T) {
 	}
 	if got := size(t, folder); got > 0.1 {
 		t.Errorf("the copy takes %.1f MB: it holds more than commits", got)
+	}
+}
+
+// Such a server names the bases of differences, those between files and folders among them.
+func TestAServerThatTellsNoPlacesAndLeavesNothingOut(t *testing.T) {
+	r := committest.New(t)
+	unfiltered(t, r)
+	text := strings.Repeat("a long line of text that is worth a difference\n", 300)
+	base := r.Commit(committest.Commit{File: "app/a", Message: text})
+	for n := range 20 {
+		r.Commit(committest.Commit{File: "app/a lib/b", Message: text + strconv.Itoa(n)})
+	}
+	r.Tag("v1", "a tag that is an object too")
+	files := r.Grow(50)
+	committest.Git(t, r.Dir, nil, "repack", "-adfq")
+	url := serve(t, telling(backend(t, r), " ofs-delta ", " "))
+	p := provider(t, git.Options{})
+	for path, want := range map[string]int{"": 70, "lib": 20, "grown/7": 1} {
+		at := commit.Location{URL: url, WholeTrees: path != ""}
+		got, err := resolve(t.Context(), p, at, base, files, path)
+		if err != nil || got.Commits != want {
+			t.Errorf("below %q: got %+v and %v, want %d commits", path, got, err, want)
+		}
+	}
+	more := r.Commit(committest.Commit{File: "lib/b"})
+	for _, path := range []string{"", "lib"} {
+		at := commit.Location{URL: url, WholeTrees: path != ""}
+		if got, err := resolve(t.Context(), p, at, files, more, path); err != nil || got.Commits != 1 {
+			t.Errorf("one more below %q: got %+v and %v, want 1 commit", path, got, err)
+		}
 	}
 }

@@ -243,6 +243,32 @@ func TestAPackWithoutAnEnd(t *testing.T) {
 	}
 }
 
+// A pack with a commit that is a difference to nothing: what came is not the whole history, so nothing of it is kept.
+func TestAPackThatLacksAParent(t *testing.T) {
+	r := committest.New(t)
+	r.Commit(committest.Commit{})
+	r.Commit(committest.Commit{})
+	actual := backend(t, r)
+	tip := packed(1, []byte(committest.Git(t, r.Dir, nil, "cat-file", "commit", "main")+"\n"))
+	nothing := "\x71" + strings.Repeat("b", 20) + string(deflated([]byte("x")))
+	for name, pack := range map[string]string{"a parent": string(tip) + nothing, "a branch": nothing + nothing} {
+		folder := t.TempDir()
+		url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			if req.Method == http.MethodGet {
+				actual.ServeHTTP(w, req)
+				return
+			}
+			_, _ = io.Copy(io.Discard, req.Body)
+			_, _ = io.WriteString(w, "0008NAK\nPACK\x00\x00\x00\x02\x00\x00\x00\x02"+pack+strings.Repeat("x", 20))
+		}))
+		_, err := provider(t, git.Options{Folder: folder}).Open(t.Context(), commit.Location{URL: url})
+		if err == nil || !strings.Contains(err.Error(), "lacks commits") {
+			t.Errorf("without %s: got %v", name, err)
+		}
+		wantEmpty(t, folder)
+	}
+}
+
 func TestPacksThatAreDamaged(t *testing.T) {
 	start := "PACK\x00\x00\x00\x02\x00\x00\x00\x01"
 	for name, row := range map[string]struct {

@@ -157,6 +157,7 @@ func (r *receiver) PackfileWriter() (io.WriteCloser, error) {
 		u := newUnpacking(from, file, &r.in.commits, r.in.most)
 		err := u.run(r.ctx)
 		_ = from.CloseWithError(err)
+		r.in.unknown = len(u.later)
 		if r.in.commits.withTrees {
 			u.sort()
 			r.in.index = u.index

@@ -2,6 +2,8 @@ package git_test
 
 import (
 	"errors"
+	"io"
+	"maps"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -9,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -46,6 +49,27 @@ func serve(tb testing.TB, h http.Handler) string {
 	server := httptest.NewServer(h)
 	tb.Cleanup(server.Close)
 	return server.URL + "/repo"
+}
+
+// telling serves a repository whose server tells other capabilities than git does: in each list of branches, the first old becomes new.
+func telling(actual http.Handler, old, replacement string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.Method != http.MethodGet {
+			actual.ServeHTTP(w, req)
+			return
+		}
+		answer := httptest.NewRecorder()
+		actual.ServeHTTP(answer, req)
+		maps.Copy(w.Header(), answer.Header())
+		list, _ := strings.CutPrefix(answer.Body.String(), service)
+		length, err := strconv.ParseUint(list[:4], 16, 16)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		first := strings.Replace(list[4:length], old, replacement, 1)
+		_, _ = io.WriteString(w, service+line(first)+list[length:])
+	})
 }
 
 func provider(tb testing.TB, o git.Options) *git.Provider {

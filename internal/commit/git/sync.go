@@ -36,6 +36,8 @@ type incoming struct {
 	known func(id) bool
 	// index tells where in the pack objects are; empty if there was no pack.
 	index []located
+	// unknown counts what the pack tells by its difference to something that was not kept. No commit may be among it.
+	unknown int
 }
 
 const packName = "pack"
@@ -151,6 +153,13 @@ func (s *snapshot) wants(refs []ref) []id {
 	return wants
 }
 
+// complete tells whether every parent is there, and what every branch leads to.
+func (s *snapshot) complete() bool {
+	return !slices.Contains(s.graph.parents, missing) && !slices.ContainsFunc(s.refs, func(r ref) bool {
+		return strings.HasPrefix(r.name, branches) && s.graph.find(r.commit) == missing
+	})
+}
+
 // most haves that are sent of each sort. More would need more than one question.
 const mostHaves = 8
 
@@ -242,6 +251,9 @@ func (p *Provider) fetch(ctx context.Context, to remote, wants []id, old, next *
 	}
 	in.commits.addAll(old.graph)
 	next.graph = in.commits.graph()
+	if in.unknown > 0 && !next.complete() {
+		return fmt.Errorf("%w: it lacks commits, and has differences to objects that it does not have", errBadPack)
+	}
 	if next.graph.len() > p.o.MaxCommits {
 		return fmt.Errorf("%w: the repository has more than %d commits", commit.ErrTooLarge, p.o.MaxCommits)
 	}

@@ -25,7 +25,7 @@ type unpacking struct {
 	kinds    []kind // of the object at the same place in offsets; 0 is not known yet
 	index    []located
 	names    map[id]int64 // of index, once a delta calls its base by its name; most servers never do
-	later    []int64      // deltas whose base comes later
+	later    []int64      // deltas whose base comes later, or is not kept
 	inflated inflater
 	facts    facts
 }
@@ -193,7 +193,9 @@ func (u *unpacking) keep(at int64, k kind, content []byte) error {
 	return nil
 }
 
-// rest resolves the deltas whose bases come after them, as often as that makes more bases known.
+// rest resolves the deltas whose bases come after them, as often as that makes more bases known. Servers that cannot leave files out, and
+// name bases instead of telling their places, send differences to what is not kept and has no name here: those stay in later, and whether
+// anything is missing shows in the commits.
 func (u *unpacking) rest(ctx context.Context) error {
 	for waiting := u.later; len(waiting) > 0; waiting = u.later {
 		u.later = nil
@@ -206,7 +208,7 @@ func (u *unpacking) rest(ctx context.Context) error {
 			}
 		}
 		if len(u.later) == len(waiting) {
-			return fmt.Errorf("%w: it has differences to objects that it does not have", errBadPack)
+			return nil
 		}
 	}
 	return nil
