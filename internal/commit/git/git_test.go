@@ -102,3 +102,35 @@ func TestAServerThatTellsNoPlacesAndLeavesNothingOut(t *testing.T) {
 		}
 	}
 }
+
+func TestAServerOfTomorrow(t *testing.T) {
+	for name, words := range map[string]string{
+		"a capability that nobody knows": " brand-new brand-new=again ",
+		"one with a value that is new":   " filter=tree no-progress=never session-id ",
+		"one told twice":                 " agent=git/9 agent=git/9.1 ",
+		"a HEAD that leads nowhere":      " symref=HEAD ",
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := committest.New(t)
+			base := r.Commit(committest.Commit{})
+			head := r.Grow(10)
+			at := commit.Location{URL: serve(t, telling(backend(t, r), " ofs-delta ", words+"ofs-delta "))}
+			if got, err := resolve(t.Context(), provider(t, git.Options{}), at, base, head, ""); err != nil || got.Commits != 10 {
+				t.Errorf("got %+v and %v, want 10 commits", got, err)
+			}
+		})
+	}
+}
+
+func TestARepositoryOfSHA256(t *testing.T) {
+	folder := t.TempDir()
+	dir := filepath.Join(folder, "repo.git")
+	committest.Git(t, folder, nil, "init", "--quiet", "--object-format=sha256", "--initial-branch=main", "work")
+	committest.Git(t, filepath.Join(folder, "work"), nil, "commit", "--quiet", "--allow-empty", "--message=a change")
+	committest.Git(t, folder, nil, "clone", "--quiet", "--bare", "work", dir)
+	p := provider(t, git.Options{LocalRoot: folder})
+	for _, url := range []string{serve(t, backend(t, &committest.Repo{Dir: dir})), "file://" + dir} {
+		_, err := p.Open(t.Context(), commit.Location{URL: url})
+		wantError(t, err, commit.ErrMisconfigured, "SHA-256 object ids are not supported")
+	}
+}

@@ -94,6 +94,12 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	resp.Body = &bounded{ReadCloser: resp.Body, left: most, over: over}
+	if req.Method == http.MethodGet && resp.StatusCode < http.StatusMultipleChoices {
+		resp.Body = struct {
+			io.Reader
+			io.Closer
+		}{advertisedBy(resp.Body), resp.Body}
+	}
 	return resp, nil
 }
 
@@ -155,7 +161,7 @@ func explain(host string, c commit.Credentials, err error) error {
 	if outer, ok := errors.AsType[*url.Error](err); ok {
 		err = outer.Err
 	}
-	for _, known := range []error{commit.ErrNoRepository, commit.ErrTooLarge, errBadPack} {
+	for _, known := range []error{commit.ErrNoRepository, commit.ErrTooLarge, commit.ErrMisconfigured, errBadPack} {
 		if errors.Is(err, known) {
 			return refuse(err, "%s: %s", host, c.Quote(err.Error()))
 		}

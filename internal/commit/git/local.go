@@ -13,6 +13,7 @@ import (
 	"github.com/go-git/go-billy/v6/osfs"
 	"github.com/go-git/go-git/v6/plumbing"
 	"github.com/go-git/go-git/v6/plumbing/cache"
+	format "github.com/go-git/go-git/v6/plumbing/format/config"
 	"github.com/go-git/go-git/v6/storage/filesystem"
 
 	"github.com/dora-controller/dora-controller/internal/commit"
@@ -44,10 +45,14 @@ func (p *Provider) local(path string) (remote, error) {
 			break
 		}
 		if root, err := os.OpenRoot(folder); err == nil {
-			if l, err := openLocal(root); err == nil {
+			l, err := openLocal(root)
+			if err == nil {
 				return l, nil
 			}
 			_ = root.Close()
+			if errors.Is(err, commit.ErrMisconfigured) {
+				return nil, err
+			}
 		}
 	}
 	return nil, refuse(commit.ErrNoRepository, "no git repository at file://%s below the folder that is allowed", path)
@@ -64,7 +69,16 @@ func openLocal(root *os.Root) (*local, error) {
 		return nil, err
 	}
 	remembered := cache.NewObjectLRU(contentsBytes)
-	return &local{root: root, storage: filesystem.NewStorageWithOptions(fs, remembered, filesystem.Options{KeepDescriptors: true})}, nil
+	l := &local{root: root, storage: filesystem.NewStorageWithOptions(fs, remembered, filesystem.Options{KeepDescriptors: true})}
+	settings, err := l.storage.Config()
+	if err == nil && settings.Extensions.ObjectFormat == format.SHA256 {
+		err = errSHA256
+	}
+	if err != nil {
+		_ = l.storage.Close()
+		return nil, err
+	}
+	return l, nil
 }
 
 func (l *local) wantable() bool { return false }

@@ -142,6 +142,7 @@ func (s *sshCommand) start(config *ssh.ClientConfig, host, path string) error {
 	if s.stdout, err = run.StdoutPipe(); err != nil {
 		return err
 	}
+	s.stdout = advertisedBy(s.stdout)
 	return run.Start(transport.UploadPackService + " " + quoted(path))
 }
 
