@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -25,8 +26,8 @@ type home struct {
 	// The rest is guarded by the provider's mutex.
 	users   int
 	asked   time.Time            // when the server told its branches and tags
-	trusted map[string]time.Time // until when, by the fingerprint of credentials
-	missed  map[string]time.Time // until when, by what was not there
+	trusted map[string]trust     // by the fingerprint of credentials
+	missed  map[string]time.Time // until when, by the fingerprint of credentials and what was not there for them
 }
 
 // treesEnd ends the name of a copy that has trees.
@@ -49,7 +50,7 @@ func (p *Provider) enter(key string) *home {
 	defer p.mu.Unlock()
 	h := p.homes[key]
 	if h == nil {
-		h = &home{key: key, lock: make(chan struct{}, 1), trusted: map[string]time.Time{}, missed: map[string]time.Time{}}
+		h = &home{key: key, lock: make(chan struct{}, 1), trusted: map[string]trust{}, missed: map[string]time.Time{}}
 		p.homes[key] = h
 	}
 	h.users++
@@ -61,19 +62,18 @@ func (p *Provider) leave(h *home) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	h.users--
-	p.expire(h.trusted)
-	p.expire(h.missed)
+	expire(h.trusted, p.o.Now(), func(t trust) time.Time { return t.until })
+	expire(h.missed, p.o.Now(), func(until time.Time) time.Time { return until })
 	if h.users == 0 && len(h.trusted) == 0 && len(h.missed) == 0 {
 		delete(p.homes, h.key)
 	}
 }
 
 // expire removes what is over, and everything if there is very much of it.
-func (p *Provider) expire(until map[string]time.Time) {
-	now := p.o.Now()
-	for key, end := range until {
-		if !now.Before(end) || len(until) > 10_000 {
-			delete(until, key)
+func expire[V any](all map[string]V, now time.Time, until func(V) time.Time) {
+	for key, value := range all {
+		if !now.Before(until(value)) || len(all) > 10_000 {
+			delete(all, key)
 		}
 	}
 }
@@ -90,22 +90,46 @@ func (h *home) acquire(ctx context.Context) error {
 
 func (h *home) release() { <-h.lock }
 
-func (p *Provider) trusts(h *home, c commit.Credentials) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.o.Now().Before(h.trusted[c.Fingerprint()])
+// trust is that a server told branches and tags to somebody.
+type trust struct {
+	until time.Time
+	told  [sha256.Size]byte // the digest of them
 }
 
-// told remembers that the server told its branches and tags to somebody with these credentials, or refused to.
-func (p *Provider) told(h *home, c commit.Credentials, accepted bool) {
+// trusted is the digest of what the server told these credentials a short while ago. Some servers show each one other branches, so that it
+// accepted them does not mean that they may see what somebody else was told.
+func (p *Provider) trusted(h *home, c commit.Credentials) (told [sha256.Size]byte, lately bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !accepted {
-		delete(h.trusted, c.Fingerprint())
-		return
+	given := h.trusted[c.Fingerprint()]
+	return given.told, p.o.Now().Before(given.until)
+}
+
+// digest is the same for the same branches and tags.
+func digest(refs []ref) (sum [sha256.Size]byte) {
+	h := sha256.New()
+	for _, r := range refs {
+		_, _ = h.Write(r.object[:])
+		_, _ = h.Write(r.commit[:])
+		_, _ = io.WriteString(h, r.name+"\x00") // no name has that in it
 	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// told remembers which branches and tags the server told to somebody with these credentials.
+func (p *Provider) told(h *home, c commit.Credentials, refs []ref) {
+	sum := digest(refs)
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	h.asked = p.o.Now()
-	h.trusted[c.Fingerprint()] = h.asked.Add(p.o.TrustFor)
+	h.trusted[c.Fingerprint()] = trust{until: h.asked.Add(p.o.TrustFor), told: sum}
+}
+
+// distrust forgets what the server told to somebody.
+func (p *Provider) distrust(h *home, c commit.Credentials) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(h.trusted, c.Fingerprint())
 }
 
 func (p *Provider) outdated(h *home) bool {
@@ -114,17 +138,17 @@ func (p *Provider) outdated(h *home) bool {
 	return p.o.Now().Sub(h.asked) > p.o.RefetchAfter
 }
 
-// missedLately tells whether the server was asked for something a short while ago, and did not have it.
-func (p *Provider) missedLately(h *home, what string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.o.Now().Before(h.missed[what])
+// missedLately tells whether the server was asked for something a short while ago, with the same credentials, and did not show it.
+func (r *repository) missedLately(what string) bool {
+	r.p.mu.Lock()
+	defer r.p.mu.Unlock()
+	return r.p.o.Now().Before(r.home.missed[r.at.Credentials.Fingerprint()+what])
 }
 
-func (p *Provider) miss(h *home, what string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	h.missed[what] = p.o.Now().Add(p.o.MissFor)
+func (r *repository) miss(what string) {
+	r.p.mu.Lock()
+	defer r.p.mu.Unlock()
+	r.home.missed[r.at.Credentials.Fingerprint()+what] = r.p.o.Now().Add(r.p.o.MissFor)
 }
 
 // copied is a copy on disk.

@@ -161,6 +161,57 @@ func TestARepositoryIsSharedAndRightsAreNot(t *testing.T) {
 	}
 }
 
+// Some servers show branches to those alone who may see them. What one was shown, another does not get to know from the copy that they share.
+func TestBranchesThatNotEverybodySees(t *testing.T) {
+	all, some := committest.New(t), committest.New(t)
+	base := all.Commit(committest.Commit{})
+	committest.Git(t, some.Dir, nil, "fetch", "--quiet", all.Dir, "main:main")
+	committest.Git(t, some.Dir, nil, "config", "uploadpack.allowReachableSHA1InWant", "true")
+	all.Switch("hidden")
+	secret := all.Commit(committest.Commit{Message: "a mend under embargo"})
+	all.Tag("v2", "")
+	wide, narrow := watch(backend(t, all)), watch(backend(t, some))
+	url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.Header.Get("Authorization") == "Bearer wide" {
+			wide.ServeHTTP(w, req)
+			return
+		}
+		narrow.ServeHTTP(w, req)
+	}))
+	c := newClock()
+	p := provider(t, git.Options{Now: c.Now})
+	as := func(token string) commit.Location {
+		return commit.Location{URL: url, Credentials: commit.Credentials{Token: token}}
+	}
+	wantHidden := func(one commit.Repository) {
+		for _, sha := range []string{secret, secret[:7]} {
+			wantNone(t, sha)(one)
+		}
+		_, err := one.Tag(t.Context(), "v2")
+		wantError(t, err, commit.ErrNotFound)
+		_, err = one.Range(t.Context(), base, secret, commit.RangeOptions{})
+		wantError(t, err, commit.ErrNotFound)
+		wantCommit(t, base)(one)
+	}
+	for range 2 {
+		visit(t, p, as("narrow"), wantHidden)
+		visit(t, p, as("wide"), wantCommit(t, secret)) // though nobody else found it a moment ago
+		visit(t, p, as("narrow"), wantHidden)
+		// New commits of all do not bring the others along.
+		all.Switch("main")
+		all.Commit(committest.Commit{})
+		committest.Git(t, some.Dir, nil, "fetch", "--quiet", all.Dir, "main:main")
+		c.pass(2 * time.Minute)
+		visit(t, p, as("narrow"), wantHidden)
+	}
+	visit(t, p, as("wide"), wantCommit(t, secret))
+	wide.since()
+	visit(t, p, as("wide"), wantCommit(t, secret))
+	if requests, _ := wide.since(); requests != 0 {
+		t.Errorf("%d requests, want none: nobody else was told anything since", requests)
+	}
+}
+
 func TestManyOpenOneRepositoryAtOnce(t *testing.T) {
 	r := committest.New(t)
 	sha := r.Commit(committest.Commit{})

@@ -7,7 +7,7 @@
 //   - An answer does not depend on what happens to be in the cache: a commit that no branch and no tag reaches any more is not found, as in
 //     a fresh clone, unless the server still hands it out by its SHA.
 //   - Repositories are shared between targets, rights are not: nobody gets an answer before the server accepted their own credentials, now
-//     or a few minutes ago.
+//     or a few minutes ago, and it is one from the branches and tags that it showed to them.
 //   - Every connection goes through the guard of package egress. Credentials are sent to the host that they are for, and nowhere else.
 //   - Whatever a server sends, bytes, commits, memory and time have a bound, and a fetch that fails leaves nothing behind.
 //
@@ -125,8 +125,8 @@ func (p *Provider) Open(ctx context.Context, at commit.Location) (commit.Reposit
 }
 
 func (r *repository) open(ctx context.Context) error {
-	if r.url.Scheme != "file" && r.p.trusts(r.home, r.at.Credentials) {
-		if err := r.load(ctx); err == nil || ctx.Err() != nil {
+	if told, lately := r.p.trusted(r.home, r.at.Credentials); lately && r.url.Scheme != "file" {
+		if err := r.load(ctx, told); err == nil || ctx.Err() != nil {
 			return err
 		}
 	}

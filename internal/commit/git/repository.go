@@ -95,7 +95,7 @@ func (r *repository) known(sha string) []int32 {
 
 // ask asks the server for what is not there, unless it was asked lately.
 func (r *repository) ask(ctx context.Context, what string) error {
-	if r.p.missedLately(r.home, what) {
+	if r.missedLately(what) {
 		return nil
 	}
 	if !r.asked {
@@ -109,7 +109,7 @@ func (r *repository) ask(ctx context.Context, what string) error {
 		}
 	}
 	if len(r.known(what)) == 0 {
-		r.p.miss(r.home, what)
+		r.miss(what)
 	}
 	return nil
 }
@@ -121,7 +121,7 @@ func (r *repository) Tag(ctx context.Context, name string) (string, error) {
 	}
 	_, there := r.snap.tag(name)
 	old := r.p.outdated(r.home)
-	if !r.asked && (old || !there && !r.p.missedLately(r.home, tags+name)) {
+	if !r.asked && (old || !there && !r.missedLately(tags+name)) {
 		if err := r.sync(ctx, nil); err != nil {
 			return "", err
 		}
@@ -129,7 +129,7 @@ func (r *repository) Tag(ctx context.Context, name string) (string, error) {
 	if target, ok := r.snap.tag(name); ok && r.snap.graph.find(target) != missing {
 		return target.String(), nil
 	}
-	r.p.miss(r.home, tags+name)
+	r.miss(tags + name)
 	return "", fmt.Errorf("tag %q: %w", name, commit.ErrNotFound)
 }
 
@@ -144,13 +144,13 @@ func (r *repository) Range(ctx context.Context, base, head string, o commit.Rang
 		return commit.Range{}, fmt.Errorf("a range within a folder: %w unless the location asks for whole trees", commit.ErrUnsupported)
 	}
 	found, err := r.between(ctx, base, head, o)
-	if err != nil && ctx.Err() == nil && !r.asked && !r.p.missedLately(r.home, base+".."+head) {
+	if err != nil && ctx.Err() == nil && !r.asked && !r.missedLately(base+".."+head) {
 		// What was found in an old snapshot may not be there any more.
 		if err = r.sync(ctx, nil); err == nil {
 			found, err = r.between(ctx, base, head, o)
 		}
 		if err != nil {
-			r.p.miss(r.home, base+".."+head)
+			r.miss(base + ".." + head)
 		}
 	}
 	return found, err

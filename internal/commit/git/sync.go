@@ -3,6 +3,7 @@ package git
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -45,8 +46,8 @@ const packName = "pack"
 // maxPacks bounds the packs of a copy with trees. With more it is made anew, which leaves one.
 const maxPacks = 20
 
-// load takes the copy on disk as it is. It fails with errNoCopy if there is none.
-func (r *repository) load(ctx context.Context) error {
+// load takes the copy on disk as it is. It fails with errNoCopy if there is none of what the server told.
+func (r *repository) load(ctx context.Context, told [sha256.Size]byte) error {
 	if err := r.home.acquire(ctx); err != nil {
 		return err
 	}
@@ -56,6 +57,10 @@ func (r *repository) load(ctx context.Context) error {
 		return err
 	}
 	if s == nil {
+		return errNoCopy
+	}
+	if digest(s.refs) != told {
+		_ = opened.Close()
 		return errNoCopy
 	}
 	r.use(s, opened)
@@ -92,7 +97,7 @@ func (r *repository) sync(ctx context.Context, extra *id) error {
 		return err
 	}
 	r.wantable = to.wantable()
-	r.p.told(r.home, r.at.Credentials, true)
+	r.p.told(r.home, r.at.Credentials, refs)
 	if err := r.update(ctx, to, refs, extra); err != nil {
 		return err
 	}
@@ -106,7 +111,7 @@ func (r *repository) sync(ctx context.Context, extra *id) error {
 // refused forgets that credentials were accepted, if the server does not accept them any more.
 func (p *Provider) refused(h *home, c commit.Credentials, err error) {
 	if errors.Is(err, commit.ErrUnauthorized) || errors.Is(err, commit.ErrNoRepository) {
-		p.told(h, c, false)
+		p.distrust(h, c)
 	}
 }
 
@@ -215,11 +220,8 @@ func (p *Provider) renew(ctx context.Context, to remote, old *snapshot, refs []r
 	}
 	next := &snapshot{refs: refs, packs: old.packs, graph: old.graph}
 	wants := old.wants(refs)
-	if extra != nil && old.graph.find(*extra) == missing {
-		wants = append(wants, *extra)
-	}
-	if extra != nil && len(wants) == 0 {
-		wants = append(wants, *extra) // though it is here: what counts is whether the server has it
+	if extra != nil {
+		wants = append(wants, *extra) // though it may be here: what counts is whether the server shows it
 	}
 	if len(wants) > 0 {
 		if err := p.fetch(ctx, to, wants, old, next, folder); err != nil {
