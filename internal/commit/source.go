@@ -2,6 +2,7 @@ package commit
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/dora-controller/dora-controller/internal/dora"
 )
@@ -36,7 +37,8 @@ type Source struct {
 }
 
 // Carrier is the image of a deployment that carries its commit: of those that changed the first whose tag tells one, else the first by
-// name. It is empty if Image lets none of them carry it, and if it is not known which of several changed.
+// name. An image that is new beside others carries it only if none of them took the place of another. It is empty if Image lets none of
+// them carry it, and if it is not known which of several changed.
 func (s *Source) Carrier(e *dora.Event) string {
 	if e.Version == nil {
 		return ""
@@ -50,6 +52,12 @@ func (s *Source) Carrier(e *dora.Event) string {
 	if !e.Previous.Known && len(changed) > 1 {
 		changed = slices.DeleteFunc(changed, func(ref string) bool { return e.Version.Tag == "" || dora.ImageTag(ref) != e.Version.Tag })
 	}
+	if e.Previous.Version != nil {
+		isNew := func(ref string) bool { return Counterpart(ref, e.Version.Images, e.Previous.Version.Images) == "" }
+		if successors := slices.DeleteFunc(slices.Clone(changed), isNew); len(successors) > 0 {
+			changed = successors
+		}
+	}
 	for _, ref := range changed {
 		if _, tag, _ := dora.SplitImage(ref); s.Tags.Commit(tag) != "" {
 			return ref
@@ -62,3 +70,27 @@ func (s *Source) Carrier(e *dora.Event) string {
 }
 
 func (s *Source) carries(ref string) bool { return s.Image == "" || dora.GlobImage(s.Image, ref) }
+
+// Counterpart is the image of another version that takes the place of one of a version's images: of the same repository, else of the same
+// name in another registry, else, where each version has one image alone, that. It is empty if there is none.
+func Counterpart(image string, images, others []string) string {
+	repository, _, _ := dora.SplitImage(image)
+	if i := slices.IndexFunc(others, func(ref string) bool { other, _, _ := dora.SplitImage(ref); return other == repository }); i >= 0 {
+		return others[i]
+	}
+	if i := slices.IndexFunc(others, func(ref string) bool {
+		other, _, _ := dora.SplitImage(ref)
+		return lastPart(other) == lastPart(repository)
+	}); i >= 0 {
+		return others[i]
+	}
+	if len(images) == 1 && len(others) == 1 {
+		return others[0]
+	}
+	return ""
+}
+
+// lastPart is the name of an image without its registry and path.
+func lastPart(repository string) string {
+	return repository[strings.LastIndexByte(repository, '/')+1:]
+}

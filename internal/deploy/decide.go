@@ -32,6 +32,7 @@ func decideAnew(state State, service Service, obs *Observation, policy *Policy, 
 			break
 		}
 	}
+	d.tellRanks()
 	d.s.RecheckAt = d.recheck
 	d.s.seen = fingerprint(&d.s, obs, policy)
 	changed := len(d.events) > 0 || len(d.decisions) > 0 || !d.s.same(&state) || !d.svc.same(&service)

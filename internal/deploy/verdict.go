@@ -113,6 +113,21 @@ func (d *decider) predecessor(images []string, tag string, changed []string, kno
 	return p
 }
 
+// tellRanks says of each version when it was first settled: not every settling has an event of its own.
+func (d *decider) tellRanks() {
+	for i := range d.events {
+		e := &d.events[i]
+		for _, v := range []*dora.Version{e.Version, e.Previous.Version, e.Running} {
+			if v == nil {
+				continue
+			}
+			if n, ok := d.svc.rank(rankKey(v.Images, d.s.Silent)); ok {
+				v.SettledAt = new(d.svc.Ranks[n].At.UTC())
+			}
+		}
+	}
+}
+
 // succeed is a version that reached Healthy: a deployment, or, if it was settled before the version it replaces, a rollback.
 func (d *decider) succeed(v verdict, at time.Time) {
 	s := &d.s

@@ -37,6 +37,9 @@ type Version struct {
 	Tag string `json:"tag,omitempty"`
 	// Commit is read from the image, never from the config repository.
 	Commit string `json:"commit,omitempty"`
+	// SettledAt is its rank as far as that was known when the event was recorded: when its service first ran it Healthy in this
+	// environment, or, where nobody saw that, its first sight. Nil of a version that only failed or was stopped.
+	SettledAt *time.Time `json:"settled_at,omitempty"`
 	// ConfigRevisions are what Argo CD resolved: git SHAs of the config repository, chart versions or OCI digests.
 	ConfigRevisions []string `json:"config_revisions,omitempty"`
 }

@@ -17,37 +17,82 @@ type rank struct {
 	own bool
 }
 
-// earlier are the versions that had run in a service's environment before a deployment, newest by rank first, each by the image that takes
+// Earlier are the versions that had run in a service's environment before a deployment, newest by rank first, each by the image that takes
 // the place of the given one. events are those of the service, in any order.
 //
-// What a version's rank is follows docs/concepts.md: when it was first settled; of an attempt that ended unknown, and of a version that is
-// only known as what another one replaced, its first sight. A version that only failed, or was stopped, has none.
-func earlier(events []dora.Event, of *dora.Event, image string) []commit.Version {
+// What a version's rank is follows docs/concepts.md, and events tell it (Version.SettledAt), so nothing depends on how far back they go. Of
+// events that do not tell it, it is derived: when the version was first settled; of an attempt that ended unknown, and of a version that
+// is only known as what another one replaced, its first sight. A version that only failed, or was stopped, has none.
+func Earlier(events []dora.Event, of *dora.Event, image string) []commit.Version {
 	r := ranking{of: of}
 	for _, e := range slices.SortedFunc(slices.Values(events), func(a, b dora.Event) int { return a.OccurredAt.Compare(b.OccurredAt) }) {
 		if e.Environment == of.Environment && e.Cluster == of.Cluster && e.ID != of.ID {
 			r.hear(&e)
 		}
 	}
-	r.add(of.Previous.Version, of.StartedAt, true)
-	slices.SortStableFunc(r.ranks, func(a, b rank) int { return b.at.Compare(a.at) })
+	r.replaced(of, true)
+	found := r.images(image)
+	if len(events) >= remembered { // of what was settled before the oldest of them not all is known
+		oldest := slices.MinFunc(events, func(a, b dora.Event) int { return a.OccurredAt.Compare(b.OccurredAt) })
+		found = append(found, delivery{at: oldest.OccurredAt})
+		slices.SortStableFunc(found, newest)
+	}
 	var versions []commit.Version
-	for _, ranked := range r.ranks {
-		v := counterpart(ranked.version, image)
-		if slices.ContainsFunc(versions, func(known commit.Version) bool { return known.Image == v.Image }) {
-			continue
-		}
-		if v.Image == image && !ranked.own {
+	if !r.succeeds(image) {
+		versions = append(versions, commit.Version{})
+	}
+	for _, first := range found {
+		if first.Image == image && !first.own {
 			continue // it is being spread over the service's subjects, and is delivered to this one only now
 		}
-		versions = append(versions, v)
+		versions = append(versions, first.Version)
 	}
 	return versions
 }
 
+// ranking collects the ranks of the versions that ran before a deployment.
 type ranking struct {
 	of    *dora.Event
 	ranks []rank
+}
+
+// delivery is when an image was first settled.
+type delivery struct {
+	commit.Version
+	at  time.Time
+	own bool
+}
+
+// images are those that take the place of an image, the newest first. An image has the rank of the first version that had it: what came
+// with it was delivered then, whatever ran beside it later. Versions without such an image count as one that nobody knows.
+func (r *ranking) images(image string) []delivery {
+	var found []delivery
+	slices.SortStableFunc(r.ranks, func(a, b rank) int { return b.at.Compare(a.at) })
+	for _, ranked := range r.ranks {
+		v := r.counterpart(ranked.version, image)
+		i := slices.IndexFunc(found, func(known delivery) bool { return known.Image == v.Image })
+		if i < 0 {
+			found = append(found, delivery{v, ranked.at, ranked.own})
+			continue
+		}
+		known := &found[i]
+		known.own = known.own || ranked.own
+		known.Commit = cmp.Or(known.Commit, v.Commit)
+		if v.Image != "" {
+			known.at = ranked.at
+		}
+	}
+	slices.SortStableFunc(found, newest)
+	return found
+}
+
+func newest(a, b delivery) int { return b.at.Compare(a.at) }
+
+// succeeds: it is known what ran just before the deployment, and an image of that gave its place to this one. Of what nobody knows any of
+// it may have been delivered before; a new image has nothing to be counted from.
+func (r *ranking) succeeds(image string) bool {
+	before := r.of.Previous
+	return before.Known && (before.Version == nil || r.counterpart(before.Version, image).Image != "")
 }
 
 // hear takes in what an event tells of versions that ran before. Events are heard in their order.
@@ -57,26 +102,38 @@ func (r *ranking) hear(e *dora.Event) {
 	}
 	own := e.Subject.UID == r.of.Subject.UID || e.Subject.Kind == r.of.Subject.Kind &&
 		e.Subject.Namespace == r.of.Subject.Namespace && e.Subject.Name == r.of.Subject.Name
+	r.replaced(e, own)
 	switch {
 	case e.Type == dora.TypeRecovered:
 		r.add(e.Running, e.OccurredAt, own)
 	case e.Outcome == dora.Succeeded:
-		r.add(e.Previous.Version, e.StartedAt, own)
 		r.add(e.Version, e.OccurredAt, own)
 	case e.Outcome == dora.Unknown:
-		r.add(e.Previous.Version, e.StartedAt, own)
 		r.add(e.Version, e.StartedAt, own)
 	case e.Outcome == dora.RolledBack && e.Success != nil && *e.Success:
 		r.add(e.Version, r.rankOf(e.Version), own)
-	case e.Outcome == dora.RolledBack:
+	case settled(e.Version): // it failed, and ran Healthy all the same; or it was settled before, perhaps by another subject
+		r.add(e.Version, *e.Version.SettledAt, own && !e.Version.SettledAt.Before(e.StartedAt))
+	}
+}
+
+// replaced takes in the version before a deployment: a settled one, but where an operation brings an earlier version back. That leaves any.
+func (r *ranking) replaced(e *dora.Event, own bool) {
+	back := e.Outcome == dora.Failed && e.Unplanned == nil || e.Outcome == dora.RolledBack && e.Success != nil && *e.Success
+	if !back || settled(e.Previous.Version) {
 		r.add(e.Previous.Version, e.StartedAt, own)
 	}
 }
 
-// add gives a version its rank: the earliest time that is known of it.
+func settled(v *dora.Version) bool { return v != nil && v.SettledAt != nil }
+
+// add gives a version its rank: what the event tells, else the earliest time that is known of it.
 func (r *ranking) add(v *dora.Version, at time.Time, own bool) {
 	if v == nil || len(v.Images) == 0 {
 		return
+	}
+	if settled(v) {
+		at = *v.SettledAt
 	}
 	i := slices.IndexFunc(r.ranks, func(known rank) bool { return slices.Equal(known.version.Images, v.Images) })
 	if i < 0 {
@@ -102,28 +159,10 @@ func (r *ranking) rankOf(v *dora.Version) time.Time {
 	return time.Time{}
 }
 
-// counterpart is the image of a version that takes the place of another version's image: of the same repository, else of the same name in
-// another registry, else its only one.
-func counterpart(v *dora.Version, image string) commit.Version {
-	repository, _, _ := dora.SplitImage(image)
-	best, score := "", 0
-	for _, ref := range v.Images {
-		own, _, _ := dora.SplitImage(ref)
-		likeness := 0
-		switch {
-		case own == repository:
-			likeness = 3
-		case lastPart(own) == lastPart(repository):
-			likeness = 2
-		case len(v.Images) == 1:
-			likeness = 1
-		}
-		if cmp.Compare(likeness, score) > 0 {
-			best, score = ref, likeness
-		}
-	}
-	found := commit.Version{Image: best}
-	if best != "" && dora.ImageTag(best) == v.Tag && isFull(v.Commit) {
+// counterpart is the image of a version that takes the place of the deployment's; without an image if it has none.
+func (r *ranking) counterpart(v *dora.Version, image string) commit.Version {
+	found := commit.Version{Image: commit.Counterpart(image, r.of.Version.Images, v.Images)}
+	if found.Image != "" && dora.ImageTag(found.Image) == v.Tag && isFull(v.Commit) {
 		found.Commit = v.Commit
 	}
 	return found

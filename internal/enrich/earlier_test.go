@@ -1,6 +1,7 @@
 package enrich
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"testing"
@@ -33,8 +34,12 @@ func history(t *testing.T, lines ...string) []dora.Event {
 			e.Outcome, e.Success, e.IsRollback = dora.RolledBack, new(false), new(true)
 		case "returned":
 			e.Outcome, e.Success, e.IsRollback = dora.RolledBack, new(true), new(true)
+		case "hook-failed": // it ran Healthy all the same
+			e.Outcome, e.IsRollback, e.Unplanned, e.Version.SettledAt = dora.Failed, new(false), new(false), new(at.Add(-time.Second))
+		case "failed-back": // it was to bring an earlier version back
+			e.Outcome, e.IsRollback = dora.Failed, new(false)
 		default:
-			e.Outcome, e.IsRollback = dora.Outcome(words[2]), new(false)
+			e.Outcome, e.IsRollback, e.Unplanned = dora.Outcome(words[2]), new(false), new(false)
 		}
 		if len(words) > 5 {
 			e.Previous = dora.Predecessor{Known: true, Version: version(words[5])}
@@ -84,7 +89,26 @@ func TestWhichVersionsRanBefore(t *testing.T) {
 			"10:00 web succeeded b over a", "11:00 web aborted c over b", "12:00 web succeeded d over b",
 		}, "b a"},
 		"one of which nobody knows how it ended may have": {[]string{
-			"10:00 web succeeded b over a", "11:00 web unknown c over b", "12:00 web succeeded d",
+			"10:00 web succeeded b over a", "11:00 web unknown c over b", "12:00 web succeeded d over c",
+		}, "c b a"},
+		"where nobody knows what ran just before, that comes first": {[]string{
+			"10:00 web succeeded b over a", "12:00 web succeeded d",
+		}, "? b a"},
+		"and is known again after it": {[]string{
+			"10:00 web succeeded b over a", "12:00 web succeeded d", "13:00 web succeeded e over d",
+		}, "d b a"},
+		"one whose hook failed ran Healthy": {[]string{
+			"10:00 web succeeded b over a", "11:00 web hook-failed c over b", "12:00 web returned b over c", "13:00 web succeeded d over b",
+		}, "c b a"},
+		"what a failed attempt replaced had run": {[]string{
+			"11:00 web failed c over b", "11:30 web recovered c", "12:00 web succeeded d over c",
+		}, "c b"},
+		"what an operation leaves that fails to bring an earlier version back need not have": {[]string{
+			"10:00 web succeeded b over a", "11:00 web failed c over b", "12:00 web failed-back a over c", "13:00 web succeeded d over b",
+		}, "b a"},
+		"an image has the rank of the first version that had it": {[]string{
+			"10:00 web succeeded b+worker:a over a+worker:a", "11:00 web succeeded c+worker:a over b+worker:a", "12:00 web succeeded b+worker:b over c+worker:a",
+			"13:00 web succeeded d+worker:b over b+worker:b",
 		}, "c b a"},
 		"a version keeps its first rank": {[]string{
 			"10:00 web succeeded b over a", "11:00 web succeeded c over b", "12:00 web returned b over c", "13:00 web succeeded d over b",
@@ -107,7 +131,7 @@ func TestWhichVersionsRanBefore(t *testing.T) {
 		"of several images the one that takes the same place": {[]string{
 			"10:00 web succeeded b+worker:a over a+worker:a", "11:00 web succeeded b+worker:b over b+worker:a", "12:00 web succeeded c+worker:b over b+worker:b",
 		}, "b a"},
-		"nothing where nothing is known": {[]string{"10:00 web succeeded b"}, ""},
+		"nothing where nothing is known": {[]string{"10:00 web succeeded b"}, "?"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			events := history(t, c.history...)
@@ -115,8 +139,8 @@ func TestWhichVersionsRanBefore(t *testing.T) {
 			slices.Reverse(events[:len(events)-1]) // their order must not matter
 			var got []string
 			source := commit.Source{}
-			for _, v := range earlier(events, of, source.Carrier(of)) {
-				got = append(got, strings.TrimPrefix(v.Image, "acme/shop:main-"))
+			for _, v := range Earlier(events, of, source.Carrier(of)) {
+				got = append(got, cmp.Or(strings.TrimPrefix(v.Image, "acme/shop:main-"), "?"))
 			}
 			if strings.Join(got, " ") != c.want {
 				t.Errorf("got %v, want %s", got, c.want)
@@ -133,38 +157,63 @@ func TestAVersionInAnotherEnvironmentOrClusterDeliveredNothing(t *testing.T) {
 	} {
 		elsewhere := slices.Clone(events)
 		change(&elsewhere[0])
-		got := earlier(elsewhere, &elsewhere[1], "acme/shop:main-c")
+		got := Earlier(elsewhere, &elsewhere[1], "acme/shop:main-c")
 		if len(got) != 1 || got[0].Image != "acme/shop:main-a" {
 			t.Errorf("got %v, want a alone", got)
 		}
 	}
 }
 
-func TestTheCounterpartOfAnImage(t *testing.T) {
+func TestACommitThatWasFoundBeforeIsNotAskedForAgain(t *testing.T) {
 	const full = "0123456789abcdef0123456789abcdef01234567"
-	for name, c := range map[string]struct {
-		images []string
-		want   string
-	}{
-		"the same repository":             {[]string{"a.example/x/shop:1", "b.example/shop:2"}, "a.example/x/shop:1"},
-		"the same name in a new registry": {[]string{"b.example/shop:2", "envoy:3"}, "b.example/shop:2"},
-		"the only one":                    {[]string{"b.example/store:2"}, "b.example/store:2"},
-		"none among others":               {[]string{"b.example/store:2", "envoy:3"}, ""},
-	} {
-		v := &dora.Version{Images: c.images}
-		if got := counterpart(v, "a.example/x/shop:9"); got.Image != c.want {
-			t.Errorf("%s: got %q, want %q", name, got.Image, c.want)
-		}
-	}
+	r := ranking{of: &dora.Event{Version: &dora.Version{Images: []string{"a/shop:main-2", "envoy:4"}}}}
 	v := &dora.Version{Images: []string{"a/shop:main-1", "envoy:3"}, Tag: "main-1", Commit: full}
-	if got := counterpart(v, "a/shop:main-2"); got.Commit != full {
+	if got := r.counterpart(v, "a/shop:main-2"); got.Commit != full {
 		t.Errorf("a commit that was found before is asked for again: %+v", got)
 	}
-	if got := counterpart(v, "envoy:4"); got.Commit != "" {
+	if got := r.counterpart(v, "envoy:4"); got.Commit != "" {
 		t.Errorf("the commit of one image was taken for another's: %+v", got)
 	}
 	v.Commit = full[:7]
-	if got := counterpart(v, "a/shop:main-2"); got.Commit != "" {
+	if got := r.counterpart(v, "a/shop:main-2"); got.Commit != "" {
 		t.Errorf("the first digits of a commit were taken for all of it: %+v", got)
+	}
+}
+
+// An event tells ranks that no other event tells, so what is known as the previous version late is not taken for a new one.
+func TestARankThatAnEventTellsHolds(t *testing.T) {
+	events := history(t, "10:00 eu succeeded b over a", "11:00 us succeeded b over x", "12:00 us succeeded c over b")
+	events[1].Previous.Version.SettledAt = new(events[0].OccurredAt.Add(-time.Hour))
+	if got := Earlier(events, &events[2], "acme/shop:main-c"); len(got) != 3 || got[2].Image != "acme/shop:main-x" {
+		t.Errorf("got %v, want x last", got)
+	}
+}
+
+// Of what was settled before the oldest event that was read not all is known, so nothing is counted from there.
+func TestWhatWasSettledBeforeTheOldestEventIsNoBase(t *testing.T) {
+	events := history(t, "10:00 web succeeded b over a", "12:00 web succeeded c over b")
+	events[0].Previous.Version.SettledAt = new(events[0].OccurredAt.Add(-time.Hour))
+	read := slices.Repeat(events[:1], remembered)
+	got := Earlier(read, &events[1], "acme/shop:main-c")
+	if len(got) != 3 || got[0].Image != "acme/shop:main-b" || got[1].Image != "" || got[2].Image != "acme/shop:main-a" {
+		t.Errorf("got %v, want b, one that is not known, and a", got)
+	}
+}
+
+func TestANewImageHasNothingToBeCountedFrom(t *testing.T) {
+	for line, want := range map[string]struct{ image, first string }{
+		"10:00 web succeeded a+redis:b over a":                  {"acme/redis:main-b", ""},
+		"10:00 web succeeded b+redis:b over a":                  {"acme/shop:main-b", "acme/shop:main-a"},
+		"10:00 web succeeded other:b over a":                    {"acme/other:main-b", "acme/shop:main-a"}, // renamed, each alone
+		"10:00 web succeeded a+redis:b over a+worker:a":         {"acme/redis:main-b", ""},
+		"10:00 web succeeded b+redis:b over a+redis:a":          {"acme/redis:main-b", "acme/redis:main-a"},
+		"10:00 web succeeded other:b over a+worker:a":           {"acme/other:main-b", ""},
+		"10:00 web succeeded redis:b+other:b over redis:a+a":    {"acme/redis:main-b", "acme/redis:main-a"},
+		"10:00 web succeeded a+redis:b+worker:b over a+redis:a": {"acme/redis:main-b", "acme/redis:main-a"},
+	} {
+		req := requestOf(&history(t, line)[0], &commit.Source{}, nil)
+		if req.Version.Image != want.image || len(req.Earlier) == 0 || req.Earlier[0].Image != want.first {
+			t.Errorf("%s: asks about %+v over %+v, want %s over %q first", line, req.Version, req.Earlier, want.image, want.first)
+		}
 	}
 }

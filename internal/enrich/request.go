@@ -1,8 +1,6 @@
 package enrich
 
 import (
-	"strings"
-
 	"github.com/dora-controller/dora-controller/internal/commit"
 	"github.com/dora-controller/dora-controller/internal/dora"
 )
@@ -12,7 +10,7 @@ func requestOf(e *dora.Event, source *commit.Source, events []dora.Event) commit
 	image := source.Carrier(e)
 	req := commit.Request{Source: *source, Version: commit.Version{Image: image}, Without: without(e)}
 	if image != "" && req.Without == "" {
-		req.Earlier = earlier(events, e, image)
+		req.Earlier = Earlier(events, e, image)
 	}
 	return req
 }
@@ -26,9 +24,4 @@ func without(e *dora.Event) commit.Reason {
 		return commit.FirstDeployment
 	}
 	return ""
-}
-
-// lastPart is the name of an image without its registry and path.
-func lastPart(repository string) string {
-	return repository[strings.LastIndexByte(repository, '/')+1:]
 }
