@@ -130,7 +130,10 @@ func isName(s string) bool { return plainName.MatchString(s) && s != "." && s !=
 
 // endpoint is where the API of a host is: GitHub's own, that of a tenant with data residency, or that of an Enterprise Server.
 func endpoint(host string) (apiHost, path string) {
-	switch host = strings.TrimPrefix(host, "www."); {
+	if host == "www.github.com" {
+		host = "github.com"
+	}
+	switch {
 	case host == "github.com" || strings.HasSuffix(host, ".ghe.com"):
 		return "api." + host, "/"
 	default:
