@@ -67,6 +67,7 @@ type delivery struct {
 // with it was delivered then, whatever ran beside it later. Versions without such an image count as one that nobody knows.
 func (r *ranking) images(image string) []delivery {
 	var found []delivery
+	slices.Reverse(r.ranks) // of two that were settled in the same second the one that was heard of later is newer
 	slices.SortStableFunc(r.ranks, func(a, b rank) int { return b.at.Compare(a.at) })
 	for _, ranked := range r.ranks {
 		v := r.counterpart(ranked.version, image)
