@@ -120,7 +120,8 @@ type CommitCounts struct {
 	// +required
 	Resolved int64 `json:"resolved"`
 
-	// pending is the number whose commits are still looked for, those before the window among them. The condition CommitsUnresolved says what stands in the way.
+	// pending is the number whose commits are still looked for, those before the window among them. The condition
+	// CommitsUnresolved says what stands in the way.
 	// +required
 	Pending int64 `json:"pending"`
 

@@ -186,8 +186,9 @@ func (b *backfill) over(target *dorav1alpha1.DoraTarget) bool {
 
 // stalled is why a target is not followed until somebody mends it or resumes it; empty if it is.
 func stalled(target *dorav1alpha1.DoraTarget) string {
-	ready := meta.FindStatusCondition(target.Status.Conditions, dorav1alpha1.ConditionReady)
-	if ready == nil || meta.FindStatusCondition(target.Status.Conditions, dorav1alpha1.ConditionStalled) == nil && ready.Reason != dorav1alpha1.ReasonSuspended {
+	conditions := target.Status.Conditions
+	ready := meta.FindStatusCondition(conditions, dorav1alpha1.ConditionReady)
+	if ready == nil || meta.FindStatusCondition(conditions, dorav1alpha1.ConditionStalled) == nil && ready.Reason != dorav1alpha1.ReasonSuspended {
 		return ""
 	}
 	return ready.Reason

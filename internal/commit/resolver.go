@@ -320,6 +320,9 @@ func (a Answer) base(earlier Version, err error) (Answer, error) {
 		return Answer{}, err
 	}
 	a.Reason, a.Message = BaseUnknown, "the commit of the earlier version "+earlier.Image+" is not known"
+	if earlier.Image == "" {
+		a.Message = "what ran just before is not known, or had no such image"
+	}
 	if err != nil {
 		a.Message += ": " + err.Error()
 	}

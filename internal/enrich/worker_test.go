@@ -500,13 +500,13 @@ func TestARepositoryThatIsNotThereHoldsUpNoOtherOnItsServer(t *testing.T) {
 			}
 			return found(time.Now()), nil
 		}
-		w.start()
+		w.owners["cart"] = "shop/fleet"
 		for i := range 10 {
 			service := fmt.Sprintf("none-%d", i)
 			w.owners[service] = "shop/fleet"
 			w.deploy(service, service, nil)
 		}
-		w.owners["cart"] = "shop/fleet"
+		w.start()
 		time.Sleep(24 * time.Hour)
 		w.deploy("cart", "e1", nil)
 		time.Sleep(10 * time.Second)
@@ -561,9 +561,9 @@ func TestToFindNothingTakesNothingBack(t *testing.T) {
 func TestAMendIsTriedAtOnce(t *testing.T) {
 	play(t, func(w *world) {
 		t := w.t
-		mended := false
+		var mended atomic.Bool
 		w.answer = func(string, int) (commit.Answer, error) {
-			if !mended {
+			if !mended.Load() {
 				return commit.Answer{}, &commit.RetryError{Err: errors.New("limit"), After: 2 * time.Hour}
 			}
 			return found(time.Now()), nil
@@ -572,7 +572,7 @@ func TestAMendIsTriedAtOnce(t *testing.T) {
 		w.deploy("cart", "e1", nil)
 		w.deploy("cart", "e2", nil)
 		synctest.Wait()
-		mended = true
+		mended.Store(true)
 		if n, err := w.ledger.Hurry(t.Context(), ledger.ResolutionQuery{}, time.Now()); err != nil || n != 2 {
 			t.Fatal(n, err)
 		}
