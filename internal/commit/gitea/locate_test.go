@@ -23,8 +23,8 @@ func TestTheServerAndTheNameOfARepository(t *testing.T) {
 		}
 	}
 	for _, repository := range []string{"file:///srv/owner/name", "https://codeberg.org/name"} {
-		if _, _, _, err := locate(repository); !errors.Is(err, commit.ErrNoRepository) {
-			t.Errorf("%s: got %v, want ErrNoRepository", repository, err)
+		if _, _, _, err := locate(repository); !errors.Is(err, commit.ErrMisconfigured) {
+			t.Errorf("%s: got %v, want ErrMisconfigured", repository, err)
 		}
 	}
 }

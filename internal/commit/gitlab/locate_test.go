@@ -22,8 +22,8 @@ func TestTheServerOfARepository(t *testing.T) {
 		}
 	}
 	for repository, want := range map[string]error{
-		"file:///srv/group/project":  commit.ErrNoRepository,
-		"https://gitlab.com/project": commit.ErrNoRepository,
+		"file:///srv/group/project":  commit.ErrMisconfigured,
+		"https://gitlab.com/project": commit.ErrMisconfigured,
 	} {
 		if _, err := serverOf(repository); !errors.Is(err, want) {
 			t.Errorf("%s: got %v, want %v", repository, err, want)
