@@ -64,17 +64,21 @@ func (r *Reconciler) read(ctx context.Context, s *scope) (*history, error) {
 	}
 	h.stretch()
 	h.about(s)
-	return h, errors.Join(r.readCommits(ctx, of.UIDs, h), r.readLast(ctx, of, h))
+	return h, errors.Join(r.readCommits(ctx, s, of.UIDs, h), r.readLast(ctx, of, h))
 }
 
 // readCommits counts what is known of the window's commits, and all that is still looked for, however old.
-func (r *Reconciler) readCommits(ctx context.Context, uids []string, h *history) error {
+func (r *Reconciler) readCommits(ctx context.Context, s *scope, uids []string, h *history) error {
+	sourced := s.target.Object.Spec.Source != nil
 	queued, err := r.Events.Resolutions(ctx, ledger.ResolutionQuery{Cluster: r.Cluster, UIDs: uids, Queued: true})
 	if err != nil {
 		return fmt.Errorf("cannot count commits: %w", err)
 	}
-	if h.commits, err = r.Events.Resolutions(ctx, ledger.ResolutionQuery{Cluster: r.Cluster, UIDs: uids, Since: h.window.From}); err != nil {
-		return fmt.Errorf("cannot count commits: %w", err)
+	if sourced { // what was found is shown by nobody else
+		q := ledger.ResolutionQuery{Cluster: r.Cluster, UIDs: uids, Since: h.window.From}
+		if h.commits, err = r.Events.Resolutions(ctx, q); err != nil {
+			return fmt.Errorf("cannot count commits: %w", err)
+		}
 	}
 	h.commits.Pending, h.commits.Failing = queued.Pending, queued.Failing
 	return nil

@@ -74,6 +74,32 @@ func ReadRate(h http.Header) (Rate, bool) {
 	return Rate{}, false
 }
 
+// Watch tells what each answer of a host says about the rate limit; nobody, if tell is nil.
+func Watch(next http.RoundTripper, host string, tell func(host string, remaining, limit int, reset time.Time)) http.RoundTripper {
+	if tell == nil {
+		return next
+	}
+	return watched{next, host, tell}
+}
+
+type watched struct {
+	next http.RoundTripper
+	host string
+	tell func(host string, remaining, limit int, reset time.Time)
+}
+
+// RoundTrip implements http.RoundTripper.
+func (w watched) RoundTrip(req *http.Request) (*http.Response, error) {
+	answer, err := w.next.RoundTrip(req)
+	if err != nil || req.URL.Host != w.host {
+		return answer, err
+	}
+	if rate, ok := ReadRate(answer.Header); ok {
+		w.tell(w.host, rate.Remaining, rate.Limit, rate.Reset)
+	}
+	return answer, nil
+}
+
 // reset is when a quota begins anew: the header has seconds from now or, as GitLab and GitHub have it, since 1970.
 func reset(h http.Header, name string) time.Time {
 	const aTimestamp = 1e9

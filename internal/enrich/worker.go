@@ -122,7 +122,7 @@ func (w *Worker) beginDue(ctx context.Context, now time.Time) (begun int, more b
 		if err != nil {
 			return begun, false, err
 		}
-		for i := range due {
+		for i := 0; i < len(due) && w.free(); i++ {
 			one, err := w.begin(ctx, &due[i])
 			if err != nil {
 				return begun, false, err
@@ -233,9 +233,11 @@ func (w *Worker) ask(ctx context.Context, r *ledger.Resolution, source *commit.S
 		gone := commit.Answer{Reason: commit.NoSource, Message: "no DoraTarget that selects it has a spec.source any more"}
 		return *asBefore(&r.Event, gone), nil
 	}
-	events, err := w.history(ctx, &r.Event)
-	if err != nil {
-		return commit.Answer{}, err
+	var events []dora.Event
+	if without(&r.Event) == "" { // else what ran before changes nothing
+		if events, err = w.history(ctx, &r.Event); err != nil {
+			return commit.Answer{}, err
+		}
 	}
 	req := requestOf(&r.Event, source, events)
 	return w.resolver.Resolve(ctx, &req)

@@ -113,31 +113,20 @@ func (p *Provider) wrap(next http.RoundTripper, server *url.URL, c commit.Creden
 	if token := c.APIToken(); token != "" {
 		next = egress.Secret(next, server, "Authorization", "token "+token)
 	}
-	return observed{next: next, host: server.Host, onLimit: p.options.OnLimit}
+	return cheap{egress.Watch(next, server.Host, p.options.OnLimit)}
 }
 
-// observed makes requests cheap, and tells what answers say about a rate limit.
-type observed struct {
-	next    http.RoundTripper
-	host    string
-	onLimit func(host string, remaining, limit int, reset time.Time)
-}
+// cheap leaves out of answers what nobody reads.
+type cheap struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper. The differences, signatures and files of commits are of no use here; the client has no way to
 // do without them for a single commit or a pull request's.
-func (o observed) RoundTrip(req *http.Request) (*http.Response, error) {
+func (c cheap) RoundTrip(req *http.Request) (*http.Response, error) {
 	req = req.Clone(req.Context())
 	query := req.URL.Query()
 	for _, unused := range []string{"stat", "verification", "files"} {
 		query.Set(unused, "false")
 	}
 	req.URL.RawQuery = query.Encode()
-	answer, err := o.next.RoundTrip(req)
-	if err != nil || o.onLimit == nil || req.URL.Host != o.host {
-		return answer, err
-	}
-	if rate, ok := egress.ReadRate(answer.Header); ok {
-		o.onLimit(o.host, rate.Remaining, rate.Limit, rate.Reset)
-	}
-	return answer, nil
+	return c.next.RoundTrip(req)
 }

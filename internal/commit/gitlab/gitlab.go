@@ -118,26 +118,7 @@ func (p *Provider) wrap(next http.RoundTripper, server *url.URL, c commit.Creden
 	case c.Password != "":
 		next = egress.Secret(next, server, gl.AccessTokenHeaderName, c.Password)
 	}
-	return observed{next: next, host: server.Host, onLimit: p.options.OnLimit}
-}
-
-// observed tells what answers say about the rate limit.
-type observed struct {
-	next    http.RoundTripper
-	host    string
-	onLimit func(host string, remaining, limit int, reset time.Time)
-}
-
-// RoundTrip implements http.RoundTripper.
-func (o observed) RoundTrip(req *http.Request) (*http.Response, error) {
-	answer, err := o.next.RoundTrip(req)
-	if err != nil || o.onLimit == nil || req.URL.Host != o.host {
-		return answer, err
-	}
-	if rate, ok := egress.ReadRate(answer.Header); ok {
-		o.onLimit(o.host, rate.Remaining, rate.Limit, rate.Reset)
-	}
-	return answer, nil
+	return egress.Watch(next, server.Host, p.options.OnLimit)
 }
 
 // unlimited keeps GitLab's client from waiting before it asks.
