@@ -276,7 +276,8 @@ var _ = Describe("Lead time for changes", func() {
 			old.history[i].(object)["source"].(object)["kustomize"] = object{"images": []any{"registry.example.com/acme/cart=" + image(sha)}}
 		}
 		old.write(func(status object) { status["history"] = old.history })
-		time.Sleep(1100 * time.Millisecond) // creationTimestamp has whole seconds: the target must be the younger one
+		// creationTimestamp has whole seconds: the target must be the younger one.
+		Eventually(time.Now).WithTimeout(patience).Should(BeTemporally(">=", old.object.GetCreationTimestamp().Add(time.Second)))
 		target := newTarget(ctx, api, namespace, "shop", source(`, backfill: true`))
 		Eventually(func(g Gomega) {
 			events := p.events(g)

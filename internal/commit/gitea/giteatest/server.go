@@ -81,6 +81,8 @@ func (s *Server) Asked() []*http.Request {
 // answer is one request being answered.
 type answer struct {
 	*Server
+	committest.Asker
+
 	w http.ResponseWriter
 	r *http.Request
 }
@@ -94,7 +96,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.Intercept != nil && s.Intercept(w, r) {
 		return
 	}
-	a := &answer{Server: s, w: w, r: r}
+	a := &answer{Server: s, Asker: s.repo.Ask(r.Context(), s.tb), w: w, r: r}
 	parts := strings.Split(s.repository, "/")
 	below := strings.Join(append([]string{""}, parts[:len(parts)-2]...), "/")
 	path, isAPI := strings.CutPrefix(r.URL.EscapedPath(), below+"/api/v1/")
@@ -143,7 +145,7 @@ func (a *answer) route(rest []string) {
 	}
 	switch strings.Join(shape, "/") {
 	case "":
-		a.write(http.StatusOK, map[string]any{"id": 1, "full_name": a.repository, "empty": !a.ok("rev-parse", "--verify", "--quiet", "HEAD")})
+		a.write(http.StatusOK, map[string]any{"id": 1, "full_name": a.repository, "empty": !a.OK("rev-parse", "--verify", "--quiet", "HEAD")})
 	case "git/commits/:":
 		a.commit(rest[2])
 	case "tags/:":
@@ -164,7 +166,7 @@ func (a *answer) commit(revision string) {
 		a.say(http.StatusUnprocessableEntity, "no valid ref or sha: "+revision)
 		return
 	}
-	found := a.resolve(revision)
+	found := a.Resolve(revision)
 	if found == "" {
 		a.say(http.StatusNotFound, "object does not exist [id: "+revision+", rel_path: ]")
 		return
@@ -174,26 +176,26 @@ func (a *answer) commit(revision string) {
 
 func (a *answer) tag(name string) {
 	ref := "refs/tags/" + name
-	if !a.ok("show-ref", "--verify", "--quiet", ref) {
+	if !a.OK("show-ref", "--verify", "--quiet", ref) {
 		a.say(http.StatusNotFound, "tag doesn't exist: "+name)
 		return
 	}
-	id := a.git("rev-parse", ref)
+	id := a.Git("rev-parse", ref)
 	object := id
-	if a.git("cat-file", "-t", id) == "tag" {
-		object = strings.Fields(a.git("cat-file", "tag", id))[1]
+	if a.Git("cat-file", "-t", id) == "tag" {
+		object = strings.Fields(a.Git("cat-file", "tag", id))[1]
 	}
 	a.write(http.StatusOK, map[string]any{"name": name, "id": id, "commit": map[string]any{"sha": object, "url": ""}})
 }
 
 // commits lists what a revision reaches and another does not. Of a folder's list the page size cannot be chosen.
 func (a *answer) commits(query url.Values) {
-	if !a.ok("rev-parse", "--verify", "--quiet", "HEAD") {
+	if !a.OK("rev-parse", "--verify", "--quiet", "HEAD") {
 		a.say(http.StatusConflict, "Git Repository is empty.")
 		return
 	}
 	head, not, path := query.Get("sha"), query.Get("not"), query.Get("path")
-	if path == "" && a.resolve(head) == "" {
+	if path == "" && a.Resolve(head) == "" {
 		a.say(http.StatusNotFound, "object does not exist [id: "+head+", rel_path: ]")
 		return
 	}
@@ -204,11 +206,11 @@ func (a *answer) commits(query url.Values) {
 	if path != "" {
 		args = append(args, "--", path)
 	}
-	if !a.ok(append([]string{"rev-list", "--count"}, args...)...) {
+	if !a.OK(append([]string{"rev-list", "--count"}, args...)...) {
 		a.say(http.StatusInternalServerError, "")
 		return
 	}
-	total, _ := strconv.Atoi(a.git(append([]string{"rev-list", "--count"}, args...)...))
+	total, _ := strconv.Atoi(a.Git(append([]string{"rev-list", "--count"}, args...)...))
 	if path != "" && total == 0 {
 		a.say(http.StatusNotFound, "not found")
 		return
@@ -222,7 +224,7 @@ func (a *answer) commits(query url.Values) {
 		atMost = size * page
 	}
 	flags := []string{"rev-list", "--max-count=" + strconv.Itoa(atMost), "--skip=" + strconv.Itoa((page-1)*size)}
-	found := strings.Fields(a.git(append(flags, args...)...))
+	found := strings.Fields(a.Git(append(flags, args...)...))
 	a.paginate(page, size, total)
 	a.write(http.StatusOK, a.show(found...))
 }
@@ -291,7 +293,7 @@ func (a *answer) show(shas ...string) []map[string]any {
 		}
 	}
 	args := append([]string{"show", "--no-patch", "--format=%H%x00%P%x00%aI%x00%cI%x00%s%x1e"}, shas...)
-	for record := range strings.SplitSeq(strings.TrimSuffix(a.git(args...), "\x1e"), "\x1e") {
+	for record := range strings.SplitSeq(strings.TrimSuffix(a.Git(args...), "\x1e"), "\x1e") {
 		f := strings.Split(strings.TrimSpace(record), "\x00")
 		parents := []map[string]any{}
 		for parent := range strings.FieldsSeq(f[1]) {

@@ -78,6 +78,8 @@ func (s *Server) Asked() []*http.Request {
 // answer is one request being answered.
 type answer struct {
 	*Server
+	committest.Asker
+
 	w http.ResponseWriter
 	r *http.Request
 }
@@ -91,7 +93,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.Intercept != nil && s.Intercept(w, r) {
 		return
 	}
-	a := &answer{Server: s, w: w, r: r}
+	a := &answer{Server: s, Asker: s.repo.Ask(r.Context(), s.tb), w: w, r: r}
 	path, isAPI := strings.CutPrefix(r.URL.EscapedPath(), "/api/v4/projects/")
 	if !isAPI || r.Method != http.MethodGet {
 		a.write(http.StatusNotFound, map[string]string{"error": "404 Not Found"})
@@ -156,7 +158,7 @@ func (a *answer) route(rest []string) {
 }
 
 func (a *answer) commit(revision string) {
-	found := a.resolve(revision)
+	found := a.Resolve(revision)
 	if found == "" {
 		a.say(http.StatusNotFound, "404 Commit Not Found")
 		return
@@ -166,12 +168,12 @@ func (a *answer) commit(revision string) {
 
 func (a *answer) tag(name string) {
 	ref := "refs/tags/" + name
-	if !a.ok("show-ref", "--verify", "--quiet", ref) {
+	if !a.OK("show-ref", "--verify", "--quiet", ref) {
 		a.say(http.StatusNotFound, "404 Tag Not Found")
 		return
 	}
-	tag := map[string]any{"name": name, "target": a.git("rev-parse", ref), "commit": nil}
-	if found := a.resolve(ref); found != "" {
+	tag := map[string]any{"name": name, "target": a.Git("rev-parse", ref), "commit": nil}
+	if found := a.Resolve(ref); found != "" {
 		tag["commit"] = a.show(found)[0]
 	}
 	a.write(http.StatusOK, tag)
@@ -185,7 +187,7 @@ func (a *answer) mergeBase() {
 	}
 	var unknown []string
 	for _, ref := range refs {
-		if a.resolve(ref) == "" {
+		if a.Resolve(ref) == "" {
 			unknown = append(unknown, ref)
 		}
 	}
@@ -193,11 +195,11 @@ func (a *answer) mergeBase() {
 		a.say(http.StatusBadRequest, "Could not find ref: "+strings.Join(unknown, ", "))
 		return
 	}
-	if !a.ok(append([]string{"merge-base"}, refs...)...) {
+	if !a.OK(append([]string{"merge-base"}, refs...)...) {
 		a.say(http.StatusNotFound, "404 Merge Base Not Found")
 		return
 	}
-	a.write(http.StatusOK, a.show(strings.Fields(a.git(append([]string{"merge-base"}, refs...)...))[0])[0])
+	a.write(http.StatusOK, a.show(strings.Fields(a.Git(append([]string{"merge-base"}, refs...)...))[0])[0])
 }
 
 // commits lists a revision range as Gitaly's FindCommits does.
@@ -216,8 +218,8 @@ func (a *answer) commits() {
 		args = append(args, "--", path)
 	}
 	var found []string
-	if a.ok(args...) { // of what it cannot resolve GitLab lists nothing
-		found = strings.Fields(a.git(args...))
+	if a.OK(args...) { // of what it cannot resolve GitLab lists nothing
+		found = strings.Fields(a.Git(args...))
 	}
 	found = found[min(offset, len(found)):]
 	a.paginate(page, size, len(found) == size)
@@ -226,7 +228,7 @@ func (a *answer) commits() {
 }
 
 func (a *answer) mergeRequests(revision string) {
-	found := a.resolve(revision)
+	found := a.Resolve(revision)
 	if found == "" {
 		a.say(http.StatusNotFound, "404 Commit Not Found")
 		return
@@ -298,7 +300,7 @@ func (a *answer) show(shas ...string) []map[string]any {
 		return list
 	}
 	args := append([]string{"show", "--no-patch", "--format=%H%x00%P%x00%at%x00%ct%x00%s%x1e"}, shas...)
-	for record := range strings.SplitSeq(strings.TrimSuffix(a.git(args...), "\x1e"), "\x1e") {
+	for record := range strings.SplitSeq(strings.TrimSuffix(a.Git(args...), "\x1e"), "\x1e") {
 		f := strings.Split(strings.TrimSpace(record), "\x00")
 		list = append(list, map[string]any{
 			"id": f[0], "short_id": f[0][:8], "parent_ids": strings.Fields(f[1]), "title": f[4], "message": f[4],
