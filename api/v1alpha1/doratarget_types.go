@@ -141,6 +141,14 @@ type DoraTargetSpec struct {
 	// +optional
 	Bands Bands `json:"bands,omitzero"`
 
+	// sinks are the DoraSinks that the events and metrics of this target are sent to: the name of one in this namespace, or namespace/name
+	// of one that is shared. Without it, it is those of this namespace that are default.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +listType=set
+	// +optional
+	Sinks []SinkName `json:"sinks,omitempty"`
+
 	// suspend stops the target: while true, nothing new is counted for it and its figures stand still. Objects that
 	// another target selects too go on being counted there.
 	// +optional

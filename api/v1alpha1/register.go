@@ -17,7 +17,7 @@ var (
 )
 
 func addKnownTypes(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(GroupVersion, &DoraTarget{}, &DoraTargetList{})
+	scheme.AddKnownTypes(GroupVersion, &DoraTarget{}, &DoraTargetList{}, &DoraSink{}, &DoraSinkList{})
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
 }

@@ -159,7 +159,7 @@ func (w *worker) send(ctx context.Context, batch []ledger.Delivery) (err error) 
 			err = errors.New("the sink panicked, see the log")
 		}
 	}()
-	err = w.sink.Send(ctx, events)
+	_, err = w.sink.Send(ctx, events)
 	if err != nil && errors.Is(context.Cause(ctx), errTimeout) {
 		return fmt.Errorf("%w (%s)", errTimeout, w.opts.Timeout)
 	}

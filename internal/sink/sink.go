@@ -10,7 +10,11 @@
 //	any other        later
 //
 // Delivery is at least once and in order per service: a sink may get an event again, and recognises it by its id, which
-// never changes. What a sink says in its errors ends up in statuses and logs, so no secret may be in them.
+// never changes; what is in it may have grown, when its commits were found. What a sink says in its answers and errors ends up in
+// statuses, logs and the log of deliveries, so no secret may be in them. Because tells what stands in the way, for the status.
+//
+// A driver gets its settings and credentials when it is made, and never anew: when a Secret has changed, another sink of the same name
+// takes its place.
 //
 // The package knows no ledger; package dispatch joins the two.
 package sink
@@ -30,9 +34,26 @@ import (
 type Sink interface {
 	// Name tells the destination from all others, for as long as it is owed events: namespace/name of its DoraSink.
 	Name() string
+	// Batch is the most events that Send takes at once.
+	Batch() int
 	// Send makes one attempt to send events, in their order, and returns soon after the context has ended. It is called
-	// by one goroutine at a time. Without events it does nothing.
-	Send(ctx context.Context, events []dora.Event) error
+	// by one goroutine at a time. Without events it does nothing. The answer is what the destination said, in a few words, if it took
+	// them: 201 Created, or 20 rows.
+	Send(ctx context.Context, events []dora.Event) (answer string, err error)
+}
+
+// Measured is a sink that takes figures too. Those that fail are sent again later, or newer ones in their place.
+type Measured interface {
+	Sink
+	// SendFigures makes one attempt to send figures, Batch of them at most. It is called by the goroutine that calls Send.
+	SendFigures(ctx context.Context, figures []Figures) (answer string, err error)
+}
+
+// Checked is a sink that can tell whether events would arrive, without sending one.
+type Checked interface {
+	Sink
+	// Check fails as Send would, if its destination cannot be reached, or does not have what it needs. It may be called while Send is.
+	Check(ctx context.Context) error
 }
 
 // PermanentError is an error that no retry will mend, such as a payload that the destination refuses.

@@ -2,17 +2,22 @@ package sink_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
+	"net/url"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
 
+	"github.com/dora-controller/dora-controller/internal/egress"
 	"github.com/dora-controller/dora-controller/internal/sink"
 	"github.com/dora-controller/dora-controller/internal/sink/sinktest"
 )
@@ -41,7 +46,7 @@ func TestJudge(t *testing.T) {
 	permanent := map[int]bool{400: true, 405: true, 406: true, 410: true, 411: true, 413: true, 415: true, 422: true, 501: true}
 	for status := 100; status < 600; status++ {
 		g := NewWithT(t)
-		err := sink.Judge(&http.Response{StatusCode: status}, now)
+		err := sink.Judge(&http.Response{StatusCode: status})
 		if status/100 == 2 {
 			g.Expect(err).NotTo(HaveOccurred())
 			continue
@@ -53,12 +58,14 @@ func TestJudge(t *testing.T) {
 
 func TestRetryAfter(t *testing.T) {
 	for header, want := range map[string]time.Duration{
-		"": 0, "soon": 0, "0": 0, "-5": 0, "30": 30 * time.Second, "99999999999999999": (1<<31 - 1) * time.Second,
+		"": 0, "soon": 0, "0": 0, "-5": 0, "30": 30 * time.Second, "86400": time.Hour, "99999999999999999": 0,
 		"Sun, 01 Mar 2026 12:01:00 GMT": time.Minute, "Sun, 01 Mar 2026 11:59:00 GMT": 0,
 	} {
 		g := NewWithT(t)
-		answer := &http.Response{StatusCode: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {header}}}
-		g.Expect(sink.RetryAfter(sink.Judge(answer, now))).To(Equal(want), header)
+		answer := &http.Response{StatusCode: http.StatusTooManyRequests, Header: http.Header{
+			"Retry-After": {header}, "Date": {now.Format(http.TimeFormat)},
+		}}
+		g.Expect(sink.RetryAfter(sink.Judge(answer))).To(Equal(want), header)
 	}
 }
 
@@ -79,4 +86,76 @@ func TestRedact(t *testing.T) {
 	_, err = http.DefaultClient.Do(request.WithContext(ctx)) //nolint:bodyclose // as above
 	g.Expect(sink.Redact(err)).To(MatchError(context.Canceled), "the reason stays what it is")
 	g.Expect(sink.Redact(io.EOF)).To(MatchError(io.EOF))
+}
+
+func TestReasons(t *testing.T) {
+	g := NewWithT(t)
+	refused := &sink.RetryableError{Err: sink.Because(sink.CredentialsRefused, io.EOF)}
+	g.Expect(sink.ReasonOf(fmt.Errorf("send: %w", refused))).To(Equal(sink.CredentialsRefused))
+	g.Expect(sink.ReasonOf(sink.Because(sink.BlueprintMissing, refused))).To(Equal(sink.BlueprintMissing), "the outermost counts")
+	g.Expect(sink.ReasonOf(&sink.PermanentError{Err: io.EOF})).To(Equal(sink.Refused))
+	g.Expect(sink.ReasonOf(io.EOF)).To(Equal(sink.Failing))
+	g.Expect(sink.Because(sink.Failing, nil)).To(Succeed())
+	for status, want := range map[int]sink.Reason{
+		301: sink.Redirected, 400: sink.Refused, 401: sink.CredentialsRefused, 403: sink.CredentialsRefused, 404: sink.NotFound,
+		429: sink.RateLimited, 500: sink.Failing, 503: sink.Failing, 507: sink.Full,
+	} {
+		g.Expect(sink.ReasonOf(sink.Judge(&http.Response{StatusCode: status}))).To(Equal(want), "status %d", status)
+	}
+}
+
+// ask sends a request with a client of the package.
+func ask(t *testing.T, guard egress.Guard, address string) (*http.Response, error) {
+	t.Helper()
+	client, err := sink.NewClient(guard, nil, 100)
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, http.NoBody)
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	return client.Do(request)
+}
+
+func TestTheClient(t *testing.T) {
+	g := NewWithT(t)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/elsewhere":
+			http.Redirect(w, r, "/", http.StatusTemporaryRedirect)
+		case "/large":
+			_, _ = w.Write(make([]byte, 101))
+		}
+	}))
+	t.Cleanup(server.Close)
+	secure := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Cleanup(secure.Close)
+	here := egress.Guard{Allowed: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+
+	_, err := ask(t, egress.Guard{}, server.URL) //nolint:bodyclose // refused
+	g.Expect(sink.ReasonOf(sink.Unsent(err))).To(Equal(sink.AddressRefused))
+	_, err = ask(t, here, secure.URL) //nolint:bodyclose // refused
+	g.Expect(sink.ReasonOf(sink.Unsent(err))).To(Equal(sink.CertificateRefused))
+
+	answer, err := ask(t, here, server.URL+"/elsewhere")
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(answer.Body.Close()).To(Succeed())
+	g.Expect(sink.Judge(answer)).To(MatchError("the destination answered 307 Temporary Redirect, a redirect, which is not followed: " +
+		"name the address where it is"))
+
+	answer, err = ask(t, here, server.URL+"/large")
+	g.Expect(err).NotTo(HaveOccurred())
+	_, err = io.ReadAll(answer.Body)
+	g.Expect(err).To(MatchError(sink.ErrTooLarge))
+	g.Expect(answer.Body.Close()).To(Succeed())
+
+	server.Close()
+	_, err = ask(t, here, server.URL) //nolint:bodyclose // nobody answers
+	g.Expect(sink.ReasonOf(sink.Unsent(err))).To(Equal(sink.Unreachable))
+}
+
+func TestQuote(t *testing.T) {
+	g := NewWithT(t)
+	const secret = "s3cr+t/ü\"x"
+	said := fmt.Sprintf("no \x1b[31m%s\n%s %s %s %x %q", secret, url.QueryEscape(secret), base64.StdEncoding.EncodeToString([]byte(secret)),
+		base64.RawURLEncoding.EncodeToString([]byte(secret)), secret, secret)
+	g.Expect(sink.Quote(said, "", "no", secret)).To(Equal(`no [31m*** *** *** *** *** "***"`))
+	g.Expect([]rune(sink.Quote(strings.Repeat("ü", 1000)))).To(HaveLen(301))
 }

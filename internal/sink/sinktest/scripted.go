@@ -40,13 +40,19 @@ func (s *Scripted) Fail(err error) {
 // Name implements sink.Sink.
 func (s *Scripted) Name() string { return s.name }
 
+// Batch implements sink.Sink.
+func (s *Scripted) Batch() int { return 20 }
+
 // Send implements sink.Sink.
-func (s *Scripted) Send(ctx context.Context, events []dora.Event) error {
+func (s *Scripted) Send(ctx context.Context, events []dora.Event) (string, error) {
 	s.mu.Lock()
 	s.calls = append(s.calls, IDs(events))
 	answer := s.answer
 	s.mu.Unlock()
-	return answer(ctx, events)
+	if err := answer(ctx, events); err != nil {
+		return "", err
+	}
+	return "taken", nil
 }
 
 // Calls are the ids of the events of each call, whatever became of it, since the last time this was asked.

@@ -26,7 +26,7 @@ type Sink struct {
 	rest []byte // of a line that the writer took in part
 }
 
-var _ sink.Sink = (*Sink)(nil)
+var _ sink.Measured = (*Sink)(nil)
 
 // New makes a sink of that name. The writer is the sink's alone: what others write to it may land between two lines.
 func New(name string, out io.Writer) *Sink { return &Sink{name: name, out: out} }
@@ -34,29 +34,41 @@ func New(name string, out io.Writer) *Sink { return &Sink{name: name, out: out} 
 // Name implements sink.Sink.
 func (s *Sink) Name() string { return s.name }
 
+// Batch implements sink.Sink.
+func (s *Sink) Batch() int { return 100 }
+
 // Send implements sink.Sink. It fails with PermanentError if an event cannot be encoded, and can be retried if the writer fails.
-func (s *Sink) Send(ctx context.Context, events []dora.Event) error {
+func (s *Sink) Send(ctx context.Context, events []dora.Event) (answer string, err error) {
+	return send(ctx, s, events)
+}
+
+// SendFigures implements sink.Measured.
+func (s *Sink) SendFigures(ctx context.Context, figures []sink.Figures) (answer string, err error) {
+	return send(ctx, s, figures)
+}
+
+func send[T any](ctx context.Context, s *Sink, values []T) (answer string, err error) {
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("cannot write events: %w", err)
+		return "", fmt.Errorf("cannot write: %w", err)
 	}
-	lines, err := encode(events)
+	lines, err := encode(values)
 	if err != nil {
-		return err
+		return "", err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(lines) == 0 {
-		return nil
+		return "", nil
 	}
-	return s.write(append(s.rest, lines...))
+	return "written", s.write(append(s.rest, lines...))
 }
 
-func encode(events []dora.Event) ([]byte, error) {
+func encode[T any](values []T) ([]byte, error) {
 	var lines bytes.Buffer
-	for _, event := range events {
-		line, err := json.Marshal(event)
+	for _, value := range values {
+		line, err := json.Marshal(value)
 		if err != nil {
-			return nil, &sink.PermanentError{Err: fmt.Errorf("cannot encode event %s: %w", event.ID, err)}
+			return nil, &sink.PermanentError{Err: fmt.Errorf("cannot encode: %w", err)}
 		}
 		lines.Write(line)
 		lines.WriteByte('\n')
@@ -77,7 +89,7 @@ func (s *Sink) write(lines []byte) error {
 		s.rest = bytes.Clone(lines[n:end])
 	}
 	if err != nil {
-		return &sink.RetryableError{Err: fmt.Errorf("cannot write events: %w", err)}
+		return &sink.RetryableError{Err: fmt.Errorf("cannot write: %w", err)}
 	}
 	return nil
 }

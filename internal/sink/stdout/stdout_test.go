@@ -68,11 +68,19 @@ func TestOneEventALine(t *testing.T) {
 	out := &pipe{}
 	events := sinktest.Events()
 	events[0].Message = "two\nlines"
-	g.Expect(stdout.New("stdout", out).Send(t.Context(), events)).To(Succeed())
+	g.Expect(stdout.New("stdout", out).Send(t.Context(), events)).To(Equal("written"))
 	g.Expect(out.writes).To(Equal(1), "one write for a batch, so that nobody writes between its lines")
 	g.Expect(strings.Count(out.String(), "\n")).To(Equal(len(events)))
 	g.Expect(out.String()).To(HavePrefix(`{"schema":"dora/v1","id":"e1",`))
 	g.Expect(out.String()).To(HaveSuffix("\n"))
+}
+
+func TestFiguresAreLinesToo(t *testing.T) {
+	g := NewWithT(t)
+	out := &pipe{}
+	g.Expect(stdout.New("stdout", out).SendFigures(t.Context(), sinktest.Figures())).To(Equal("written"))
+	g.Expect(strings.Count(out.String(), "\n")).To(Equal(len(sinktest.Figures())))
+	g.Expect(out.String()).To(HavePrefix(`{"schema":"dora-metrics/v1","cluster":"eu-1","target":"shop/shop","scope":"service"`))
 }
 
 // TestCutOff cuts the output off after every number of bytes: what is read in the end are whole lines, with nothing lost.
@@ -80,17 +88,17 @@ func TestCutOff(t *testing.T) {
 	g := NewWithT(t)
 	events := sinktest.Events()[:2]
 	whole := &pipe{}
-	g.Expect(stdout.New("stdout", whole).Send(t.Context(), events)).To(Succeed())
+	g.Expect(stdout.New("stdout", whole).Send(t.Context(), events)).To(Equal("written"))
 	for room := range whole.Len() {
 		out := &pipe{broken: true, room: room}
 		s := stdout.New("stdout", out)
 		for range 2 { // the second attempt takes nothing
-			err := s.Send(t.Context(), events)
+			_, err := s.Send(t.Context(), events)
 			g.Expect(err).To(MatchError(ContainSubstring("broken pipe")))
 			g.Expect(sink.IsPermanent(err)).To(BeFalse())
 		}
 		out.broken = false
-		g.Expect(s.Send(t.Context(), events)).To(Succeed())
+		g.Expect(s.Send(t.Context(), events)).To(Equal("written"))
 		ids := arrived(t, out.String())
 		g.Expect(ids[len(ids)-2:]).To(Equal([]string{"e1", "e2"}))
 	}
@@ -102,7 +110,7 @@ func TestWhatCannotBeEncoded(t *testing.T) {
 	event := sinktest.Events()[0]
 	nan := math.NaN()
 	event.LeadTimeSeconds = &nan
-	err := stdout.New("stdout", out).Send(t.Context(), []dora.Event{event})
+	_, err := stdout.New("stdout", out).Send(t.Context(), []dora.Event{event})
 	g.Expect(sink.IsPermanent(err)).To(BeTrue())
 	g.Expect(out.Len()).To(BeZero())
 }
@@ -113,7 +121,7 @@ func TestFromManyGoroutines(t *testing.T) {
 	s := stdout.New("stdout", out)
 	var all sync.WaitGroup
 	for range 16 {
-		all.Go(func() { _ = s.Send(t.Context(), sinktest.Events()) })
+		all.Go(func() { _, _ = s.Send(t.Context(), sinktest.Events()) })
 	}
 	all.Wait()
 	g.Expect(arrived(t, out.String())).To(HaveLen(16 * len(sinktest.Events())))
