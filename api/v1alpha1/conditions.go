@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -155,7 +154,7 @@ func CommitsUnresolved(reason string, deployments int64, message string) metav1.
 }
 
 // SetConditions makes these the conditions of the status, for this generation of the spec. Reconciling and Stalled
-// follow from ready; the notes are PolicyOwnedByAnother, HistoryGap and CommitsUnresolved, where they hold. It reports whether anything
+// follow from ready; the notes are PolicyOwnedByAnother, HistoryGap, CommitsUnresolved and SinkNotFound, where they hold. It reports whether anything
 // changed.
 func (s *DoraTargetStatus) SetConditions(generation int64, ready metav1.Condition, notes ...metav1.Condition) bool {
 	wanted := append([]metav1.Condition{ready}, notes...)
@@ -166,18 +165,9 @@ func (s *DoraTargetStatus) SetConditions(generation int64, ready metav1.Conditio
 
 	changed := s.ObservedGeneration != generation
 	s.ObservedGeneration = generation
-	for _, kind := range []string{
+	return setConditions(&s.Conditions, generation, wanted,
 		ConditionReady, ConditionReconciling, ConditionStalled, ConditionPolicyOverridden, ConditionIncomplete, ConditionCommitsUnresolved,
-	} {
-		i := slices.IndexFunc(wanted, func(c metav1.Condition) bool { return c.Type == kind })
-		if i < 0 {
-			changed = meta.RemoveStatusCondition(&s.Conditions, kind) || changed
-			continue
-		}
-		wanted[i].ObservedGeneration = generation
-		changed = meta.SetStatusCondition(&s.Conditions, wanted[i]) || changed
-	}
-	return changed
+		ConditionSinksMissing) || changed
 }
 
 // abnormalType tells which of kstatus' two abnormal conditions goes with a reason of Ready. A suspended target has

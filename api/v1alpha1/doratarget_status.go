@@ -14,8 +14,8 @@ const (
 // happens, or leaves the window.
 type DoraTargetStatus struct {
 	// conditions say whether the target is being followed. Ready is always there; Reconciling (it will become ready by
-	// itself) and Stalled (someone has to mend something) are there only while true; PolicyOverridden, Incomplete and
-	// CommitsUnresolved are there only while true and leave Ready as it is.
+	// itself) and Stalled (someone has to mend something) are there only while true; PolicyOverridden, Incomplete,
+	// CommitsUnresolved and SinksMissing are there only while true and leave Ready as it is.
 	// +kubebuilder:validation:MaxItems=8
 	// +listType=map
 	// +listMapKey=type
