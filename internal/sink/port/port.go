@@ -1,0 +1,2 @@
+// Package port is being written.
+package port
