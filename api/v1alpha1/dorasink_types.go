@@ -16,7 +16,7 @@ import (
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.type`,description="What the sink is."
 // +kubebuilder:printcolumn:name="Default",type=boolean,priority=1,JSONPath=`.spec.default`,description="Whether targets of its namespace use it that name no sink."
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`,description="Whether the sink takes what it is sent."
-// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,description="Why the sink is, or is not, ready."
+// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,description="Why the sink is, or is not, ready."
 // +kubebuilder:printcolumn:name="Delivered",type=integer,JSONPath=`.status.delivered`,description="Events delivered, ever."
 // +kubebuilder:printcolumn:name="Pending",type=integer,JSONPath=`.status.pending`,description="Events that are still to be delivered."
 // +kubebuilder:printcolumn:name="Parked",type=integer,JSONPath=`.status.parked`,description="Events that the sink refused for good; they can be retried."
@@ -151,6 +151,11 @@ const (
 type SinkName string
 
 // PortSink says how a portal of Port is reached, and what its blueprints are called.
+//
+// The rules of addresses stand here and below at what they are part of, since an answer to a rule of theirs would repeat the address, and
+// what is refused may be an address with a password in it.
+//
+// +kubebuilder:validation:XValidation:rule=`!has(self.baseURL) || isURL(self.baseURL) && self.baseURL.matches(r'^https?://([A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[^[:cntrl:]\s?#@\\]*)?$')`,fieldPath=".baseURL",message="baseURL is an address such as https://api.port.io, without credentials: they belong into the Secret"
 type PortSink struct {
 	// secretRef names a Secret of the sink's own namespace with the keys clientId and clientSecret of a machine credential.
 	// +required
@@ -162,9 +167,8 @@ type PortSink struct {
 	// +optional
 	Region string `json:"region,omitempty"`
 
-	// baseURL is the address of the API, instead of that of the region.
+	// baseURL is the address of the API, instead of that of the region, such as https://api.port.io.
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() in ['https', 'http'] && !self.contains('@')",message="baseURL is an address such as https://api.port.io, without credentials"
 	// +optional
 	BaseURL string `json:"baseURL,omitempty"`
 
@@ -175,14 +179,14 @@ type PortSink struct {
 	// serviceBy is the property by which a service of the portal is found: $identifier, $title, or the name of one.
 	// +kubebuilder:default="$identifier"
 	// +kubebuilder:validation:MaxLength=100
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[$]?[A-Za-z0-9@_=-]+$')",message="serviceBy is $identifier, $title, or the identifier of a property"
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^([$]identifier|[$]title|[A-Za-z0-9@_=\\-]+)$')`,message="serviceBy is $identifier, $title, or the identifier of a property"
 	// +optional
 	ServiceBy string `json:"serviceBy,omitempty"`
 
 	// teamBy is the property by which a team of the portal is found: $identifier, $title, or the name of one.
 	// +kubebuilder:default="$identifier"
 	// +kubebuilder:validation:MaxLength=100
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[$]?[A-Za-z0-9@_=-]+$')",message="teamBy is $identifier, $title, or the identifier of a property"
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^([$]identifier|[$]title|[A-Za-z0-9@_=\\-]+)$')`,message="teamBy is $identifier, $title, or the identifier of a property"
 	// +optional
 	TeamBy string `json:"teamBy,omitempty"`
 
@@ -190,10 +194,11 @@ type PortSink struct {
 	// Production, staging and stage are Staging, test, testing, dev and development are Testing, and others keep their name.
 	// +kubebuilder:validation:MaxProperties=64
 	// +optional
-	Environments map[string]string `json:"environments,omitempty"`
+	Environments map[string]PortEnvironment `json:"environments,omitempty"`
 
 	// metricsEnvironment is the environment whose figures the portal's services and teams show.
 	// +kubebuilder:default=production
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +optional
 	MetricsEnvironment string `json:"metricsEnvironment,omitempty"`
@@ -202,6 +207,12 @@ type PortSink struct {
 	// +optional
 	DeploymentStatus PortDeploymentStatus `json:"deploymentStatus,omitzero"`
 }
+
+// PortEnvironment is what a portal calls an environment.
+//
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=100
+type PortEnvironment string
 
 // PortBlueprints are the identifiers of a portal's blueprints. Those that are - are left out.
 type PortBlueprints struct {
@@ -235,7 +246,7 @@ type PortBlueprints struct {
 //
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=100
-// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9@_.+:/=-]+$') && self != '.' && self != '..'",message="this is no identifier of a blueprint: use letters, digits and @_.+:/=-, or - alone to leave it out"
+// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[\p{L}0-9@_.+:\\/-]+$') && !(self in ['.', '..'])`,message="the identifier of a blueprint is letters, digits and the characters @_.+:/\\-, such as deployment; - alone leaves it out"
 type BlueprintName string
 
 // PortDeploymentStatus says which values the property deploymentStatus takes. Port's guides differ: Success and Failed in one, Successful in
@@ -243,18 +254,22 @@ type BlueprintName string
 type PortDeploymentStatus struct {
 	// succeeded is the value of a deployment that succeeded.
 	// +kubebuilder:default=Success
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=100
 	// +optional
 	Succeeded string `json:"succeeded,omitempty"`
 
 	// failed is the value of a deployment that failed, or was stopped while it went out.
 	// +kubebuilder:default=Failed
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=100
 	// +optional
 	Failed string `json:"failed,omitempty"`
 }
 
 // PostgresSink says how a PostgreSQL database is reached. What the Secret holds need not be said here.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.host) || self.host.matches('^[A-Za-z0-9_:][A-Za-z0-9._:-]*(,[A-Za-z0-9_:][A-Za-z0-9._:-]*)*$')",fieldPath=".host",message="host is the name or address of a server, such as db.example.com, or several separated by commas, without credentials: they belong into the Secret"
 type PostgresSink struct {
 	// secretRef names a Secret of the sink's own namespace with the credentials: username (or user) and password; it may hold host, port
 	// and database (or dbname) too, as those of CloudNativePG do, and ca.crt, tls.crt and tls.key.
@@ -263,7 +278,6 @@ type PostgresSink struct {
 
 	// host is the name or address of the server, or several separated by commas, of which the one is used that can be written.
 	// +kubebuilder:validation:MaxLength=1024
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9._:,-]+$')",message="host is the name or address of a server, or several separated by commas"
 	// +optional
 	Host string `json:"host,omitempty"`
 
@@ -274,6 +288,7 @@ type PostgresSink struct {
 	Port int32 `json:"port,omitempty"`
 
 	// database is the name of the database.
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +optional
 	Database string `json:"database,omitempty"`
@@ -302,10 +317,11 @@ type PostgresSink struct {
 }
 
 // CloudEventsSink says how a receiver of CloudEvents is reached over HTTP.
+//
+// +kubebuilder:validation:XValidation:rule=`isURL(self.url) && self.url.matches(r'^https?://([A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?][^[:cntrl:]\s#@\\]*)?$')`,fieldPath=".url",message="url is an address such as https://events.example.com/dora, without credentials: they belong into the Secret"
 type CloudEventsSink struct {
 	// url is the address that events are posted to. Redirects are not followed.
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() in ['https', 'http'] && url(self).getHost() != '' && !self.contains('@')",message="url is an address such as https://events.example.com/dora, without credentials: they belong into the Secret"
 	// +required
 	URL string `json:"url"`
 

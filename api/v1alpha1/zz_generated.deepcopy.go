@@ -748,7 +748,7 @@ func (in *PortSink) DeepCopyInto(out *PortSink) {
 	out.Blueprints = in.Blueprints
 	if in.Environments != nil {
 		in, out := &in.Environments, &out.Environments
-		*out = make(map[string]string, len(*in))
+		*out = make(map[string]PortEnvironment, len(*in))
 		for key, val := range *in {
 			(*out)[key] = val
 		}
