@@ -12,7 +12,7 @@ import (
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
-// +kubebuilder:resource:path=dorasinks,singular=dorasink,scope=Namespaced,shortName=ds,categories=dora
+// +kubebuilder:resource:path=dorasinks,singular=dorasink,scope=Namespaced,shortName=dsink,categories=dora
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.type`,description="What the sink is."
 // +kubebuilder:printcolumn:name="Default",type=boolean,priority=1,JSONPath=`.spec.default`,description="Whether targets of its namespace use it that name no sink."
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`,description="Whether the sink takes what it is sent."
@@ -155,7 +155,7 @@ type SinkName string
 // The rules of addresses stand here and below at what they are part of, since an answer to a rule of theirs would repeat the address, and
 // what is refused may be an address with a password in it.
 //
-// +kubebuilder:validation:XValidation:rule=`!has(self.baseURL) || isURL(self.baseURL) && self.baseURL.matches(r'^https?://([A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[^[:cntrl:]\s?#@\\]*)?$')`,fieldPath=".baseURL",message="baseURL is an address such as https://api.port.io, without credentials: they belong into the Secret"
+// +kubebuilder:validation:XValidation:rule=`!has(self.baseURL) || isURL(self.baseURL) && self.baseURL.matches(r'^https?://([A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[^[:cntrl:]\s?#\\]*)?$')`,fieldPath=".baseURL",message="baseURL is an address such as https://api.port.io, without credentials: they belong into the Secret"
 type PortSink struct {
 	// secretRef names a Secret of the sink's own namespace with the keys clientId and clientSecret of a machine credential.
 	// +required
@@ -173,6 +173,7 @@ type PortSink struct {
 	BaseURL string `json:"baseURL,omitempty"`
 
 	// blueprints are the identifiers of the portal's blueprints.
+	// +kubebuilder:default={}
 	// +optional
 	Blueprints PortBlueprints `json:"blueprints,omitzero"`
 
@@ -204,6 +205,7 @@ type PortSink struct {
 	MetricsEnvironment string `json:"metricsEnvironment,omitempty"`
 
 	// deploymentStatus says which values the property deploymentStatus takes.
+	// +kubebuilder:default={}
 	// +optional
 	DeploymentStatus PortDeploymentStatus `json:"deploymentStatus,omitzero"`
 }
@@ -318,7 +320,7 @@ type PostgresSink struct {
 
 // CloudEventsSink says how a receiver of CloudEvents is reached over HTTP.
 //
-// +kubebuilder:validation:XValidation:rule=`isURL(self.url) && self.url.matches(r'^https?://([A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?][^[:cntrl:]\s#@\\]*)?$')`,fieldPath=".url",message="url is an address such as https://events.example.com/dora, without credentials: they belong into the Secret"
+// +kubebuilder:validation:XValidation:rule=`isURL(self.url) && self.url.matches(r'^https?://([A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?][^[:cntrl:]\s#\\]*)?$')`,fieldPath=".url",message="url is an address such as https://events.example.com/dora, without credentials: they belong into the Secret"
 type CloudEventsSink struct {
 	// url is the address that events are posted to. Redirects are not followed.
 	// +kubebuilder:validation:MaxLength=2048
