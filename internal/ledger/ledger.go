@@ -6,12 +6,17 @@
 // second gets ErrConflict, reads again and decides again. Events are unique by id: writing one again is no error
 // and changes nothing, which is what makes a repeated observation harmless.
 //
-// An outbox row is pending until it is delivered (counted and gone) or parked (kept with its reason, owed no more):
+// An outbox row is pending until it is delivered (counted and gone), passed (gone: its sink does not want it) or parked (kept with
+// its reason, owed no more):
 //
+//	                ┌─Pass───────────▶ gone
 //	Commit ──▶ pending ──Delivered──▶ counted and gone
-//	           ▲ │  ▲ │
+//	  Owe      ▲ │  ▲ │
 //	      Retry└─┘  │ └─Park─────────▶ parked
-//	                └─────Requeue────────┘
+//	                └──Requeue, Owe─────┘
+//
+// What a destination answered to each attempt is kept in a log of its own, written in the transaction that settles the rows. It
+// outlives the rows and their events, and is bounded by Retention.
 //
 // An event is durable and delivered first, then completed and delivered again under the same id: what is found out later about
 // its commits (Change.Facts) is kept beside it, joined wherever it is read, and owed to sinks anew. A delivery tells with what
@@ -31,6 +36,7 @@ package ledger
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"iter"
 	"time"
@@ -159,10 +165,68 @@ type Delivery struct {
 	LastError string
 }
 
+// Attempt is one attempt to deliver.
+type Attempt struct {
+	// At is when it began, Took how long it lasted.
+	At   time.Time
+	Took time.Duration
+	// Answer is what the destination said, redacted, or why none came.
+	Answer string
+}
+
+// Fate is what an attempt meant for a row.
+type Fate string
+
+// The fates of rows.
+const (
+	FateDelivered Fate = "delivered"
+	FateRetried   Fate = "retried"
+	FateParked    Fate = "parked"
+)
+
+// DeliveryRecord is one attempt to deliver one event, as the log keeps it. It outlives the event.
+type DeliveryRecord struct {
+	Seq      int64        `json:"seq"` // of the record: a later one has a greater one
+	Sink     string       `json:"sink"`
+	EventSeq int64        `json:"event_seq"`
+	EventID  string       `json:"event_id"`
+	Service  string       `json:"service"`
+	Type     dora.Type    `json:"type"`
+	Outcome  dora.Outcome `json:"outcome,omitempty"`
+	Fate     Fate         `json:"fate"`
+	// Content is what went out, as Delivery tells it; of an attempt that failed, what the event held when that was recorded.
+	Content int64         `json:"content"`
+	At      time.Time     `json:"at"`
+	Took    time.Duration `json:"-"` // written as took_seconds
+	Answer  string        `json:"answer"`
+}
+
+// MarshalJSON writes Took in seconds, as events tell their durations.
+func (r DeliveryRecord) MarshalJSON() ([]byte, error) {
+	type plain DeliveryRecord // without this method
+	return json.Marshal(struct {
+		plain
+
+		TookSeconds float64 `json:"took_seconds"`
+	}{plain(r), r.Took.Seconds()})
+}
+
+// DeliveryQuery selects records of the log. Zero fields select everything, and a list of fates that is empty but not nil nothing.
+type DeliveryQuery struct {
+	Sink    string
+	EventID string
+	Service string
+	Fates   []Fate
+	// Since (inclusive) bounds At.
+	Since time.Time
+	// Limit bounds the number of records; zero and less do not.
+	Limit int
+}
+
 // SinkState counts the outbox rows of one sink.
 type SinkState struct {
 	Sink      string
-	Cursor    int64 // every row up to this sequence is delivered or parked; it goes back when an older event is owed again
+	Cursor    int64 // every row up to this sequence is delivered, passed or parked; it goes back when an older event is owed again
 	Delivered int64 // ever, each time that an event was; pruning does not lower it
 	Pending   int64
 	Parked    int64
@@ -171,6 +235,8 @@ type SinkState struct {
 	LastDelivery  time.Time
 	// LastError is the newest among the rows that are parked or being retried. Empty once none is.
 	LastError string
+	// GoneAt is since when the object that declares the sink is gone, as Gone told. Zero while it exists.
+	GoneAt time.Time
 }
 
 // Resolution is a deployment whose commits are to be found.
@@ -236,10 +302,15 @@ type Retention struct {
 	EventsBefore time.Time
 	// DecisionsPerSubject keeps the newest n of each subject; zero means DefaultDecisions.
 	DecisionsPerSubject int
+	// DeliveriesPerSink keeps the newest n records of the log of each sink; zero means DefaultDeliveries.
+	DeliveriesPerSink int
 }
 
 // DefaultDecisions is how many decisions are kept of each subject.
 const DefaultDecisions = 200
+
+// DefaultDeliveries is how many records of the log are kept of each sink.
+const DefaultDeliveries = 10_000
 
 // DefaultCached is how many entries the cache keeps.
 const DefaultCached = 100_000
@@ -262,6 +333,8 @@ type Reader interface {
 	Subjects(ctx context.Context, q SubjectQuery) ([]Subject, error)
 	// Decisions lists the newest decisions about a subject (by uid) first, up to limit, or all if that is zero.
 	Decisions(ctx context.Context, uid string, limit int) ([]Decision, error)
+	// Deliveries lists the selected records of the log, newest (by Seq) first.
+	Deliveries(ctx context.Context, q DeliveryQuery) ([]DeliveryRecord, error)
 	// Revision grows with each committed change and each prune that dropped events, but not with deliveries, failed
 	// attempts to find commits, or the cache: while it is unchanged, Events, Subjects and ReadState answer the same.
 	Revision(ctx context.Context) (int64, error)
@@ -277,13 +350,20 @@ type Outbox interface {
 	// NextDue is the earliest time at which Due has a row of that sink; zero if nothing is pending. A row that waits
 	// behind a retried one of its service does not count, or the worker would spin.
 	NextDue(ctx context.Context, sink string) (time.Time, error)
-	// Delivered marks rows as sent, all in one transaction, by the Seq and the Content that Due told. A row whose event has other
-	// content by now is not settled: it stays pending, due at once and without failed attempts. Rows that are not pending are passed over.
-	Delivered(ctx context.Context, sink string, at time.Time, sent ...Delivery) error
-	// Retry puts a row off until next, with the redacted reason. ErrNotFound if it is not pending.
-	Retry(ctx context.Context, sink string, seq int64, next time.Time, reason string) error
-	// Park sets a row aside that no retry will mend, with the redacted reason. ErrNotFound if it is not pending.
-	Park(ctx context.Context, sink string, seq int64, reason string) error
+	// Delivered marks rows as sent in one attempt, all in one transaction, by the Seq and the Content that Due told. A row whose event has
+	// other content by now is not settled: it stays pending, due at once and without failed attempts. Rows that are not pending are
+	// passed over; every other one is logged, also one that was not settled. Of a row that is told twice the newest content counts.
+	Delivered(ctx context.Context, sink string, a Attempt, sent ...Delivery) error
+	// Pass drops rows that the sink does not want, by Seq and Content as Delivered does, but they are neither counted as delivered nor
+	// logged. They move the cursor. A row whose event has other content by now stays pending, since that may be wanted.
+	Pass(ctx context.Context, sink string, rows ...Delivery) error
+	// Retry puts a row off until next and logs the attempt, whose answer is the reason. ErrNotFound if it is not pending.
+	Retry(ctx context.Context, sink string, seq int64, next time.Time, a Attempt) error
+	// Park sets a row aside that no retry will mend, and logs the attempt, whose answer is the reason. ErrNotFound if it is not pending.
+	Park(ctx context.Context, sink string, seq int64, a Attempt) error
+	// Hasten makes the pending rows of a sink that have failed attempts due at once and as if none had, and counts them: what stood in
+	// the way may be mended.
+	Hasten(ctx context.Context, sink string, now time.Time) (int64, error)
 	// Sinks counts the rows of each sink that ever had one and was not forgotten, by name.
 	Sinks(ctx context.Context) ([]SinkState, error)
 }
@@ -323,8 +403,16 @@ type Store interface {
 	Cache
 	// Requeue makes the parked rows of a sink pending again, due at once and without failed attempts, and counts them.
 	Requeue(ctx context.Context, sink string) (int64, error)
-	// Forget drops all rows and figures of a sink that is gone, so that what it was owed no longer keeps events.
-	Forget(ctx context.Context, sink string) error
+	// Owe makes the events that Events would select owed to a sink, again if they were before: each that has no row gets one that is
+	// due at once, and a parked one becomes pending again; these are counted. A pending one stays as it is. The sink need not have had
+	// a row before. It works in small transactions between which changes are committed; stopped half way, what it owed is owed.
+	Owe(ctx context.Context, sink string, q EventQuery, now time.Time) (int64, error)
+	// Gone remembers since when the object that declares a sink is gone, unless that is remembered already. The zero time says that it
+	// is back. A sink that never had a row stays unknown.
+	Gone(ctx context.Context, sink string, at time.Time) error
+	// Forget drops all rows, figures and records of a sink that is gone, so that what it was owed no longer keeps events, and counts the
+	// pending and parked rows that it dropped. It works in small transactions; stopped half way, what it dropped is dropped.
+	Forget(ctx context.Context, sink string) (dropped int64, err error)
 	// Prune drops what the retention no longer keeps and says how many events went. It works in small transactions
 	// between which changes are committed; stopped half way, what it dropped is dropped.
 	Prune(ctx context.Context, r Retention) (events int64, err error)

@@ -163,7 +163,7 @@ func refusesInvalid(f *fixture) {
 func duplicates(f *fixture) {
 	first := Deployment("e1", "cart", start)
 	f.commit(ledger.Change{Events: []dora.Event{first}, Sinks: []string{"port"}})
-	f.Expect(f.Delivered(f.ctx, "port", start, f.row("e1"))).To(Succeed())
+	f.Expect(f.Delivered(f.ctx, "port", sentAt(start), f.row("e1"))).To(Succeed())
 	again := Deployment("e1", "cart", start.Add(time.Hour))
 	again.Message = "seen again"
 	f.commit(ledger.Change{

@@ -117,7 +117,7 @@ func newestArrives(f *fixture) {
 	arrived := map[string]dora.Event{}
 	deliver := func() {
 		due := f.owed("port")
-		f.Expect(f.Delivered(f.ctx, "port", start, due...)).To(Succeed())
+		f.Expect(f.Delivered(f.ctx, "port", sentAt(start), due...)).To(Succeed())
 		for _, d := range due {
 			arrived[d.Event.ID] = d.Event
 		}
@@ -208,6 +208,8 @@ func (f *fixture) readAll(ctx context.Context) []error {
 	_, err = f.NextDue(ctx, "port")
 	errs = append(errs, err)
 	_, err = f.Sinks(ctx)
+	errs = append(errs, err)
+	_, err = f.Deliveries(ctx, ledger.DeliveryQuery{})
 	errs = append(errs, err)
 	_, err = f.Unresolved(ctx, start, 9)
 	errs = append(errs, err)

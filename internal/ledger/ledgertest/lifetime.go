@@ -14,8 +14,8 @@ func lifetime(t *testing.T, open Open) {
 	verify(t, open, []spec{
 		{"a store that is opened again holds what it held", func(f *fixture) {
 			f.commit(wholeChange())
-			f.Expect(f.Park(f.ctx, "port", f.seq("e1"), "refused")).To(Succeed())
-			f.Expect(f.Retry(f.ctx, "lake", f.seq("e1"), start, "busy")).To(Succeed())
+			f.Expect(f.Park(f.ctx, "port", f.seq("e1"), failed("refused"))).To(Succeed())
+			f.Expect(f.Retry(f.ctx, "lake", f.seq("e1"), start, failed("busy"))).To(Succeed())
 			before, due := f.fingerprint("uid-cart"), f.due("lake", 9)
 			f.reopen()
 			f.Expect(f.fingerprint("uid-cart")).To(Equal(before))
@@ -70,15 +70,19 @@ func (f *fixture) writeAll() []error {
 	_, prune := f.Prune(f.ctx, ledger.Retention{EventsBefore: start})
 	_, reopen := f.Reopen(f.ctx, ledger.ReopenQuery{}, start)
 	_, hurry := f.Hurry(f.ctx, ledger.ResolutionQuery{}, start)
+	_, hasten := f.Hasten(f.ctx, "port", start)
+	_, owe := f.Owe(f.ctx, "port", ledger.EventQuery{}, start)
+	_, forget := f.Forget(f.ctx, "port")
 	return []error{
 		f.Commit(f.ctx, ledger.Change{Events: deployments("e", "cart", 1)}),
-		f.Delivered(f.ctx, "port", start, ledger.Delivery{Seq: 1}),
-		f.Retry(f.ctx, "port", 1, start, "busy"),
-		f.Park(f.ctx, "port", 1, "refused"),
-		f.Forget(f.ctx, "port"),
+		f.Delivered(f.ctx, "port", sentAt(start), ledger.Delivery{Seq: 1}),
+		f.Retry(f.ctx, "port", 1, start, failed("busy")),
+		f.Park(f.ctx, "port", 1, failed("refused")),
+		f.Pass(f.ctx, "port", ledger.Delivery{Seq: 1}),
+		f.Gone(f.ctx, "port", start),
 		f.PutOff(f.ctx, "e1", start, "Busy", ""),
 		f.CachePut(f.ctx, "key", nil),
 		f.Ping(f.ctx),
-		requeue, prune, reopen, hurry,
+		requeue, prune, reopen, hurry, hasten, owe, forget,
 	}
 }

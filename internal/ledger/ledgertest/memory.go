@@ -28,6 +28,7 @@ type Memory struct {
 	decisions []ledger.Decision
 	outbox    []*owed // by sequence
 	sinks     map[string]*ledger.SinkState
+	log       []ledger.DeliveryRecord // by sequence
 	commits   map[int64]*search // by sequence of the event
 	cache     []cached          // by age
 	cacheSize int
@@ -168,21 +169,21 @@ func (m *Memory) keep(change ledger.Change) {
 func (m *Memory) keepEvent(event dora.Event, change ledger.Change) {
 	m.seq++
 	m.events = append(m.events, ledger.Row{Seq: m.seq, Event: clone(event)})
-	m.owe(m.seq, event.Service, change.Sinks)
+	m.owe(m.seq, event.Service, change.Sinks, m.now())
 	if change.Resolve && event.Type == dora.TypeDeploy && event.Change == dora.ChangeImage {
 		m.commits[m.seq] = &search{recorded: m.now(), next: m.now()}
 	}
 }
 
 // owe adds the rows that sinks do not have.
-func (m *Memory) owe(seq int64, service string, sinks []string) {
+func (m *Memory) owe(seq int64, service string, sinks []string, now time.Time) {
 	for _, sink := range slices.Compact(slices.Sorted(slices.Values(sinks))) {
 		if m.sinks[sink] == nil {
 			m.sinks[sink] = &ledger.SinkState{Sink: sink}
 		}
 		if !slices.ContainsFunc(m.outbox, func(o *owed) bool { return o.Seq == seq && o.Sink == sink }) {
-			delivery := ledger.Delivery{Seq: seq, Sink: sink, NextAt: m.now()}
-			m.outbox = append(m.outbox, &owed{Delivery: delivery, service: service, recorded: m.now()})
+			delivery := ledger.Delivery{Seq: seq, Sink: sink, NextAt: now}
+			m.outbox = append(m.outbox, &owed{Delivery: delivery, service: service, recorded: now})
 		}
 	}
 	slices.SortStableFunc(m.outbox, func(a, b *owed) int { return cmp.Compare(a.Seq, b.Seq) })
@@ -240,6 +241,15 @@ func (m *Memory) selected(ctx context.Context, q ledger.EventQuery) ([]ledger.Ro
 		return nil, err
 	}
 	defer leave()
+	rows := m.choose(q)
+	for i, row := range rows {
+		rows[i].Event = m.read(row)
+	}
+	return rows, nil
+}
+
+// choose selects events, without their facts.
+func (m *Memory) choose(q ledger.EventQuery) []ledger.Row {
 	rows := slices.DeleteFunc(slices.Clone(m.events), func(r ledger.Row) bool { return !matches(r, q) })
 	if q.Newest {
 		slices.SortFunc(rows, func(a, b ledger.Row) int {
@@ -249,10 +259,7 @@ func (m *Memory) selected(ctx context.Context, q ledger.EventQuery) ([]ledger.Ro
 	if q.Limit > 0 && len(rows) > q.Limit {
 		rows = rows[:q.Limit]
 	}
-	for i, row := range rows {
-		rows[i].Event = m.read(row)
-	}
-	return rows, nil
+	return rows
 }
 
 func matches(r ledger.Row, q ledger.EventQuery) bool {

@@ -73,7 +73,7 @@ func (m *Memory) keepFacts(facts dora.CommitFacts, sinks []string) {
 	}
 	if !alike(before, after) {
 		s.content++
-		m.owe(row.Seq, row.Event.Service, sinks)
+		m.owe(row.Seq, row.Event.Service, sinks, m.now())
 	}
 }
 

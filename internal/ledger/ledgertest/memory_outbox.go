@@ -55,49 +55,69 @@ func (m *Memory) NextDue(ctx context.Context, sink string) (time.Time, error) {
 }
 
 // Delivered implements ledger.Outbox.
-func (m *Memory) Delivered(ctx context.Context, sink string, at time.Time, sent ...ledger.Delivery) error {
+func (m *Memory) Delivered(ctx context.Context, sink string, a ledger.Attempt, sent ...ledger.Delivery) error {
+	return m.settle(ctx, sink, sent, func(row *owed, content int64, current bool) {
+		m.record(row, ledger.FateDelivered, content, a)
+		if current {
+			m.sinks[sink].Delivered++
+			m.sinks[sink].LastDelivery = micro(a.At)
+		}
+	})
+}
+
+// Pass implements ledger.Outbox.
+func (m *Memory) Pass(ctx context.Context, sink string, rows ...ledger.Delivery) error {
+	return m.settle(ctx, sink, rows, func(*owed, int64, bool) {})
+}
+
+// settle removes the pending ones of these rows, unless their events have other content by now.
+func (m *Memory) settle(ctx context.Context, sink string, rows []ledger.Delivery, also func(row *owed, content int64, current bool)) error {
 	leave, err := m.enter(ctx)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	for _, d := range sent {
-		for _, row := range m.pending(sink) {
-			if row.Seq == d.Seq {
-				m.settle(row, d.Content, micro(at))
-			}
+	for _, row := range m.pending(sink) {
+		content, told := newest(rows, row.Seq)
+		if !told {
+			continue
 		}
+		current := content == m.content(row.Seq)
+		also(row, content, current)
+		if !current {
+			row.again(m.now())
+			continue
+		}
+		m.outbox = slices.DeleteFunc(m.outbox, func(o *owed) bool { return o == row })
+		m.sinks[sink].Cursor = max(m.sinks[sink].Cursor, row.Seq)
 	}
 	return nil
 }
 
-// settle removes a row that went out, unless its event has other content by now.
-func (m *Memory) settle(row *owed, content int64, at time.Time) {
-	if content != m.content(row.Seq) {
-		row.again(m.now())
-		return
+// newest is the newest content that is told of a row, if any is.
+func newest(rows []ledger.Delivery, seq int64) (content int64, told bool) {
+	for _, d := range rows {
+		if d.Seq == seq && (!told || d.Content > content) {
+			content, told = d.Content, true
+		}
 	}
-	m.outbox = slices.DeleteFunc(m.outbox, func(o *owed) bool { return o == row })
-	figures := m.sinks[row.Sink]
-	figures.Delivered++
-	figures.Cursor = max(figures.Cursor, row.Seq)
-	figures.LastDelivery = at
+	return content, told
 }
 
 // Retry implements ledger.Outbox.
-func (m *Memory) Retry(ctx context.Context, sink string, seq int64, next time.Time, reason string) error {
-	return m.fail(ctx, sink, seq, reason, func(row *owed) { row.NextAt = micro(next) })
+func (m *Memory) Retry(ctx context.Context, sink string, seq int64, next time.Time, a ledger.Attempt) error {
+	return m.fail(ctx, sink, seq, ledger.FateRetried, a, func(row *owed) { row.NextAt = micro(next) })
 }
 
 // Park implements ledger.Outbox.
-func (m *Memory) Park(ctx context.Context, sink string, seq int64, reason string) error {
-	return m.fail(ctx, sink, seq, reason, func(row *owed) {
+func (m *Memory) Park(ctx context.Context, sink string, seq int64, a ledger.Attempt) error {
+	return m.fail(ctx, sink, seq, ledger.FateParked, a, func(row *owed) {
 		row.parked = true
 		m.sinks[sink].Cursor = max(m.sinks[sink].Cursor, seq)
 	})
 }
 
-func (m *Memory) fail(ctx context.Context, sink string, seq int64, reason string, then func(*owed)) error {
+func (m *Memory) fail(ctx context.Context, sink string, seq int64, fate ledger.Fate, a ledger.Attempt, then func(*owed)) error {
 	leave, err := m.enter(ctx)
 	if err != nil {
 		return err
@@ -105,13 +125,31 @@ func (m *Memory) fail(ctx context.Context, sink string, seq int64, reason string
 	defer leave()
 	for _, row := range m.pending(sink) {
 		if row.Seq == seq {
+			m.record(row, fate, m.content(seq), a)
 			row.Attempts++
-			row.LastError, row.failed = reason, m.now()
+			row.LastError, row.failed = a.Answer, m.now()
 			then(row)
 			return nil
 		}
 	}
 	return ledger.ErrNotFound
+}
+
+// Hasten implements ledger.Outbox.
+func (m *Memory) Hasten(ctx context.Context, sink string, now time.Time) (int64, error) {
+	leave, err := m.enter(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer leave()
+	var hastened int64
+	for _, row := range m.pending(sink) {
+		if row.Attempts > 0 {
+			row.again(micro(now))
+			hastened++
+		}
+	}
+	return hastened, nil
 }
 
 // Requeue implements ledger.Store.
@@ -134,18 +172,6 @@ func (m *Memory) Requeue(ctx context.Context, sink string) (int64, error) {
 // again makes a row pending as if it had never failed.
 func (o *owed) again(now time.Time) {
 	o.parked, o.Attempts, o.NextAt, o.LastError, o.failed = false, 0, now, "", time.Time{}
-}
-
-// Forget implements ledger.Store.
-func (m *Memory) Forget(ctx context.Context, sink string) error {
-	leave, err := m.enter(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	delete(m.sinks, sink)
-	m.outbox = slices.DeleteFunc(m.outbox, func(o *owed) bool { return o.Sink == sink })
-	return nil
 }
 
 // Sinks implements ledger.Outbox.
@@ -198,6 +224,7 @@ func (m *Memory) Prune(ctx context.Context, r ledger.Retention) (int64, error) {
 		return kept[d.UID] > cmp.Or(r.DecisionsPerSubject, ledger.DefaultDecisions)
 	})
 	slices.Reverse(m.decisions)
+	m.pruneLog(cmp.Or(r.DeliveriesPerSink, ledger.DefaultDeliveries))
 	return pruned, nil
 }
 

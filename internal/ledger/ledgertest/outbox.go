@@ -33,20 +33,20 @@ func outbox(t *testing.T, open Open) {
 		}},
 		{"a delivered row is due no more, for that sink", func(f *fixture) {
 			f.commit(ledger.Change{Events: deployments("e", "cart", 3), Sinks: []string{"port", "lake"}})
-			f.Expect(f.Delivered(f.ctx, "port", start, f.row("e1"), f.row("e2"))).To(Succeed())
+			f.Expect(f.Delivered(f.ctx, "port", sentAt(start), f.row("e1"), f.row("e2"))).To(Succeed())
 			f.Expect(f.due("port", 9)).To(Equal([]string{"e3"}))
 			f.Expect(f.due("lake", 9)).To(Equal([]string{"e1", "e2", "e3"}))
 		}},
 		{"a retried row waits for its time, and its service waits with it", retried},
 		{"a row that waits in the middle holds up what comes after it only", func(f *fixture) {
 			f.commit(ledger.Change{Events: deployments("e", "cart", 3), Sinks: []string{"port"}})
-			f.Expect(f.Retry(f.ctx, "port", f.seq("e2"), start.Add(time.Minute), "busy")).To(Succeed())
+			f.Expect(f.Retry(f.ctx, "port", f.seq("e2"), start.Add(time.Minute), failed("busy"))).To(Succeed())
 			f.Expect(f.due("port", 9)).To(Equal([]string{"e1"}))
 		}},
 		{"a retried row tells its attempts and the last reason", func(f *fixture) {
 			f.commit(ledger.Change{Events: deployments("e", "cart", 1), Sinks: []string{"port"}})
 			for _, reason := range []string{"first", "second"} {
-				f.Expect(f.Retry(f.ctx, "port", f.seq("e1"), start.Add(1999*time.Nanosecond), reason)).To(Succeed())
+				f.Expect(f.Retry(f.ctx, "port", f.seq("e1"), start.Add(1999*time.Nanosecond), failed(reason))).To(Succeed())
 			}
 			f.step(time.Second)
 			f.Expect(f.Due(f.ctx, "port", f.clock.Now(), 9)).To(ConsistOf(And(
@@ -54,9 +54,9 @@ func outbox(t *testing.T, open Open) {
 		}},
 		{"a parked row is due no more and holds nobody up", func(f *fixture) {
 			f.commit(ledger.Change{Events: deployments("e", "cart", 2), Sinks: []string{"port"}})
-			f.Expect(f.Park(f.ctx, "port", f.seq("e1"), "refused")).To(Succeed())
+			f.Expect(f.Park(f.ctx, "port", f.seq("e1"), failed("refused"))).To(Succeed())
 			f.Expect(f.due("port", 9)).To(Equal([]string{"e2"}))
-			f.Expect(f.Delivered(f.ctx, "port", start, f.row("e2"))).To(Succeed())
+			f.Expect(f.Delivered(f.ctx, "port", sentAt(start), f.row("e2"))).To(Succeed())
 			f.Expect(f.NextDue(f.ctx, "port")).To(BeZero())
 		}},
 		{"the next time is that of the first row of a service, since the others wait for it", nextDue},
@@ -64,7 +64,7 @@ func outbox(t *testing.T, open Open) {
 		{"a delivery that is recorded twice counts once", func(f *fixture) {
 			f.commit(ledger.Change{Events: deployments("e", "cart", 2), Sinks: []string{"port"}})
 			for range 2 {
-				f.Expect(f.Delivered(f.ctx, "port", start, f.row("e1"), f.row("e1"), ledger.Delivery{Seq: 4711})).To(Succeed())
+				f.Expect(f.Delivered(f.ctx, "port", sentAt(start), f.row("e1"), f.row("e1"), ledger.Delivery{Seq: 4711})).To(Succeed())
 			}
 			f.Expect(f.figures("port")).To(And(HaveField("Delivered", int64(1)), HaveField("Pending", int64(1))))
 		}},
@@ -84,7 +84,7 @@ func retried(f *fixture) {
 		Events: []dora.Event{Deployment("c1", "cart", start), Deployment("p1", "pay", start), Deployment("c2", "cart", start)},
 		Sinks:  []string{"port", "lake"},
 	})
-	f.Expect(f.Retry(f.ctx, "port", f.seq("c1"), start.Add(time.Minute), "busy")).To(Succeed())
+	f.Expect(f.Retry(f.ctx, "port", f.seq("c1"), start.Add(time.Minute), failed("busy"))).To(Succeed())
 	f.Expect(f.due("port", 9)).To(Equal([]string{"p1"}))
 	f.Expect(f.due("lake", 9)).To(Equal([]string{"c1", "p1", "c2"}), "another sink waits for nobody")
 	f.step(time.Minute)
@@ -94,40 +94,40 @@ func retried(f *fixture) {
 
 func nextDue(f *fixture) {
 	f.commit(ledger.Change{Events: deployments("c", "cart", 2), Sinks: []string{"port"}})
-	f.Expect(f.Retry(f.ctx, "port", f.seq("c1"), start.Add(time.Hour), "busy")).To(Succeed())
+	f.Expect(f.Retry(f.ctx, "port", f.seq("c1"), start.Add(time.Hour), failed("busy"))).To(Succeed())
 	f.Expect(f.NextDue(f.ctx, "port")).To(Equal(start.Add(time.Hour)))
 	f.step(time.Minute)
 	f.commit(ledger.Change{Events: deployments("p", "pay", 1), Sinks: []string{"port"}})
 	f.Expect(f.NextDue(f.ctx, "port")).To(Equal(start.Add(time.Minute)))
-	f.Expect(f.Retry(f.ctx, "port", f.seq("p1"), start.Add(2*time.Hour), "busy")).To(Succeed())
+	f.Expect(f.Retry(f.ctx, "port", f.seq("p1"), start.Add(2*time.Hour), failed("busy"))).To(Succeed())
 	f.Expect(f.NextDue(f.ctx, "port")).To(Equal(start.Add(time.Hour)))
-	f.Expect(f.Delivered(f.ctx, "port", start, f.row("c1"))).To(Succeed())
+	f.Expect(f.Delivered(f.ctx, "port", sentAt(start), f.row("c1"))).To(Succeed())
 	f.Expect(f.NextDue(f.ctx, "port")).To(Equal(start), "the second of the service has become its first")
 }
 
 func settledRows(f *fixture) {
 	f.commit(ledger.Change{Events: deployments("e", "cart", 2), Sinks: []string{"port"}})
 	delivered, parked := f.seq("e1"), f.seq("e2")
-	f.Expect(f.Delivered(f.ctx, "port", start, f.row("e1"))).To(Succeed())
-	f.Expect(f.Park(f.ctx, "port", parked, "refused")).To(Succeed())
+	f.Expect(f.Delivered(f.ctx, "port", sentAt(start), f.row("e1"))).To(Succeed())
+	f.Expect(f.Park(f.ctx, "port", parked, failed("refused"))).To(Succeed())
 	before, err := f.Sinks(f.ctx)
 	f.Expect(err).NotTo(HaveOccurred())
 	for _, seq := range []int64{delivered, parked, 4711} {
-		f.Expect(f.Retry(f.ctx, "port", seq, start, "again")).To(MatchError(ledger.ErrNotFound))
-		f.Expect(f.Park(f.ctx, "port", seq, "again")).To(MatchError(ledger.ErrNotFound))
-		f.Expect(f.Retry(f.ctx, "none", seq, start, "again")).To(MatchError(ledger.ErrNotFound))
-		f.Expect(f.Delivered(f.ctx, "port", start.Add(time.Hour), ledger.Delivery{Seq: seq})).To(Succeed())
+		f.Expect(f.Retry(f.ctx, "port", seq, start, failed("again"))).To(MatchError(ledger.ErrNotFound))
+		f.Expect(f.Park(f.ctx, "port", seq, failed("again"))).To(MatchError(ledger.ErrNotFound))
+		f.Expect(f.Retry(f.ctx, "none", seq, start, failed("again"))).To(MatchError(ledger.ErrNotFound))
+		f.Expect(f.Delivered(f.ctx, "port", sentAt(start.Add(time.Hour)), ledger.Delivery{Seq: seq})).To(Succeed())
 	}
-	f.Expect(f.Delivered(f.ctx, "port", start.Add(time.Hour))).To(Succeed())
+	f.Expect(f.Delivered(f.ctx, "port", sentAt(start.Add(time.Hour)))).To(Succeed())
 	f.Expect(f.Sinks(f.ctx)).To(Equal(before))
 }
 
 func requeued(f *fixture) {
 	f.commit(ledger.Change{Events: deployments("e", "cart", 3), Sinks: []string{"port", "lake"}})
 	for _, id := range []string{"e1", "e3"} {
-		f.Expect(f.Park(f.ctx, "port", f.seq(id), "refused")).To(Succeed())
+		f.Expect(f.Park(f.ctx, "port", f.seq(id), failed("refused"))).To(Succeed())
 	}
-	f.Expect(f.Park(f.ctx, "lake", f.seq("e1"), "refused")).To(Succeed())
+	f.Expect(f.Park(f.ctx, "lake", f.seq("e1"), failed("refused"))).To(Succeed())
 	f.step(time.Hour)
 	f.Expect(f.Requeue(f.ctx, "port")).To(Equal(int64(2)))
 	f.Expect(f.Requeue(f.ctx, "port")).To(BeZero())
@@ -141,10 +141,10 @@ func requeued(f *fixture) {
 
 func forgotten(f *fixture) {
 	f.commit(ledger.Change{Events: deployments("e", "cart", 3), Sinks: []string{"port", "lake"}})
-	f.Expect(f.Delivered(f.ctx, "port", start, f.row("e1"))).To(Succeed())
-	f.Expect(f.Park(f.ctx, "port", f.seq("e2"), "refused")).To(Succeed())
-	f.Expect(f.Forget(f.ctx, "port")).To(Succeed())
-	f.Expect(f.Forget(f.ctx, "none")).To(Succeed())
+	f.Expect(f.Delivered(f.ctx, "port", sentAt(start), f.row("e1"))).To(Succeed())
+	f.Expect(f.Park(f.ctx, "port", f.seq("e2"), failed("refused"))).To(Succeed())
+	f.Expect(f.Forget(f.ctx, "port")).To(Equal(int64(2)), "what was delivered is not dropped")
+	f.Expect(f.Forget(f.ctx, "none")).To(BeZero())
 	f.Expect(f.due("port", 9)).To(BeEmpty())
 	f.Expect(f.Sinks(f.ctx)).To(HaveExactElements(HaveField("Sink", "lake")))
 	f.Expect(f.ids(ledger.EventQuery{})).To(HaveLen(3), "the events stay")
@@ -160,16 +160,16 @@ func figuresFollow(f *fixture) {
 	e1, p1, s1 := f.seq("e1"), f.seq("p1"), f.seq("s1")
 	f.Expect(f.figures("port")).To(Equal(ledger.SinkState{Sink: "port", Cursor: e1 - 1, Pending: 3, OldestPending: start}))
 
-	f.Expect(f.Delivered(f.ctx, "port", start.Add(time.Second+time.Nanosecond), ledger.Delivery{Seq: p1})).To(Succeed())
+	f.Expect(f.Delivered(f.ctx, "port", sentAt(start.Add(time.Second+time.Nanosecond)), ledger.Delivery{Seq: p1})).To(Succeed())
 	f.Expect(f.figures("port")).To(Equal(ledger.SinkState{
 		Sink: "port", Cursor: e1 - 1, Delivered: 1, Pending: 2, OldestPending: start, LastDelivery: start.Add(time.Second),
 	}))
-	f.Expect(f.Park(f.ctx, "port", e1, "refused")).To(Succeed())
+	f.Expect(f.Park(f.ctx, "port", e1, failed("refused"))).To(Succeed())
 	f.Expect(f.figures("port")).To(Equal(ledger.SinkState{
 		Sink: "port", Cursor: s1 - 1, Delivered: 1, Pending: 1, Parked: 1, OldestPending: start.Add(time.Minute),
 		LastDelivery: start.Add(time.Second), LastError: "refused",
 	}))
-	f.Expect(f.Delivered(f.ctx, "port", start.Add(time.Hour), ledger.Delivery{Seq: s1})).To(Succeed())
+	f.Expect(f.Delivered(f.ctx, "port", sentAt(start.Add(time.Hour)), ledger.Delivery{Seq: s1})).To(Succeed())
 	f.Expect(f.figures("port")).To(Equal(ledger.SinkState{
 		Sink: "port", Cursor: s1, Delivered: 2, Parked: 1, LastDelivery: start.Add(time.Hour), LastError: "refused",
 	}))
@@ -177,11 +177,11 @@ func figuresFollow(f *fixture) {
 
 func lastError(f *fixture) {
 	f.commit(ledger.Change{Events: deployments("e", "cart", 3), Sinks: []string{"port"}})
-	f.Expect(f.Park(f.ctx, "port", f.seq("e1"), "refused")).To(Succeed())
+	f.Expect(f.Park(f.ctx, "port", f.seq("e1"), failed("refused"))).To(Succeed())
 	f.step(time.Second)
-	f.Expect(f.Retry(f.ctx, "port", f.seq("e2"), start.Add(time.Hour), "busy")).To(Succeed())
+	f.Expect(f.Retry(f.ctx, "port", f.seq("e2"), start.Add(time.Hour), failed("busy"))).To(Succeed())
 	f.Expect(f.figures("port").LastError).To(Equal("busy"))
-	f.Expect(f.Delivered(f.ctx, "port", start, f.row("e2"), f.row("e3"))).To(Succeed())
+	f.Expect(f.Delivered(f.ctx, "port", sentAt(start), f.row("e2"), f.row("e3"))).To(Succeed())
 	f.Expect(f.figures("port").LastError).To(Equal("refused"), "that row is still parked")
 	f.Expect(f.Requeue(f.ctx, "port")).To(Equal(int64(1)))
 	f.Expect(f.figures("port").LastError).To(BeEmpty())

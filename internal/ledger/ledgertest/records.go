@@ -126,9 +126,9 @@ func growsRevision(f *fixture) {
 		last = f.revision()
 	}
 	f.Expect(f.Commit(f.ctx, ledger.Change{States: []ledger.State{{Key: "a"}}})).To(MatchError(ledger.ErrConflict))
-	f.Expect(f.Retry(f.ctx, "port", f.seq("e1"), start, "later")).To(Succeed())
-	f.Expect(f.Delivered(f.ctx, "port", start, f.row("e1"))).To(Succeed())
-	f.Expect(f.Park(f.ctx, "port", f.seq("e2"), "never")).To(Succeed())
+	f.Expect(f.Retry(f.ctx, "port", f.seq("e1"), start, failed("later"))).To(Succeed())
+	f.Expect(f.Delivered(f.ctx, "port", sentAt(start), f.row("e1"))).To(Succeed())
+	f.Expect(f.Park(f.ctx, "port", f.seq("e2"), failed("never"))).To(Succeed())
 	f.Expect(f.Ping(f.ctx)).To(Succeed())
 	f.Expect(f.revision()).To(Equal(last))
 }

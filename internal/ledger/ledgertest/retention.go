@@ -27,9 +27,9 @@ func retention(t *testing.T, open Open) {
 		}},
 		{"an event that a sink is owed stays", func(f *fixture) {
 			f.commit(ledger.Change{Events: deployments("e", "cart", 3), Sinks: []string{"port", "lake"}})
-			f.Expect(f.Delivered(f.ctx, "port", start, f.row("e1"), f.row("e2"), f.row("e3"))).To(Succeed())
-			f.Expect(f.Delivered(f.ctx, "lake", start, f.row("e1"))).To(Succeed())
-			f.Expect(f.Retry(f.ctx, "lake", f.seq("e2"), future, "busy")).To(Succeed())
+			f.Expect(f.Delivered(f.ctx, "port", sentAt(start), f.row("e1"), f.row("e2"), f.row("e3"))).To(Succeed())
+			f.Expect(f.Delivered(f.ctx, "lake", sentAt(start), f.row("e1"))).To(Succeed())
+			f.Expect(f.Retry(f.ctx, "lake", f.seq("e2"), future, failed("busy"))).To(Succeed())
 			f.Expect(f.Prune(f.ctx, ledger.Retention{EventsBefore: future})).To(Equal(int64(1)))
 			f.Expect(f.ids(ledger.EventQuery{})).To(Equal([]string{"e2", "e3"}))
 			f.step(2 * 366 * 24 * time.Hour)
@@ -37,21 +37,21 @@ func retention(t *testing.T, open Open) {
 		}},
 		{"an event that is parked for one sink and owed to another stays", func(f *fixture) {
 			f.commit(ledger.Change{Events: deployments("e", "cart", 1), Sinks: []string{"port", "lake"}})
-			f.Expect(f.Park(f.ctx, "port", f.seq("e1"), "refused")).To(Succeed())
+			f.Expect(f.Park(f.ctx, "port", f.seq("e1"), failed("refused"))).To(Succeed())
 			f.Expect(f.Prune(f.ctx, ledger.Retention{EventsBefore: future})).To(BeZero())
 			f.Expect(f.figures("port").Parked).To(Equal(int64(1)))
 			f.Expect(f.due("lake", 9)).To(Equal([]string{"e1"}))
 		}},
 		{"a parked row goes with its event", func(f *fixture) {
 			f.commit(ledger.Change{Events: deployments("e", "cart", 1), Sinks: []string{"port"}})
-			f.Expect(f.Park(f.ctx, "port", f.seq("e1"), "refused")).To(Succeed())
+			f.Expect(f.Park(f.ctx, "port", f.seq("e1"), failed("refused"))).To(Succeed())
 			f.Expect(f.Prune(f.ctx, ledger.Retention{EventsBefore: future})).To(Equal(int64(1)))
 			f.Expect(f.figures("port")).To(And(HaveField("Parked", int64(0)), HaveField("LastError", "")))
 			f.Expect(f.Requeue(f.ctx, "port")).To(BeZero())
 		}},
 		{"pruning does not lower what was delivered", func(f *fixture) {
 			f.commit(ledger.Change{Events: deployments("e", "cart", 2), Sinks: []string{"port"}})
-			f.Expect(f.Delivered(f.ctx, "port", start, f.row("e1"), f.row("e2"))).To(Succeed())
+			f.Expect(f.Delivered(f.ctx, "port", sentAt(start), f.row("e1"), f.row("e2"))).To(Succeed())
 			before := f.figures("port")
 			f.Expect(f.Prune(f.ctx, ledger.Retention{EventsBefore: future})).To(Equal(int64(2)))
 			f.Expect(f.figures("port")).To(Equal(before))
@@ -65,8 +65,8 @@ func retention(t *testing.T, open Open) {
 		{"decisions are bounded by default", boundsDecisions},
 		{"states and subjects stay", func(f *fixture) {
 			f.commit(wholeChange())
-			f.Expect(f.Forget(f.ctx, "port")).To(Succeed())
-			f.Expect(f.Forget(f.ctx, "lake")).To(Succeed())
+			f.Expect(f.Forget(f.ctx, "port")).To(Equal(int64(2)))
+			f.Expect(f.Forget(f.ctx, "lake")).To(Equal(int64(2)))
 			f.Expect(f.Prune(f.ctx, ledger.Retention{EventsBefore: future})).To(Equal(int64(2)))
 			f.Expect(f.state("a").Version).To(Equal(int64(1)))
 			f.Expect(f.Subjects(f.ctx, ledger.SubjectQuery{})).To(HaveLen(1))

@@ -67,6 +67,16 @@ func Decision(service, reason string, at time.Time) ledger.Decision {
 	}
 }
 
+// sentAt is an attempt that the destination took.
+func sentAt(at time.Time) ledger.Attempt {
+	return ledger.Attempt{At: at, Took: 120 * time.Millisecond, Answer: "202 Accepted"}
+}
+
+// failed is an attempt that was answered so.
+func failed(answer string) ledger.Attempt {
+	return ledger.Attempt{At: start, Took: time.Second, Answer: answer}
+}
+
 // deployments are n deployments of a service, a minute apart, with ids prefix1, prefix2 and so on.
 func deployments(prefix, service string, n int) []dora.Event {
 	list := make([]dora.Event, n)

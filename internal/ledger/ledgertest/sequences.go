@@ -194,7 +194,7 @@ func (p *pair) deliver(t *rapid.T) {
 	sink := rapid.SampledFrom(sinks).Draw(t, "sink")
 	drawn := p.owed(t, sink)
 	p.both(t, "deliver", func(s ledger.Store) (any, error) {
-		return nil, s.Delivered(t.Context(), sink, p.clock.Now(), p.in(t, s, drawn)...)
+		return nil, s.Delivered(t.Context(), sink, sentAt(p.clock.Now()), p.in(t, s, drawn)...)
 	})
 }
 
@@ -207,9 +207,9 @@ func (p *pair) fail(t *rapid.T) {
 	p.both(t, "fail", func(s ledger.Store) (any, error) {
 		seq := p.in(t, s, drawn)[0].Seq
 		if park {
-			return nil, s.Park(t.Context(), sink, seq, reason)
+			return nil, s.Park(t.Context(), sink, seq, failed(reason))
 		}
-		return nil, s.Retry(t.Context(), sink, seq, next, reason)
+		return nil, s.Retry(t.Context(), sink, seq, next, failed(reason))
 	})
 }
 
@@ -227,7 +227,7 @@ func (p *pair) forget(t *rapid.T) {
 		t.Skip()
 	}
 	sink := rapid.SampledFrom(sinks).Draw(t, "sink")
-	p.both(t, "forget", func(s ledger.Store) (any, error) { return nil, s.Forget(t.Context(), sink) })
+	p.both(t, "forget", func(s ledger.Store) (any, error) { return s.Forget(t.Context(), sink) })
 }
 
 func (p *pair) prune(t *rapid.T) {

@@ -145,11 +145,8 @@ func (c *connection) keepEvent(event dora.Event, payload string, change ledger.C
 }
 
 func (c *connection) owe(sink string, seq int64, service string) error {
-	if !c.sinks[sink] {
-		if _, err := c.exec(`INSERT INTO sinks (name) VALUES (?) ON CONFLICT (name) DO NOTHING`, sink); err != nil {
-			return fmt.Errorf("cannot write sink %s: %w", sink, err)
-		}
-		c.sinks[sink] = true
+	if err := c.keepSink(sink); err != nil {
+		return err
 	}
 	now := c.now().UnixMicro()
 	_, err := c.exec(`INSERT INTO outbox (seq, sink, service, recorded_at, next_at) VALUES (?, ?, ?, ?, ?)
@@ -157,6 +154,18 @@ func (c *connection) owe(sink string, seq int64, service string) error {
 	if err != nil {
 		return fmt.Errorf("cannot write what sink %s is owed: %w", sink, err)
 	}
+	return nil
+}
+
+// keepSink makes a sink with its first row.
+func (c *connection) keepSink(sink string) error {
+	if c.sinks[sink] {
+		return nil
+	}
+	if _, err := c.exec(`INSERT INTO sinks (name) VALUES (?) ON CONFLICT (name) DO NOTHING`, sink); err != nil {
+		return fmt.Errorf("cannot write sink %s: %w", sink, err)
+	}
+	c.sinks[sink] = true
 	return nil
 }
 

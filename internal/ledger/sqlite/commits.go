@@ -176,18 +176,9 @@ func (s *Store) Reopen(ctx context.Context, q ledger.ReopenQuery, now time.Time)
 	if err != nil {
 		return 0, s.failed("cannot find which commits are to be looked for again", err)
 	}
-	for chunk := range slices.Chunk(seqs, reopenedSearches) {
-		var n int64
-		err := s.writer.do(ctx, "cannot look for commits again", func(tx *connection) (err error) {
-			n, err = tx.reopen(chunk, now)
-			return err
-		})
-		if err != nil {
-			return reopened, err
-		}
-		reopened += n
-	}
-	return reopened, nil
+	return s.inSteps(ctx, "cannot look for commits again", slices.Chunk(seqs, reopenedSearches), func(tx *connection, seqs []int64) (int64, error) {
+		return tx.reopen(seqs, now)
+	})
 }
 
 // reopenQuery selects by event first, then by what became of the search.
@@ -211,9 +202,7 @@ func deployments(uids []string, cluster string, since time.Time) (where conditio
 	where.in("uid", uids)
 	where.equal("type", string(dora.TypeDeploy))
 	where.equal("cluster", cluster)
-	if !since.IsZero() {
-		where.add("occurred_at >= ?", since.UnixMicro())
-	}
+	where.since("occurred_at", since)
 	return where
 }
 

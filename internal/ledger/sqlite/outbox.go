@@ -4,7 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/dora-controller/dora-controller/internal/ledger"
@@ -81,65 +82,132 @@ func (r reader) NextDue(ctx context.Context, sink string) (time.Time, error) {
 	return fromMicros(next), nil
 }
 
-// Delivered implements ledger.Outbox.
-func (s *Store) Delivered(ctx context.Context, sink string, at time.Time, sent ...ledger.Delivery) error {
+// Delivered implements ledger.Outbox. It takes a handful of statements, however many rows there are.
+func (s *Store) Delivered(ctx context.Context, sink string, a ledger.Attempt, sent ...ledger.Delivery) error {
+	rows, err := tell(sent)
+	if err != nil {
+		return err
+	}
 	return s.writer.do(ctx, "cannot record a delivery", func(tx *connection) error {
-		var delivered, newest int64
-		for _, d := range sent {
-			n, err := tx.delivered(sink, d)
-			if err != nil {
-				return err
-			}
-			delivered, newest = delivered+n, max(newest, n*d.Seq)
+		if _, err := tx.log(sink, ledger.FateDelivered, a, rows.pairs); err != nil {
+			return err
 		}
-		if delivered == 0 {
-			return nil
+		settled, err := tx.settle(sink, rows)
+		if err != nil || len(settled) == 0 {
+			return err
 		}
-		_, err := tx.exec(`UPDATE sinks SET delivered = delivered + ?, settled = MAX(settled, ?), last_delivery = ? WHERE name = ?`,
-			delivered, newest, at.UnixMicro(), sink)
+		_, err = tx.exec(`UPDATE sinks SET delivered = delivered + ?, settled = MAX(settled, ?), last_delivery = ? WHERE name = ?`,
+			len(settled), slices.Max(settled), a.At.UnixMicro(), sink)
 		return err
 	})
 }
 
-// delivered removes the row of what was sent. If the event was completed meanwhile the row stays, as if it had never failed.
-func (c *connection) delivered(sink string, sent ledger.Delivery) (settled int64, err error) {
-	settled, err = c.affected(`DELETE FROM outbox WHERE seq = ? AND sink = ? AND parked = 0
-		AND ? = COALESCE((SELECT content FROM commits WHERE commits.seq = outbox.seq), 0)`, sent.Seq, sink, sent.Content)
-	if err != nil || settled > 0 {
+// Pass implements ledger.Outbox.
+func (s *Store) Pass(ctx context.Context, sink string, unwanted ...ledger.Delivery) error {
+	rows, err := tell(unwanted)
+	if err != nil {
+		return err
+	}
+	return s.writer.do(ctx, "cannot drop what a sink does not want", func(tx *connection) error {
+		settled, err := tx.settle(sink, rows)
+		if err != nil || len(settled) == 0 {
+			return err
+		}
+		return tx.moveCursor(sink, slices.Max(settled))
+	})
+}
+
+// told is what a caller says of rows.
+type told struct {
+	pairs string // JSON: sequence and content of each
+	count int
+}
+
+// tell puts rows in the order of their events. Of one that is told twice the newest content counts.
+func tell(rows []ledger.Delivery) (told, error) {
+	contents := map[int64]int64{}
+	for _, d := range rows {
+		if known, twice := contents[d.Seq]; !twice || known < d.Content {
+			contents[d.Seq] = d.Content
+		}
+	}
+	pairs := make([][2]int64, 0, len(contents))
+	for _, seq := range slices.Sorted(maps.Keys(contents)) {
+		pairs = append(pairs, [2]int64{seq, contents[seq]})
+	}
+	list, err := json.Marshal(pairs)
+	return told{pairs: string(list), count: len(pairs)}, err
+}
+
+// settle removes pending rows and returns their sequences. Those whose events were completed meanwhile stay, as if they had never failed.
+func (c *connection) settle(sink string, rows told) ([]int64, error) {
+	settled, err := c.returned(settleQuery, sink, rows.pairs)
+	if err != nil || len(settled) == rows.count {
 		return settled, err
 	}
 	_, err = c.exec(`UPDATE outbox SET attempts = 0, next_at = ?, failed_at = NULL, last_error = ''
-		WHERE seq = ? AND sink = ? AND parked = 0`, c.now().UnixMicro(), sent.Seq, sink)
-	return 0, err
+		WHERE sink = ? AND parked = 0 AND seq IN (SELECT value ->> 0 FROM json_each(?))`, c.now().UnixMicro(), sink, rows.pairs)
+	return settled, err
+}
+
+// settleQuery removes those rows of which what was told is the newest content.
+const settleQuery = `DELETE FROM outbox WHERE sink = ? AND parked = 0 AND seq IN (SELECT value ->> 0 FROM json_each(?)
+	WHERE value ->> 1 = COALESCE((SELECT content FROM commits WHERE commits.seq = value ->> 0), 0)) RETURNING seq`
+
+func (c *connection) moveCursor(sink string, seq int64) error {
+	_, err := c.exec(`UPDATE sinks SET settled = MAX(settled, ?) WHERE name = ?`, seq, sink)
+	return err
 }
 
 // Retry implements ledger.Outbox.
-func (s *Store) Retry(ctx context.Context, sink string, seq int64, next time.Time, reason string) error {
+func (s *Store) Retry(ctx context.Context, sink string, seq int64, next time.Time, a ledger.Attempt) error {
 	return s.writer.do(ctx, "cannot record a retry", func(tx *connection) error {
-		n, err := tx.affected(`UPDATE outbox SET attempts = attempts + 1, next_at = ?, failed_at = ?, last_error = ?
-			WHERE seq = ? AND sink = ? AND parked = 0`, next.UnixMicro(), tx.now().UnixMicro(), reason, seq, sink)
-		return mustExist(n, err, sink, seq)
+		if err := tx.logFailure(sink, ledger.FateRetried, a, seq); err != nil {
+			return err
+		}
+		_, err := tx.exec(`UPDATE outbox SET attempts = attempts + 1, next_at = ?, failed_at = ?, last_error = ? WHERE seq = ? AND sink = ?`,
+			next.UnixMicro(), tx.now().UnixMicro(), a.Answer, seq, sink)
+		return err
 	})
 }
 
 // Park implements ledger.Outbox.
-func (s *Store) Park(ctx context.Context, sink string, seq int64, reason string) error {
+func (s *Store) Park(ctx context.Context, sink string, seq int64, a ledger.Attempt) error {
 	return s.writer.do(ctx, "cannot park a delivery", func(tx *connection) error {
-		n, err := tx.affected(`UPDATE outbox SET parked = 1, attempts = attempts + 1, failed_at = ?, last_error = ?
-			WHERE seq = ? AND sink = ? AND parked = 0`, tx.now().UnixMicro(), reason, seq, sink)
-		if err := mustExist(n, err, sink, seq); err != nil {
+		if err := tx.logFailure(sink, ledger.FateParked, a, seq); err != nil {
 			return err
 		}
-		_, err = tx.exec(`UPDATE sinks SET settled = MAX(settled, ?) WHERE name = ?`, seq, sink)
-		return err
+		_, err := tx.exec(`UPDATE outbox SET parked = 1, attempts = attempts + 1, failed_at = ?, last_error = ? WHERE seq = ? AND sink = ?`,
+			tx.now().UnixMicro(), a.Answer, seq, sink)
+		if err != nil {
+			return err
+		}
+		return tx.moveCursor(sink, seq)
 	})
 }
 
-func mustExist(affected int64, err error, sink string, seq int64) error {
-	if err == nil && affected == 0 {
-		return fmt.Errorf("%w: sink %s is not owed event %d", ledger.ErrNotFound, sink, seq)
+// Hasten implements ledger.Outbox. Which rows failed is found by a reader, which holds nobody up.
+func (s *Store) Hasten(ctx context.Context, sink string, now time.Time) (int64, error) {
+	seqs, err := collect(ctx, s.db, scanOne[int64], failedQuery, sink)
+	if err != nil {
+		return 0, s.failed("cannot find what sink "+sink+" failed to take", err)
 	}
-	return err
+	return s.inSteps(ctx, "cannot deliver at once", slices.Chunk(seqs, owedRows), func(tx *connection, seqs []int64) (int64, error) {
+		return tx.hasten(sink, seqs, now)
+	})
+}
+
+// The plus keeps SQLite from walking all that is pending: what failed leads.
+const failedQuery = `SELECT seq FROM outbox WHERE sink = ? AND failed_at IS NOT NULL AND +parked = 0 ORDER BY seq`
+
+// hasten looks again at what was found: it may have been settled since.
+func (c *connection) hasten(sink string, seqs []int64, now time.Time) (int64, error) {
+	list, err := json.Marshal(seqs)
+	if err != nil {
+		return 0, err
+	}
+	return c.affected(`UPDATE outbox SET attempts = 0, next_at = ?, failed_at = NULL, last_error = ''
+		WHERE sink = ? AND parked = 0 AND attempts > 0 AND seq IN (SELECT value FROM json_each(?))`, now.UnixMicro(), sink, string(list))
 }
 
 // Requeue implements ledger.Store.
@@ -151,43 +219,4 @@ func (s *Store) Requeue(ctx context.Context, sink string) (int64, error) {
 		return err
 	})
 	return requeued, err
-}
-
-// Forget implements ledger.Store.
-func (s *Store) Forget(ctx context.Context, sink string) error {
-	return s.writer.do(ctx, "cannot forget a sink", func(tx *connection) error {
-		delete(tx.sinks, sink)
-		if _, err := tx.exec(`DELETE FROM outbox WHERE sink = ?`, sink); err != nil {
-			return err
-		}
-		_, err := tx.exec(`DELETE FROM sinks WHERE name = ?`, sink)
-		return err
-	})
-}
-
-// Sinks implements ledger.Outbox.
-func (r reader) Sinks(ctx context.Context) ([]ledger.SinkState, error) {
-	states, err := collect(ctx, r.db, scanSink, `SELECT name, delivered, settled, last_delivery,
-		(SELECT COUNT(*) FROM outbox WHERE sink = name AND parked = 0),
-		(SELECT COUNT(*) FROM outbox WHERE sink = name AND parked = 1),
-		(SELECT seq FROM outbox WHERE sink = name AND parked = 0 ORDER BY seq LIMIT 1),
-		(SELECT MIN(recorded_at) FROM outbox WHERE sink = name AND parked = 0),
-		(SELECT last_error FROM outbox WHERE sink = name AND failed_at IS NOT NULL ORDER BY failed_at DESC, seq DESC LIMIT 1)
-		FROM sinks ORDER BY name`)
-	if err != nil {
-		return nil, r.failed("cannot read the sinks' figures", err)
-	}
-	return states, nil
-}
-
-func scanSink(rows *sql.Rows) (ledger.SinkState, error) {
-	var s ledger.SinkState
-	var last, first, oldest sql.NullInt64
-	var lastError sql.NullString
-	err := rows.Scan(&s.Sink, &s.Delivered, &s.Cursor, &last, &s.Pending, &s.Parked, &first, &oldest, &lastError)
-	if first.Valid {
-		s.Cursor = first.Int64 - 1
-	}
-	s.LastDelivery, s.OldestPending, s.LastError = fromMicros(last), fromMicros(oldest), lastError.String
-	return s, err
 }

@@ -13,8 +13,9 @@ import (
 
 // How much one transaction prunes. Changes that wait meanwhile are committed between two of them.
 const (
-	prunedEvents   = 200
-	prunedSubjects = 50
+	prunedEvents     = 200
+	prunedSubjects   = 50
+	prunedDeliveries = 500
 )
 
 // Prune implements ledger.Store. What to drop is found by a reader, which holds nobody up.
@@ -23,7 +24,10 @@ func (s *Store) Prune(ctx context.Context, r ledger.Retention) (int64, error) {
 	if err != nil {
 		return events, err
 	}
-	return events, s.pruneDecisions(ctx, cmp.Or(r.DecisionsPerSubject, ledger.DefaultDecisions))
+	if err := s.pruneDecisions(ctx, cmp.Or(r.DecisionsPerSubject, ledger.DefaultDecisions)); err != nil {
+		return events, err
+	}
+	return events, s.pruneDeliveries(ctx, cmp.Or(r.DeliveriesPerSink, ledger.DefaultDeliveries))
 }
 
 func (s *Store) pruneEvents(ctx context.Context, before time.Time) (pruned int64, err error) {
@@ -35,18 +39,7 @@ func (s *Store) pruneEvents(ctx context.Context, before time.Time) (pruned int64
 	if err != nil {
 		return 0, s.failed("cannot find events to prune", err)
 	}
-	for chunk := range slices.Chunk(seqs, prunedEvents) {
-		var n int64
-		err := s.writer.do(ctx, "cannot prune events", func(tx *connection) (err error) {
-			n, err = tx.dropEvents(chunk)
-			return err
-		})
-		if err != nil {
-			return pruned, err
-		}
-		pruned += n
-	}
-	return pruned, nil
+	return s.inSteps(ctx, "cannot prune events", slices.Chunk(seqs, prunedEvents), (*connection).dropEvents)
 }
 
 // dropEvents looks again whether anybody is owed them: parked rows may have been requeued since they were found.

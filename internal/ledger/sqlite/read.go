@@ -89,8 +89,12 @@ func scanEvent(rows *sql.Rows) (ledger.Row, error) {
 	return row, err
 }
 
-// eventQuery selects events. Lists travel as one JSON argument, since the number of SQLite's parameters is limited.
 func eventQuery(q ledger.EventQuery) (query string, args []any) {
+	return selection("SELECT seq, payload, facts FROM events LEFT JOIN commits USING (seq)", q)
+}
+
+// selection is of events. Lists travel as one JSON argument, since the number of SQLite's parameters is limited.
+func selection(from string, q ledger.EventQuery) (query string, args []any) {
 	var where conditions
 	where.in("id", q.IDs)
 	where.in("uid", q.UIDs)
@@ -98,9 +102,7 @@ func eventQuery(q ledger.EventQuery) (query string, args []any) {
 	where.equal("cluster", q.Cluster)
 	where.equal("service", q.Service)
 	where.equal("environment", q.Environment)
-	if !q.Since.IsZero() {
-		where.add("occurred_at >= ?", q.Since.UnixMicro())
-	}
+	where.since("occurred_at", q.Since)
 	if !q.Until.IsZero() {
 		where.add("occurred_at < ?", q.Until.UnixMicro())
 	}
@@ -111,10 +113,15 @@ func eventQuery(q ledger.EventQuery) (query string, args []any) {
 	if q.Newest {
 		order = " ORDER BY occurred_at DESC, seq DESC"
 	}
-	if q.Limit <= 0 {
-		q.Limit = -1 // none
+	return from + where.String() + order + " LIMIT ?", append(where.args, limit(q.Limit))
+}
+
+// limit is a LIMIT: negative is none.
+func limit(n int) int {
+	if n <= 0 {
+		return -1
 	}
-	return "SELECT seq, payload, facts FROM events LEFT JOIN commits USING (seq)" + where.String() + order + " LIMIT ?", append(where.args, q.Limit)
+	return n
 }
 
 // conditions are joined by AND. Their texts are constants of this package; values are arguments.
@@ -130,6 +137,12 @@ func (c *conditions) add(text string, arg any) {
 func (c *conditions) equal(column, value string) {
 	if value != "" {
 		c.add(column+" = ?", value)
+	}
+}
+
+func (c *conditions) since(column string, t time.Time) {
+	if !t.IsZero() {
+		c.add(column+" >= ?", t.UnixMicro())
 	}
 }
 
@@ -176,12 +189,9 @@ func scanSubject(rows *sql.Rows) (ledger.Subject, error) {
 }
 
 // Decisions implements ledger.Reader.
-func (r reader) Decisions(ctx context.Context, uid string, limit int) ([]ledger.Decision, error) {
-	if limit <= 0 {
-		limit = -1 // none
-	}
+func (r reader) Decisions(ctx context.Context, uid string, most int) ([]ledger.Decision, error) {
 	decisions, err := collect(ctx, r.db, scanDecision, `SELECT seq, cluster, uid, service, at, attempt, reason, message, event_id
-		FROM decisions WHERE uid = ? ORDER BY seq DESC LIMIT ?`, uid, limit)
+		FROM decisions WHERE uid = ? ORDER BY seq DESC LIMIT ?`, uid, limit(most))
 	if err != nil {
 		return nil, r.failed("cannot read decisions", err)
 	}
@@ -199,6 +209,11 @@ func scanDecision(rows *sql.Rows) (ledger.Decision, error) {
 // collect reads all rows of a query.
 func collect[T any](ctx context.Context, db *sql.DB, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
 	rows, err := db.QueryContext(ctx, query, args...)
+	return gather(rows, err, scan)
+}
+
+// gather reads all rows of an answer.
+func gather[T any](rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) ([]T, error) {
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"runtime"
 
 	"github.com/dora-controller/dora-controller/internal/ledger"
@@ -58,6 +59,25 @@ func (w *writer) do(ctx context.Context, doing string, run func(*connection) err
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	return nil
+}
+
+// inSteps runs one transaction for each part of a long list of rows, and counts the rows that were changed. What waits meanwhile is
+// written between two of them.
+func (s *Store) inSteps(
+	ctx context.Context, doing string, parts iter.Seq[[]int64], run func(tx *connection, seqs []int64) (int64, error),
+) (changed int64, err error) {
+	for part := range parts {
+		var n int64
+		err := s.writer.do(ctx, doing, func(tx *connection) (err error) {
+			n, err = run(tx, part)
+			return err
+		})
+		if err != nil {
+			return changed, err
+		}
+		changed += n
+	}
+	return changed, nil
 }
 
 // stop finishes the group in hand and gives up the connection. Called once.

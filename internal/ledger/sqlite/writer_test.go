@@ -244,7 +244,7 @@ func TestPlans(t *testing.T) {
 	g.Expect(explain(t, s, `SELECT seq, service, next_at FROM outbox WHERE sink = ? AND parked = 0 ORDER BY seq`, "port")).
 		To(And(ContainSubstring("COVERING INDEX outbox_by_sink"), Not(ContainSubstring("TEMP B-TREE"))))
 	g.Expect(explain(t, s, `SELECT MIN(recorded_at) FROM outbox WHERE sink = ? AND parked = 0`, "port")).
-		To(ContainSubstring("SEARCH outbox USING COVERING INDEX outbox_by_sink"))
+		To(ContainSubstring("SEARCH outbox USING COVERING INDEX outbox_oldest"))
 }
 
 // TestPlansOfSearches: neither the queue nor a target's figures grow slower with the years before them.
