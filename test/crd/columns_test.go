@@ -52,7 +52,7 @@ var _ = Describe("Columns", Ordered, func() {
 	})
 
 	It("serves every column as a table, with a description", func() {
-		table := tableOf(namespace)
+		table := tableOf(targets, namespace)
 		var names []string
 		for _, column := range table.ColumnDefinitions {
 			names = append(names, column.Name)
@@ -73,8 +73,8 @@ func trimmed(text string) string {
 	return regexp.MustCompile(` +\n`).ReplaceAllString(text, "\n")
 }
 
-// tableOf asks for the targets the way kubectl does.
-func tableOf(namespace string) *metav1.Table {
+// tableOf asks for the objects of a kind the way kubectl does.
+func tableOf(kind, namespace string) *metav1.Table {
 	GinkgoHelper()
 	settings := rest.CopyConfig(config)
 	settings.APIPath, settings.GroupVersion = "/apis", &dorav1alpha1.GroupVersion
@@ -84,7 +84,7 @@ func tableOf(namespace string) *metav1.Table {
 	Expect(err).NotTo(HaveOccurred())
 
 	table := &metav1.Table{}
-	Expect(asTable.Get().Namespace(namespace).Resource("doratargets").Do(context.Background()).Into(table)).To(Succeed())
+	Expect(asTable.Get().Namespace(namespace).Resource(kind).Do(context.Background()).Into(table)).To(Succeed())
 	return table
 }
 

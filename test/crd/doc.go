@@ -1,3 +1,3 @@
-// Package crd tests the DoraTarget kind against a real API server: every validation rule and default of its schema,
-// what kubectl prints of it, the manifests that install it, and the page that documents it.
+// Package crd tests the kinds DoraTarget and DoraSink against a real API server: every validation rule and default of their schemas,
+// what kubectl prints of them, the manifests that install them, and the pages that document them.
 package crd

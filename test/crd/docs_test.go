@@ -20,7 +20,11 @@ import (
 	"github.com/dora-controller/dora-controller/internal/dora"
 )
 
-const page = root + "/docs/doratarget.md"
+// The pages of the kinds.
+const (
+	targetPage = root + "/docs/doratarget.md"
+	sinkPage   = root + "/docs/dorasink.md"
+)
 
 // blocks are the fenced parts of a page: their language and text.
 var blocks = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?\n)```$")
@@ -31,7 +35,7 @@ var documented = regexp.MustCompile(
 
 var _ = Describe("The page docs/doratarget.md", func() {
 	It("shows objects that the server admits", func() {
-		shown := blocksOf("yaml")
+		shown := blocksOf(targetPage, "yaml")
 		Expect(shown).To(HaveLen(3))
 		for _, text := range shown {
 			object := &unstructured.Unstructured{}
@@ -47,26 +51,26 @@ var _ = Describe("The page docs/doratarget.md", func() {
 			Expect(err).NotTo(HaveOccurred())
 			printed = append(printed, string(text))
 		}
-		Expect(blocksOf("console")).To(Equal([]string{
+		Expect(blocksOf(targetPage, "console")).To(Equal([]string{
 			"$ kubectl get doratargets\n" + printed[0],
 			"$ kubectl get doratargets -o wide\n" + printed[1],
 		}))
 	})
 
 	It("tells of every field of the spec and the status", func() {
-		text := pageText()
-		for path := range fieldsOf(readSchema(), "") {
+		text := pageText(targetPage)
+		for path := range fieldsOf(readSchema(targets), "") {
 			field := documented.FindStringSubmatch(path)
-			if field == nil || path == "spec.images" {
-				continue // told elsewhere, or part by part
+			if field == nil || path == "spec.images" || path == "spec.sinks" {
+				continue // told elsewhere (of sinks by their own page), or part by part
 			}
 			Expect(strings.Contains(text, "`"+field[1]+field[2]+field[3]+"`")).To(BeTrue(), path)
 		}
 	})
 
 	It("tells of every figure", func() {
-		text := pageText()
-		for path := range fieldsOf(readSchema(), "") {
+		text := pageText(targetPage)
+		for path := range fieldsOf(readSchema(targets), "") {
 			if rest, ok := strings.CutPrefix(path, "status.summary."); ok {
 				Expect(strings.Contains(text, "`"+rest[strings.LastIndex(rest, ".")+1:]+"`")).To(BeTrue(), path)
 			}
@@ -74,7 +78,7 @@ var _ = Describe("The page docs/doratarget.md", func() {
 	})
 
 	It("has a part for every reason that says what to do next", func() {
-		text := pageText()
+		text := pageText(targetPage)
 		reasons := reasonsOf(root+"/api/v1alpha1/conditions.go", "Reason", "")
 		Expect(len(reasons)).To(BeNumerically(">", 5), "the walk lost its way")
 		waiting := reasonsOf(root+"/internal/commit/reason.go", "", "it is tried again")
@@ -96,27 +100,27 @@ var patterns = regexp.MustCompile("(?m)^\\| .* \\| `([^`]+)` \\| `([^`]*\\(\\?P<
 
 var _ = Describe("What the page docs/doratarget.md says of commits", func() {
 	It("reads its tags by its patterns", func() {
-		shown := patterns.FindAllStringSubmatch(pageText(), -1)
+		shown := patterns.FindAllStringSubmatch(pageText(targetPage), -1)
 		Expect(shown).To(HaveLen(3))
 		for _, line := range shown {
 			Expect(try(target(`{applications: {}, source: {tagPattern: '` + line[2] + `'}}`))).To(Succeed())
 			Expect(must(dora.ParseTagPattern(line[2])).Commit(line[1])).To(Equal(line[3]))
 		}
 		for _, tag := range []string{"3f9c2d1", "v1.42.0-3f9c2d1", "sha-3f9c2d1"} {
-			Expect(pageText()).To(ContainSubstring("`" + tag + "`"))
+			Expect(pageText(targetPage)).To(ContainSubstring("`" + tag + "`"))
 			Expect(dora.CommitFromTag(tag)).To(Equal("3f9c2d1"))
 		}
 	})
 
 	It("tells of every key that a Secret may have", func() {
 		for _, key := range commit.CredentialKeys() {
-			Expect(strings.Contains(pageText(), "`"+key+"`")).To(BeTrue(), key)
+			Expect(strings.Contains(pageText(targetPage), "`"+key+"`")).To(BeTrue(), key)
 		}
 	})
 
 	It("makes Secrets that can be read", func() {
 		folder, made := GinkgoT().TempDir(), 0
-		for _, command := range commandsOf("kubectl create secret generic ") {
+		for _, command := range commandsOf(targetPage, "kubectl create secret generic ") {
 			args := strings.Fields(command)[1:]
 			for i, arg := range args {
 				if key, file, ok := strings.Cut(strings.TrimPrefix(arg, "--from-file="), "="); ok && strings.HasPrefix(arg, "--from-file=") {
@@ -134,10 +138,10 @@ var _ = Describe("What the page docs/doratarget.md says of commits", func() {
 })
 
 // commandsOf are the lines that begin so in what the page tells people to run.
-func commandsOf(begin string) []string {
+func commandsOf(page, begin string) []string {
 	GinkgoHelper()
 	var commands []string
-	for _, block := range blocksOf("sh") {
+	for _, block := range blocksOf(page, "sh") {
 		for line := range strings.Lines(block) {
 			if strings.HasPrefix(line, begin) {
 				commands = append(commands, strings.TrimSpace(line))
@@ -147,17 +151,17 @@ func commandsOf(begin string) []string {
 	return commands
 }
 
-func pageText() string {
+func pageText(page string) string {
 	GinkgoHelper()
 	text, err := os.ReadFile(page)
 	Expect(err).NotTo(HaveOccurred())
 	return string(text)
 }
 
-func blocksOf(language string) []string {
+func blocksOf(page, language string) []string {
 	GinkgoHelper()
 	var texts []string
-	for _, block := range blocks.FindAllStringSubmatch(pageText(), -1) {
+	for _, block := range blocks.FindAllStringSubmatch(pageText(page), -1) {
 		if block[1] == language {
 			texts = append(texts, block[2])
 		}

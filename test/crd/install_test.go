@@ -2,6 +2,9 @@ package crd_test
 
 import (
 	"context"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -9,9 +12,12 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
+	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/internal/kube"
 )
 
@@ -20,7 +26,109 @@ const system = "dora-system"
 var _ = Describe("Samples", func() {
 	It("are admitted", func() {
 		printed := kubectl("apply", "--server-side", "--dry-run=server", "-k", root+"/config/samples")
-		Expect(strings.Count(printed, "serverside-applied")).To(Equal(3), printed)
+		Expect(strings.Count(printed, "doratarget.dora-controller.io/")).To(Equal(7), printed)
+		Expect(strings.Count(printed, "dorasink.dora-controller.io/")).To(Equal(4), printed)
+		Expect(strings.Count(printed, "secret/")).To(Equal(3), printed)
+		Expect(strings.Count(printed, "serverside-applied")).To(Equal(14), printed)
+	})
+
+	It("are all in the kustomization, and leave out no type of sink", func() {
+		var all struct{ Resources []string }
+		Expect(yaml.Unmarshal(must(os.ReadFile(root+"/config/samples/kustomization.yaml")), &all)).To(Succeed())
+		files := must(filepath.Glob(root + "/config/samples/*.yaml"))
+		Expect(all.Resources).To(HaveLen(len(files)-1), "the kustomization is not among its resources")
+		var types []string
+		for _, file := range must(filepath.Glob(root + "/config/samples/sink_*.yaml")) {
+			types = append(types, string(sampleOf(file).sink.Spec.Type))
+		}
+		Expect(types).To(ConsistOf("Port", "Postgres", "CloudEvents", "Stdout"))
+	})
+
+	It("name each other, and hold no credentials", func() {
+		for _, file := range must(filepath.Glob(root + "/config/samples/sink_*.yaml")) {
+			s := sampleOf(file)
+			Expect(s.target.Spec.Sinks).To(ConsistOf(dorav1alpha1.SinkName(s.sink.Name)), file)
+			if s.sink.Spec.Type == dorav1alpha1.SinkStdout {
+				continue
+			}
+			Expect(string(must(yaml.Marshal(s.sink.Spec)))).To(ContainSubstring("secretRef:\n    name: "+s.secret.Name+"\n"), file)
+			for key, value := range s.secret.StringData {
+				if !slices.Contains([]string{"host", "database", "username"}, key) {
+					Expect(value).To(Equal("REPLACE-ME"), file+": "+key)
+				}
+			}
+		}
+	})
+})
+
+// sample is what a file of a sink's samples holds.
+type sample struct {
+	secret corev1.Secret
+	sink   dorav1alpha1.DoraSink
+	target dorav1alpha1.DoraTarget
+}
+
+func sampleOf(file string) (s sample) {
+	GinkgoHelper()
+	for _, text := range strings.Split(string(must(os.ReadFile(file))), "\n---\n") {
+		var meta metav1.TypeMeta
+		Expect(yaml.Unmarshal([]byte(text), &meta)).To(Succeed())
+		into := map[string]any{"Secret": &s.secret, "DoraSink": &s.sink, "DoraTarget": &s.target}[meta.Kind]
+		Expect(yaml.UnmarshalStrict([]byte(text), into)).To(Succeed(), file)
+	}
+	return s
+}
+
+// People get their rights on a kind through the roles that every cluster has. Who adds these roles up is the controller manager, which is
+// not here; so this binds them as they are.
+var _ = Describe("Roles for people", Ordered, func() {
+	BeforeAll(func() {
+		kubectl("apply", "--server-side", "--force-conflicts", "-k", root+"/config/default")
+		makeNamespace("people", nil)
+		for _, kind := range []string{"doratarget", "dorasink"} {
+			for _, role := range []string{"viewer", "editor"} {
+				name := "dora-controller-" + kind + "-" + role
+				kubectl("create", "rolebinding", name, "--clusterrole="+name, "--user="+kind+"-"+role, "-n", "people")
+			}
+		}
+	})
+
+	for _, kind := range []string{"doratarget", "dorasink"} {
+		reading := []string{"get", "list", "watch"}
+		writing := []string{"create", "update", "patch", "delete", "deletecollection"}
+		It("let viewers of "+kind+"s read", func() {
+			for _, verb := range reading {
+				Expect(permitted(kind+"-viewer", verb+" dora-controller.io "+kind+"s", "people")).To(BeTrue(), verb)
+			}
+			for _, verb := range writing {
+				Expect(permitted(kind+"-viewer", verb+" dora-controller.io "+kind+"s", "people")).To(BeFalse(), verb)
+			}
+		})
+
+		It("let editors of "+kind+"s write, but not what the controller says", func() {
+			for _, verb := range append(reading, writing...) {
+				Expect(permitted(kind+"-editor", verb+" dora-controller.io "+kind+"s", "people")).To(BeTrue(), verb)
+			}
+			for _, verb := range []string{"update", "patch"} {
+				Expect(permitted(kind+"-editor", verb+" dora-controller.io "+kind+"s/status", "people")).To(BeFalse(), verb)
+			}
+			Expect(permitted(kind+"-editor", "get dora-controller.io "+kind+"s/status", "people")).To(BeTrue())
+			Expect(permitted(kind+"-editor", "get core secrets", "people")).To(BeFalse())
+			Expect(permitted(kind+"-editor", "get dora-controller.io "+kind+"s", "default")).To(BeFalse())
+		})
+	}
+
+	It("are part of view, edit and admin", func() {
+		for name, into := range map[string][]string{"viewer": {"view"}, "editor": {"edit", "admin"}} {
+			for _, kind := range []string{"doratarget", "dorasink"} {
+				var role rbacv1.ClusterRole
+				Expect(api.Get(context.Background(), client.ObjectKey{Name: "dora-controller-" + kind + "-" + name}, &role)).To(Succeed())
+				for _, part := range into {
+					Expect(role.Labels).To(HaveKeyWithValue("rbac.authorization.k8s.io/aggregate-to-"+part, "true"), role.Name)
+				}
+				Expect(role.Labels).To(HaveLen(len(into)+1), role.Name)
+			}
+		}
 	})
 })
 
@@ -76,7 +184,7 @@ var _ = Describe("Reading Secrets", Ordered, func() {
 	BeforeAll(func() {
 		kubectl("apply", "--server-side", "--force-conflicts", "-k", root+"/config/default")
 		makeNamespace("with-secrets", nil)
-		bind := commandsOf("kubectl create rolebinding ")
+		bind := commandsOf(targetPage, "kubectl create rolebinding ")
 		Expect(bind).To(HaveLen(1))
 		kubectl(strings.Fields(strings.ReplaceAll(bind[0], "NAMESPACE", "with-secrets"))[1:]...)
 	})
@@ -96,19 +204,25 @@ var _ = Describe("Reading Secrets", Ordered, func() {
 	})
 })
 
-// allowed asks the server whether the controller's account may do something: verb, group and resource.
+// allowed asks the server whether the controller's account may do something: verb, group and resource, and perhaps a name.
 func allowed(action, namespace string) bool {
 	GinkgoHelper()
-	words := strings.Fields(action)
+	return permitted("system:serviceaccount:"+system+":dora-controller", action, namespace)
+}
+
+// permitted asks the server whether somebody may do something.
+func permitted(user, action, namespace string) bool {
+	GinkgoHelper()
+	words := append(strings.Fields(action), "")
 	group, resource := words[1], words[2]
 	if group == "core" {
 		group = ""
 	}
 	resource, subresource, _ := strings.Cut(resource, "/")
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-		User: "system:serviceaccount:" + system + ":dora-controller",
+		User: user,
 		ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Namespace: namespace, Verb: words[0], Group: group, Resource: resource, Subresource: subresource,
+			Namespace: namespace, Verb: words[0], Group: group, Resource: resource, Subresource: subresource, Name: words[3],
 		},
 	}}
 	Expect(api.Create(context.Background(), review)).To(Succeed())

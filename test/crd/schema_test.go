@@ -68,44 +68,75 @@ bands: {preset: Port}
 		Expect(kept.Status.Conditions).To(HaveLen(2))
 	})
 
-	It("describes every field, beginning with its name", func() {
-		fields := fieldsOf(readSchema(), "")
-		Expect(len(fields)).To(BeNumerically(">", 100), "the walk lost its way")
-		for path, field := range fields {
-			if path == "apiVersion" || path == "kind" || path == "metadata" {
-				continue // Kubernetes describes them
+	for _, kind := range kinds {
+		It("describes every field of "+kind+", beginning with its name", func() {
+			for path, field := range ownFieldsOf(kind) {
+				name := path[strings.LastIndex(path, ".")+1:]
+				Expect(strings.ToLower(field.Description)).To(HavePrefix(strings.ToLower(name)+" "), path)
+				Expect(field.Description).To(HaveSuffix("."), path)
 			}
-			name := path[strings.LastIndex(path, ".")+1:]
-			Expect(strings.ToLower(field.Description)).To(HavePrefix(strings.ToLower(name)+" "), path)
-			Expect(field.Description).To(HaveSuffix("."), path)
-		}
-	})
+		})
 
-	It("bounds every text, list and map", func() {
-		for path, field := range fieldsOf(readSchema(), "") {
-			if path == "apiVersion" || path == "kind" || path == "metadata" {
-				continue
+		It("bounds every text, list and map of "+kind, func() {
+			for path, field := range ownFieldsOf(kind) {
+				expectBounded(path, field)
 			}
-			expectBounded(path, field)
-		}
-	})
+		})
 
-	It("is small enough for kubectl apply to remember", func() {
-		file, err := os.ReadFile(crdFile)
-		Expect(err).NotTo(HaveOccurred())
-		Expect(len(file)).To(BeNumerically("<", 256<<10))
-	})
+		It("lets no reference of "+kind+" leave its namespace for a Secret", func() {
+			found := 0
+			for path, field := range ownFieldsOf(kind) {
+				if field.Items != nil {
+					field = *field.Items.Schema
+				}
+				if name := path[strings.LastIndex(path, ".")+1:]; strings.Contains(strings.ToLower(name), "secret") {
+					found++
+					Expect(slices.Collect(maps.Keys(field.Properties))).To(ConsistOf("name"), path)
+					Expect(field.Properties["name"].XValidations).NotTo(BeEmpty(), "%s may hold a slash", path)
+				}
+				Expect(path).NotTo(MatchRegexp(`(?i)ref(erence)?s?(\[\])?\.namespace$`))
+			}
+			Expect(found).To(BeNumerically(">=", 2), "the walk lost its way")
+		})
+
+		It("keeps "+kind+" small enough for kubectl apply to remember", func() {
+			file, err := os.ReadFile(crdFile(kind))
+			Expect(err).NotTo(HaveOccurred())
+			Expect(len(file)).To(BeNumerically("<", 256<<10))
+		})
+	}
 
 	It("is explained by kubectl", func() {
 		Expect(unwrapped(kubectl("explain", "doratargets.spec.degradedFor"))).To(
 			ContainSubstring("degradedFor is how long production must stay Degraded before it counts as a failure"))
 		Expect(unwrapped(kubectl("explain", "dt.status.summary.changeFailureRate"))).To(
 			ContainSubstring("changeFailureRate is the share of deployment attempts that failed."))
+		Expect(unwrapped(kubectl("explain", "dorasink.spec.port"))).To(
+			ContainSubstring("secretRef names a Secret of the sink's own namespace with the keys clientId and clientSecret of a machine credential."))
+		Expect(unwrapped(kubectl("explain", "dsink.spec.postgres.tls"))).To(
+			ContainSubstring("tls says how the connection is encrypted: VerifyFull, with a certificate for that host;"))
 	})
 
-	It("answers to its short name and its category", func() {
-		resources := kubectl("api-resources", "--categories=dora", "--no-headers")
-		Expect(strings.Fields(resources)).To(Equal([]string{"doratargets", "dt", "dora-controller.io/v1alpha1", "true", "DoraTarget"}))
+	It("has no short name that is another's", func() {
+		owner := map[string]string{}
+		for line := range strings.Lines(kubectl("api-resources", "--no-headers")) {
+			words := strings.Fields(line)
+			if len(words) < 5 {
+				continue // it has no short name
+			}
+			for name := range strings.SplitSeq(words[1], ",") {
+				Expect(owner[name]).To(BeElementOf("", words[0]), "%s, of %s", name, words[0]) // events are there twice
+				owner[name] = words[0]
+			}
+		}
+		Expect(owner).To(HaveKeyWithValue("ds", "daemonsets"))
+	})
+
+	It("answers to its short names and its category", func() {
+		resources := kubectl("api-resources", "--categories=dora", "--no-headers", "--sort-by=name")
+		Expect(strings.Fields(resources)).To(Equal([]string{
+			sinks, "dsink", "dora-controller.io/v1alpha1", "true", "DoraSink", targets, "dt", "dora-controller.io/v1alpha1", "true", "DoraTarget",
+		}))
 	})
 })
 
@@ -118,14 +149,35 @@ func must[T any](value T, err error) T {
 	return value
 }
 
-// readSchema reads the schema that is installed.
-func readSchema() *apiextensionsv1.JSONSchemaProps {
+// crdFile is the definition of a kind.
+func crdFile(kind string) string {
+	return root + "/config/crd/bases/dora-controller.io_" + kind + ".yaml"
+}
+
+// readCRD reads the definition of a kind that is installed.
+func readCRD(kind string) *apiextensionsv1.CustomResourceDefinition {
 	GinkgoHelper()
-	file, err := os.ReadFile(crdFile)
+	file, err := os.ReadFile(crdFile(kind))
 	Expect(err).NotTo(HaveOccurred())
-	var definition apiextensionsv1.CustomResourceDefinition
-	Expect(yaml.UnmarshalStrict(file, &definition)).To(Succeed())
-	return definition.Spec.Versions[0].Schema.OpenAPIV3Schema
+	definition := &apiextensionsv1.CustomResourceDefinition{}
+	Expect(yaml.UnmarshalStrict(file, definition)).To(Succeed())
+	return definition
+}
+
+func readSchema(kind string) *apiextensionsv1.JSONSchemaProps {
+	GinkgoHelper()
+	return readCRD(kind).Spec.Versions[0].Schema.OpenAPIV3Schema
+}
+
+// ownFieldsOf lists the fields of a kind but those that Kubernetes describes.
+func ownFieldsOf(kind string) map[string]apiextensionsv1.JSONSchemaProps {
+	GinkgoHelper()
+	fields := fieldsOf(readSchema(kind), "")
+	for _, path := range []string{"apiVersion", "kind", "metadata"} {
+		delete(fields, path)
+	}
+	Expect(len(fields)).To(BeNumerically(">", 50), "the walk lost its way")
+	return fields
 }
 
 // fieldsOf lists every property below a schema by its path; [] is an item of a list, {} a value of a map.

@@ -11,6 +11,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -25,8 +26,12 @@ import (
 
 const (
 	root    = "../.."
-	crdFile = root + "/config/crd/bases/dora-controller.io_doratargets.yaml"
+	targets = "doratargets"
+	sinks   = "dorasinks"
 )
+
+// kinds are the resources of all kinds.
+var kinds = []string{targets, sinks}
 
 var (
 	update  = flag.Bool("update", false, "write the golden files instead of comparing with them")
@@ -37,7 +42,7 @@ var (
 
 func TestCRD(t *testing.T) {
 	RegisterFailHandler(Fail)
-	RunSpecs(t, "DoraTarget")
+	RunSpecs(t, "The kinds")
 }
 
 var _ = BeforeSuite(func() {
@@ -47,7 +52,7 @@ var _ = BeforeSuite(func() {
 	}
 	server := &envtest.Environment{
 		BinaryAssetsDirectory: assets,
-		CRDDirectoryPaths:     []string{filepath.Dir(crdFile)},
+		CRDDirectoryPaths:     []string{root + "/config/crd/bases"},
 		ErrorIfCRDPathMissing: true,
 	}
 	var err error
@@ -58,6 +63,7 @@ var _ = BeforeSuite(func() {
 	scheme := runtime.NewScheme()
 	Expect(clientgoscheme.AddToScheme(scheme)).To(Succeed())
 	Expect(dorav1alpha1.AddToScheme(scheme)).To(Succeed())
+	Expect(apiextensionsv1.AddToScheme(scheme)).To(Succeed())
 	api, err = client.New(config, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
 	kubectl = kubectlOf(server)
@@ -88,10 +94,21 @@ func textOf(r any) string {
 // target is a DoraTarget whose spec is written as YAML, so that a person can read what the server is given.
 func target(spec string) *unstructured.Unstructured {
 	GinkgoHelper()
+	return object("DoraTarget", spec)
+}
+
+// dorasink is a DoraSink whose spec is written as YAML.
+func dorasink(spec string) *unstructured.Unstructured {
+	GinkgoHelper()
+	return object("DoraSink", spec)
+}
+
+func object(kind, spec string) *unstructured.Unstructured {
+	GinkgoHelper()
 	var content map[string]any
 	Expect(yaml.UnmarshalStrict([]byte(spec), &content)).To(Succeed(), spec)
 	return &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": dorav1alpha1.GroupVersion.String(), "kind": "DoraTarget",
+		"apiVersion": dorav1alpha1.GroupVersion.String(), "kind": kind,
 		"metadata": map[string]any{"generateName": "try-", "namespace": "default"},
 		"spec":     content,
 	}}
