@@ -5,23 +5,32 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/dora-controller/dora-controller/controllers/application"
+	"github.com/dora-controller/dora-controller/controllers/dorasink"
 	"github.com/dora-controller/dora-controller/controllers/doratarget"
 	"github.com/dora-controller/dora-controller/controllers/rollout"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/kube"
 	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/sink"
 )
 
 // Memory records what is observed, and knows what was. Package record's Recorder implements it.
 type Memory interface {
 	kube.Recorder
 	doratarget.Memory
+}
+
+// Dispatcher delivers events and figures. Package dispatch has one.
+type Dispatcher interface {
+	dorasink.Dispatcher
+	Measure(name, target string, figures []sink.Figures)
 }
 
 // Options are what the controllers need.
@@ -35,12 +44,19 @@ type Options struct {
 	Figures *kube.Trigger
 	// Hurried is called when commits are to be looked for at once.
 	Hurried func()
-	// Sinks are owed every event; Owed is called when they are owed more, and when there are more commits to look for.
-	Sinks []string
+	// Sinks are owed events; Owed is called when they are owed more, and when there are more commits to look for.
+	Sinks *kube.Sinks
 	Owed  func()
+	// Outbox is what sinks are owed. Dispatcher delivers it, to what Make makes; SinkLooks asks for a look at some sinks. Grace is how long
+	// what is owed is kept of a sink that does not exist.
+	Outbox     dorasink.Ledger
+	Dispatcher Dispatcher
+	Make       dorasink.Maker
+	SinkLooks  *kube.Trigger
+	SinkGrace  time.Duration
 	// Explain shows Kubernetes events for what was not counted too.
 	Explain bool
-	Clock   clock.PassiveClock
+	Clock   clock.WithDelayedExecution
 	// Kinds prepares the cache for each kind that is installed.
 	Kinds   *kube.Kinds
 	Memory  Memory
@@ -66,14 +82,21 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 	figures, err := doratarget.Setup(mgr, o.Kinds, &doratarget.Reconciler{
 		Client: mgr.GetClient(), World: s.world, Targets: o.Targets, Served: o.Kinds,
 		Memory: o.Memory, Events: o.Events, Metrics: o.Metrics, Hurried: o.Hurried, Cluster: o.Cluster, Clock: o.Clock,
+		Sinks: o.Sinks, Share: o.Dispatcher.Measure,
 	}, o.Figures)
+	if err != nil {
+		return err
+	}
+	deliveries := s.deliveries(mgr)
+	sinks, err := dorasink.Setup(mgr, o.Kinds, deliveries, o.SinkLooks)
 	if err != nil {
 		return err
 	}
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
-	return errors.Join(mgr.Add(apps), mgr.Add(ros), mgr.Add(figures))
+	sweep := manager.RunnableFunc(func(ctx context.Context) error { return deliveries.Sweep(ctx, o.SinkLooks) })
+	return errors.Join(mgr.Add(apps), mgr.Add(ros), mgr.Add(figures), mgr.Add(sinks), mgr.Add(sweep))
 }
 
 // shared is what the controllers have in common.
@@ -86,15 +109,35 @@ type shared struct {
 }
 
 func newShared(mgr manager.Manager, o Options) *shared {
-	return &shared{
+	s := &shared{
 		Options: o,
 		world:   kube.NewWorld(mgr.GetCache(), o.Kinds, o.Cluster, o.Namespaces),
 		follower: &kube.Follower{
-			Recorder: o.Memory, Targets: o.Figures, Sinks: o.Sinks, Owed: o.Owed, Clock: o.Clock,
+			Recorder: o.Memory, Targets: o.Figures, Owed: o.Owed, Clock: o.Clock,
 			Announcer: &kube.Announcer{Events: mgr.GetEventRecorder("dora-controller"), Explain: o.Explain},
 		},
 		applications: kube.NewTrigger(), rollouts: kube.NewTrigger(),
 	}
+	s.follower.Sinks = s.owed
+	return s
+}
+
+// deliveries looks after sinks.
+func (s *shared) deliveries(mgr manager.Manager) *dorasink.Reconciler {
+	return &dorasink.Reconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Sinks: s.Sinks, Targets: s.Targets, Subjects: s.Memory.Remembered,
+		Ledger: s.Outbox, Dispatcher: s.Dispatcher, Make: s.Make, Figures: s.Figures, Events: mgr.GetEventRecorder("dora-controller"),
+		Cluster: s.Cluster, Grace: s.SinkGrace, Clock: s.Clock, Log: mgr.GetLogger().WithName("sinks"),
+	}
+}
+
+// owed are the sinks that are owed the events of an object.
+func (s *shared) owed(ctx context.Context, selection kube.Selection) ([]string, error) {
+	view, err := s.Sinks.View(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return view.OfEvents(selection), nil
 }
 
 // begin starts the watches of the kinds that are installed, and looks for what vanished while nobody watched.

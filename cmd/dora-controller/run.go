@@ -19,6 +19,7 @@ func newRunCommand() *cobra.Command {
 	options := app.Options{LeaderElectionNamespace: os.Getenv("POD_NAMESPACE")}
 	logs := newLogFlags()
 	var keep duration
+	grace := duration(24 * time.Hour)
 	var kubeconfig string
 	cmd := &cobra.Command{
 		Use:   "run",
@@ -37,7 +38,7 @@ The ledger is a file with one writer. A second process waits until the first has
   dora-controller run --ledger=./ledger.db --stdout-sink`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			options.KeepEvents, options.Stdout = time.Duration(keep), cmd.OutOrStdout()
+			options.KeepEvents, options.SinkGrace, options.Stdout = time.Duration(keep), time.Duration(grace), cmd.OutOrStdout()
 			return run(cmd, options, kubeconfig, logs)
 		},
 	}
@@ -57,7 +58,8 @@ The ledger is a file with one writer. A second process waits until the first has
 	flags.StringVar(&options.LocalRepositories, "local-repositories", "",
 		"folder below which a DoraTarget may name a repository as file:///path (default: none may)")
 	flags.Var((*networks)(&options.AllowNetworks), "allow-networks",
-		"networks of git servers and registries that may be reached though they are not public, such as 10.0.0.0/8,fd00::/8")
+		"networks of git servers, registries and sinks that may be reached though they are not public, such as 10.0.0.0/8,fd00::/8")
+	flags.Var(&grace, "sink-grace", "how long what a DoraSink is owed is kept while there is no such DoraSink")
 	flags.Var(&keep, "keep-events", "how long events are kept, such as 400d; 0 keeps them for ever")
 	flags.IntVar(&options.KeepDecisions, "keep-decisions", 0, "how many decisions are kept of each Application or Rollout (default 200)")
 	flags.BoolVar(&options.LeaderElect, "leader-elect", false, "let one of several processes work, by a lease")

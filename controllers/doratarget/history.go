@@ -34,9 +34,18 @@ type history struct {
 	// services are those that figures are about: that are followed now, or have an event in the window.
 	services map[fourkeys.Service]time.Time
 	// last is the latest deployment ever. Nil if there is none.
-	last *dora.Event
+	last     *dora.Event
+	measured *fourkeys.Fleet
 	// commits says what is known of the commits of the window's deployments.
 	commits ledger.Resolutions
+}
+
+// fleet is the figures of the services.
+func (h *history) fleet() *fourkeys.Fleet {
+	if h.measured == nil {
+		h.measured = new(fourkeys.Aggregate(h.events, h.window, h.services, h.kinds...))
+	}
+	return h.measured
 }
 
 // read reads the events that a target's figures need.

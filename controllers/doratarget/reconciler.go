@@ -17,6 +17,7 @@ import (
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/internal/kube"
 	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/sink"
 )
 
 // Events reads events back, and says what is known of their commits. A ledger does.
@@ -45,6 +46,9 @@ type Reconciler struct {
 	Memory  Memory
 	Events  Events
 	Metrics *Metrics
+	// Sinks are those that figures go to. Share gives the figures of a target to one.
+	Sinks *kube.Sinks
+	Share func(sink, target string, figures []sink.Figures)
 	// Hurried is called when commits are to be looked for at once.
 	Hurried func()
 	Cluster string
@@ -91,6 +95,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	status := tell(object, scope, history, thresholds)
 	status.Backfill = backfill
 	r.Metrics.Set(req.NamespacedName, status)
+	r.share(object, scope, history, thresholds)
 	return ctrl.Result{RequeueAfter: next(scope, history)}, r.write(ctx, object, status)
 }
 

@@ -29,6 +29,10 @@ type scope struct {
 	// waiting is the number of objects that were not looked at yet.
 	waiting int
 	owners  map[*kube.Target]*dorav1alpha1.PolicyOwner
+	view    kube.View
+	// sinks are all there are; missingSinks those that the target names and cannot use.
+	sinks        kube.SinkView
+	missingSinks []string
 	// missing are the kinds that the target asks for and that are not installed.
 	missing []string
 }
@@ -44,6 +48,10 @@ func (r *Reconciler) gather(ctx context.Context, target *kube.Target) (*scope, e
 	if err != nil {
 		return nil, err
 	}
+	if s.sinks, err = r.Sinks.View(ctx); err != nil {
+		return nil, err
+	}
+	s.view, s.missingSinks = view, s.sinks.Missing(target.Object)
 	if err := r.addApplications(ctx, s, view); err != nil {
 		return nil, err
 	}
@@ -143,6 +151,18 @@ func (r *Reconciler) addGone(s *scope) {
 			s.known[row.UID] = row
 		}
 	}
+}
+
+// primary are the services of which no older target decides everything.
+func (s *scope) primary() map[fourkeys.Service]bool {
+	primary := map[fourkeys.Service]bool{}
+	for _, row := range s.known {
+		selection := s.view.Remembering(row.Kind, row.Namespace, row.Labels)
+		if len(selection) > 0 && selection[0].Object.UID == s.target.Object.UID {
+			primary[fourkeys.Service{Name: row.Service, Environment: row.Environment}] = true
+		}
+	}
+	return primary
 }
 
 // gaps counts, for each service, the deployments that Argo no longer tells of.

@@ -28,8 +28,10 @@ func unchanged(object *dorav1alpha1.DoraTarget, ready metav1.Condition) *dorav1a
 // notes are the conditions of a status that say something about its figures.
 func notes(status *dorav1alpha1.DoraTargetStatus) []metav1.Condition {
 	return slices.DeleteFunc(slices.Clone(status.Conditions), func(c metav1.Condition) bool {
-		return c.Type != dorav1alpha1.ConditionPolicyOverridden && c.Type != dorav1alpha1.ConditionIncomplete &&
-			c.Type != dorav1alpha1.ConditionCommitsUnresolved
+		return !slices.Contains([]string{
+			dorav1alpha1.ConditionPolicyOverridden, dorav1alpha1.ConditionIncomplete, dorav1alpha1.ConditionCommitsUnresolved,
+			dorav1alpha1.ConditionSinksMissing,
+		}, c.Type)
 	})
 }
 
@@ -65,7 +67,7 @@ func tellFigures(status *dorav1alpha1.DoraTargetStatus, s *scope, h *history, t 
 		status.Display = dorav1alpha1.NewDisplay(status, nil)
 		return
 	}
-	fleet := fourkeys.Aggregate(h.events, h.window, h.services, h.kinds...)
+	fleet := h.fleet()
 	gaps, all := s.gaps(), int64(0)
 	var services []dorav1alpha1.ServiceStatus
 	var environments []string
@@ -136,6 +138,9 @@ func remarks(s *scope, h *history) []metav1.Condition {
 	if failing := h.commits.Failing; len(failing) > 0 {
 		most := slices.MaxFunc(failing, func(a, b ledger.ReasonCount) int { return cmp.Compare(a.Count, b.Count) })
 		conditions = append(conditions, dorav1alpha1.CommitsUnresolved(most.Reason, most.Count, most.Message))
+	}
+	if len(s.missingSinks) > 0 {
+		conditions = append(conditions, dorav1alpha1.SinkNotFound(s.missingSinks...))
 	}
 	return conditions
 }

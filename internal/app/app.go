@@ -104,7 +104,7 @@ func (o Options) withDefaults() Options {
 	for _, d := range []struct {
 		value    *time.Duration
 		fallback time.Duration
-	}{{&o.AskKinds, 15 * time.Second}, {&o.AwaitLedger, time.Second}, {&o.LeaseDuration, 15 * time.Second}} {
+	}{{&o.AskKinds, 15 * time.Second}, {&o.AwaitLedger, time.Second}, {&o.LeaseDuration, 15 * time.Second}, {&o.SinkGrace, 24 * time.Hour}} {
 		if *d.value == 0 {
 			*d.value = d.fallback
 		}
@@ -162,7 +162,7 @@ func newKinds(mgr manager.Manager, every time.Duration) (*kube.Kinds, error) {
 	}), nil
 }
 
-// warmUp fills the cache of targets before the election; Kinds does so for Argo's objects.
+// warmUp fills the cache of targets and sinks before the election; Kinds does so for Argo's objects.
 type warmUp struct{ mgr manager.Manager }
 
 // NeedLeaderElection implements manager.LeaderElectionRunnable.
@@ -170,8 +170,10 @@ func (warmUp) NeedLeaderElection() bool { return false }
 
 // Start implements manager.Runnable.
 func (w warmUp) Start(ctx context.Context) error {
-	if _, err := w.mgr.GetCache().GetInformer(ctx, &dorav1alpha1.DoraTarget{}); err != nil {
-		return fmt.Errorf("cannot watch DoraTargets: %w; install the CRD, kubectl apply -k config/crd", err)
+	for _, kind := range []client.Object{&dorav1alpha1.DoraTarget{}, &dorav1alpha1.DoraSink{}} {
+		if _, err := w.mgr.GetCache().GetInformer(ctx, kind); err != nil {
+			return fmt.Errorf("cannot watch %Ts: %w; install the CRDs, kubectl apply -k config/crd", kind, err)
+		}
 	}
 	return nil
 }

@@ -51,7 +51,7 @@ func (l *leader) newCompleter(w *work, store ledger.Store, recorder *record.Reco
 	}
 	sources := &kube.Sources{Targets: w.controllers.Targets, Live: l.mgr.GetAPIReader(), Lookup: recorder.Lookup}
 	return enrich.New(store, sources, resolver, enrich.Options{
-		Sinks: w.controllers.Sinks, Owed: w.dispatcher.Notify, Metrics: counting, Clock: l.options.Clock,
+		Sinks: owedFacts(sources, w.controllers.Sinks), Owed: w.dispatcher.Notify, Metrics: counting, Clock: l.options.Clock,
 		Log: l.mgr.GetLogger().WithName("commits"),
 		Told: func(ctx context.Context, e *dora.Event) {
 			if selection, err := sources.Selecting(ctx, e); err == nil {
@@ -59,4 +59,19 @@ func (l *leader) newCompleter(w *work, store ledger.Store, recorder *record.Reco
 			}
 		},
 	}), nil
+}
+
+// owedFacts tells which sinks are owed an event again, now that its commits are known.
+func owedFacts(sources *kube.Sources, sinks *kube.Sinks) func(ctx context.Context, e *dora.Event) ([]string, error) {
+	return func(ctx context.Context, e *dora.Event) ([]string, error) {
+		selection, err := sources.Selecting(ctx, e)
+		if err != nil {
+			return nil, err
+		}
+		view, err := sinks.View(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return view.OfEvents(selection), nil
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/dora-controller/dora-controller/controllers"
+	"github.com/dora-controller/dora-controller/controllers/dorasink"
 	"github.com/dora-controller/dora-controller/controllers/doratarget"
 	"github.com/dora-controller/dora-controller/internal/dispatch"
 	"github.com/dora-controller/dora-controller/internal/enrich"
@@ -21,8 +22,6 @@ import (
 	"github.com/dora-controller/dora-controller/internal/ledger"
 	"github.com/dora-controller/dora-controller/internal/ledger/sqlite"
 	"github.com/dora-controller/dora-controller/internal/record"
-	"github.com/dora-controller/dora-controller/internal/sink"
-	"github.com/dora-controller/dora-controller/internal/sink/stdout"
 )
 
 // leader is what the process does once it leads.
@@ -66,7 +65,7 @@ func (l *leader) Start(ctx context.Context) error {
 	if err := controllers.Setup(ctx, l.mgr, w.controllers); err != nil {
 		return fmt.Errorf("cannot set up the controllers: %w", err)
 	}
-	if err := l.tellOwed(ctx, store, w.controllers.Sinks); err != nil {
+	if err := l.tellOwed(ctx, store, names(sinks(l.options))); err != nil {
 		return err
 	}
 	l.working.Store(true)
@@ -93,15 +92,19 @@ func (l *leader) prepare(ctx context.Context, store ledger.Store) (*work, error)
 		return nil, err
 	}
 	w := &work{metrics: prometheus.NewRegistry()}
-	w.dispatcher = dispatch.New(store, dispatch.Options{Clock: o.Clock, Registerer: w.metrics, Log: l.mgr.GetLogger().WithName("dispatch")})
+	always, looks := sinks(o), kube.NewTrigger()
+	w.dispatcher = dispatch.New(store, dispatch.Options{
+		Clock: o.Clock, Registerer: w.metrics, Log: l.mgr.GetLogger().WithName("dispatch"), Changed: lookAt(looks),
+	})
+	for _, s := range always {
+		w.dispatcher.Register(s, dispatch.Route{WithoutFigures: true})
+	}
 	w.controllers = controllers.Options{
 		Cluster: o.Cluster, Namespaces: o.Namespaces, Explain: o.Explain, Clock: o.Clock,
 		Targets: kube.NewTargets(l.mgr.GetCache(), o.TrustedNamespaces), Figures: kube.NewTrigger(),
 		Kinds: l.kinds, Memory: recorder, Events: store, Metrics: figures,
-	}
-	for _, s := range sinks(o) {
-		w.dispatcher.Register(s)
-		w.controllers.Sinks = append(w.controllers.Sinks, s.Name())
+		Sinks:  kube.NewSinks(l.mgr.GetCache(), o.TrustedNamespaces, names(always)...),
+		Outbox: store, Dispatcher: w.dispatcher, Make: newMaker(o), SinkLooks: looks, SinkGrace: o.SinkGrace,
 	}
 	if w.completer, err = l.newCompleter(w, store, recorder, counting); err != nil {
 		return nil, err
@@ -111,20 +114,12 @@ func (l *leader) prepare(ctx context.Context, store ledger.Store) (*work, error)
 		w.dispatcher.Notify()
 		w.completer.Notify()
 	}
-	for _, c := range []prometheus.Collector{counting, recorder.Gauges(), figures} {
+	for _, c := range []prometheus.Collector{counting, recorder.Gauges(), figures, dorasink.Dropped()} {
 		if err := w.metrics.Register(c); err != nil {
 			return nil, fmt.Errorf("cannot register metrics: %w", err)
 		}
 	}
 	return w, nil
-}
-
-// sinks are those that flags ask for.
-func sinks(o *Options) []sink.Sink {
-	if !o.StdoutSink {
-		return nil
-	}
-	return []sink.Sink{stdout.New("stdout", o.Stdout)}
 }
 
 // open waits for a ledger that another process writes. It gives up when the context ends.
@@ -170,7 +165,7 @@ func (l *leader) tellOwed(ctx context.Context, store ledger.Store, on []string) 
 		return fmt.Errorf("cannot read what sinks are owed: %w", err)
 	}
 	for _, s := range states {
-		if s.Pending > 0 && !slices.Contains(on, s.Sink) {
+		if _, object := kube.SinkOf(s.Sink); !object && s.Pending > 0 && !slices.Contains(on, s.Sink) {
 			l.log.Info("A sink that is switched off is still owed events", "sink", s.Sink, "events", s.Pending, "oldest", s.OldestPending)
 		}
 	}

@@ -47,8 +47,11 @@ type Options struct {
 	GitCacheBytes int64
 	// LocalRepositories is the folder below which a DoraTarget may name a repository as file:///path; none may if it is empty.
 	LocalRepositories string
-	// AllowNetworks are the networks of git servers and registries that may be reached though they are not public.
+	// AllowNetworks are the networks of git servers, registries and sinks that may be reached though they are not public.
 	AllowNetworks []netip.Prefix
+
+	// SinkGrace is how long what a sink is owed is kept of one that does not exist; 24 hours if it is 0.
+	SinkGrace time.Duration
 
 	// KeepEvents is how long events are kept; 0 means for ever. KeepDecisions is how many decisions are kept of each subject.
 	KeepEvents    time.Duration

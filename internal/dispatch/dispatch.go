@@ -20,9 +20,16 @@
 //	                  └──▶ retried: put off, and the sink rests ┘
 //
 // A row is put off by its own failures, the sink rests by its failures in a row, both with exponential backoff and full
-// jitter. So a destination that is down is asked by one event at a time and ever less often, while an event on which alone
-// it chokes costs the others a second now and then: rows that failed before are sent alone, and after those that did not.
-// A batch that is refused for good is sent again one by one, and only the events at fault are parked.
+// jitter: that is its circuit breaker. A sink that has failed is tried with one event, and with twice as many each time that it takes them; so
+// a destination that is down is asked ever less often, and an event on which alone it chokes is found: from then on that one is sent
+// alone, and after those that never failed. A batch that is refused for good is sent again in halves, until only the events at fault
+// are parked.
+//
+// The destination is asked whether it would take events when its sink is registered and every ten minutes, or every minute while something
+// stands in the way. Events are sent all the same: only a delivery proves anything.
+//
+// Figures of metrics are sent between two batches of events. They are not kept in the ledger, since they can be computed from it; of those that
+// could not be sent the newest remain.
 package dispatch
 
 import (
@@ -53,8 +60,9 @@ type Options struct {
 	Random func() float64
 	// Backoff is DefaultBackoff if zero.
 	Backoff backoff.Exponential
-	// Batch bounds how many events one Send gets; 20 if zero.
-	Batch int
+	// Changed is called, by the sinks' workers, when something has become of what a sink is owed, or more is known of its destination. It
+	// must not block. Nobody is told if it is nil.
+	Changed func(sink string)
 	// Timeout bounds one Send, and one write to the ledger; 30 s if zero.
 	Timeout time.Duration
 	// Registerer takes the metrics; nobody if nil.
@@ -73,7 +81,9 @@ func (o Options) withDefaults() Options {
 	if o.Backoff == (backoff.Exponential{}) {
 		o.Backoff = DefaultBackoff
 	}
-	o.Batch = cmp.Or(o.Batch, 20)
+	if o.Changed == nil {
+		o.Changed = func(string) {}
+	}
 	o.Timeout = cmp.Or(o.Timeout, 30*time.Second)
 	return o
 }
@@ -104,12 +114,12 @@ func New(outbox ledger.Outbox, opts Options) *Dispatcher {
 	}
 }
 
-// Register delivers to a sink from now on, or from Start on. It replaces a sink of the same name: that one's attempt is
-// ended, and the new one begins after it.
-func (d *Dispatcher) Register(s sink.Sink) {
+// Register delivers to a sink what its route wants, from now on, or from Start on. It replaces a sink of the same name: that one's attempt is
+// ended, and the new one begins after it. A sink that has a method Close is closed once it is not used any more.
+func (d *Dispatcher) Register(s sink.Sink, route Route) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	w := newWorker(s, d)
+	w := newWorker(s, route, d)
 	d.end(w.name)
 	w.after = d.ending[w.name]
 	delete(d.ending, w.name)
@@ -139,10 +149,7 @@ func (d *Dispatcher) Notify() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, w := range d.workers {
-		select {
-		case w.wake <- struct{}{}:
-		default: // it is about to look already
-		}
+		w.notify()
 	}
 }
 

@@ -40,19 +40,14 @@ func healthyFirst(due []ledger.Delivery) []ledger.Delivery {
 	})
 }
 
-// batches divides due rows into what is sent at once: rows that never failed together, each that failed alone, so that
-// one event that the destination chokes on does not take others down with it for ever.
-func batches(due []ledger.Delivery) [][]ledger.Delivery {
-	var all [][]ledger.Delivery
-	for i, row := range due {
-		if i > 0 && row.Attempts == 0 && due[i-1].Attempts == 0 {
-			last := len(all) - 1
-			all[last] = append(all[last], row)
-			continue
-		}
-		all = append(all, []ledger.Delivery{row})
+// together is how many of the rows, the first ones, are sent at once: up to most that never failed, or one that did, so that one event that the
+// destination chokes on does not take others down with it for ever.
+func together(rows []ledger.Delivery, most int) int {
+	n := 0
+	for n < min(len(rows), most) && rows[n].Attempts == 0 {
+		n++
 	}
-	return all
+	return max(n, 1)
 }
 
 // judge decides the fate of each row of a batch by the answer to it. If it cannot tell the rows apart, apart is true:
@@ -67,7 +62,7 @@ func judge(batch []ledger.Delivery, answer error) (verdicts []verdict, apart boo
 	case partial != nil:
 		return each(batch, func(ledger.Delivery) error { return errElsewhere }), false
 	case !sink.IsPermanent(answer):
-		return each(batch, func(ledger.Delivery) error { return answer }), false
+		return held(batch, answer), false
 	case len(batch) == 1:
 		return all(batch, parked, answer), false
 	}
@@ -79,6 +74,13 @@ func all(batch []ledger.Delivery, f fate, err error) []verdict {
 	for i, row := range batch {
 		verdicts[i] = verdict{row, f, err}
 	}
+	return verdicts
+}
+
+// held puts off the first row of a batch that failed as a whole, and leaves the others, which are hardly to blame.
+func held(batch []ledger.Delivery, err error) []verdict {
+	verdicts := all(batch, left, nil)
+	verdicts[0] = verdict{batch[0], retried, err}
 	return verdicts
 }
 

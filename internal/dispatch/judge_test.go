@@ -34,8 +34,8 @@ func TestJudge(t *testing.T) {
 		apart  bool
 	}{
 		"no error delivers all":                               {batch, nil, []fate{delivered, delivered, delivered, delivered, delivered}, false},
-		"a failure puts off the first row of each service":    {batch, busy, []fate{retried, retried, left, left, retried}, false},
-		"so does one that names a time":                       {batch, &sink.RetryableError{Err: busy, After: time.Hour}, []fate{retried, retried, left, left, retried}, false},
+		"a failure puts off the first row":                    {batch, busy, []fate{retried, left, left, left, left}, false},
+		"so does one that names a time":                       {batch, &sink.RetryableError{Err: busy, After: time.Hour}, []fate{retried, left, left, left, left}, false},
 		"a refusal of several tells nothing about each":       {batch, refused, []fate{}, true},
 		"a refusal of one parks it":                           {batch[:1], refused, []fate{parked}, false},
 		"a wrapped refusal is one":                            {batch[:1], fmt.Errorf("send: %w", refused), []fate{parked}, false},
@@ -62,20 +62,14 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-func TestBatches(t *testing.T) {
+func TestTogether(t *testing.T) {
 	g := NewWithT(t)
 	due := rows("a1", "b1", "c1", "d1", "e1")
 	due[2].Attempts = 3
-	divided := [][]string{}
-	for _, batch := range batches(due) {
-		names := []string{}
-		for _, row := range batch {
-			names = append(names, row.Event.ID)
-		}
-		divided = append(divided, names)
-	}
-	g.Expect(divided).To(Equal([][]string{{"a1", "b1"}, {"c1"}, {"d1", "e1"}}))
-	g.Expect(batches(nil)).To(BeEmpty())
+	g.Expect(together(due, 9)).To(Equal(2), "up to what failed before")
+	g.Expect(together(due, 1)).To(Equal(1))
+	g.Expect(together(due[2:], 9)).To(Equal(1), "which goes alone")
+	g.Expect(together(due[3:], 9)).To(Equal(2))
 }
 
 func TestHealthyFirst(t *testing.T) {
@@ -89,11 +83,11 @@ func TestHealthyFirst(t *testing.T) {
 	g.Expect(order).To(Equal([]string{"c1", "d1", "b1", "b2", "a1", "a2"}))
 }
 
-func TestReason(t *testing.T) {
+func TestBounded(t *testing.T) {
 	g := NewWithT(t)
-	g.Expect(reason(errors.New("busy"))).To(Equal("busy"))
-	long := reason(errors.New(strings.Repeat("ü", 1000)))
+	g.Expect(bounded("busy")).To(Equal("busy"))
+	long := bounded(strings.Repeat("ü", 1000))
 	g.Expect(utf8.ValidString(long)).To(BeTrue())
 	g.Expect(long).To(And(HaveSuffix("…"), HaveLen(maxReason+len("…"))))
-	g.Expect(reason(errors.New("a\xffb"))).To(Equal("ab"))
+	g.Expect(bounded("a\xffb")).To(Equal("ab"))
 }

@@ -50,7 +50,7 @@ func TestStartingTwiceIsAnError(t *testing.T) {
 		f.Expect(f.d.Start(f.ctx)).To(MatchError(ContainSubstring("started before")))
 		f.Expect(f.d.NeedLeaderElection()).To(BeTrue())
 		f.stop()
-		f.d.Register(sinktest.NewScripted("late")) // starts nothing any more
+		f.d.Register(sinktest.NewScripted("late"), Route{}) // starts nothing any more
 	})
 }
 
@@ -59,7 +59,7 @@ func TestSinksComeAndGo(t *testing.T) {
 		f.start()
 		f.record(port, "a1")
 		s := sinktest.NewScripted("port")
-		f.d.Register(s)
+		f.d.Register(s, Route{})
 		synctest.Wait()
 		f.Expect(s.Calls()).To(Equal([][]string{{"a1"}}))
 		f.d.Remove("port")
@@ -67,7 +67,7 @@ func TestSinksComeAndGo(t *testing.T) {
 		f.record(port, "a2")
 		f.Expect(s.Calls()).To(BeEmpty())
 		f.Expect(f.figures("port").Pending).To(Equal(int64(1)), "what it is owed stays")
-		f.d.Register(s)
+		f.d.Register(s, Route{})
 		synctest.Wait()
 		f.Expect(s.Calls()).To(Equal([][]string{{"a2"}}))
 		f.stop()
@@ -77,10 +77,14 @@ func TestSinksComeAndGo(t *testing.T) {
 // TestNeverTwoWorkersOnOneSink: however a sink is replaced, its successor waits for the attempt in hand.
 func TestNeverTwoWorkersOnOneSink(t *testing.T) {
 	for name, replace := range map[string]func(*fixture, sink.Sink){
-		"registered again":             func(f *fixture, s sink.Sink) { f.d.Register(s) },
-		"registered again, repeatedly": func(f *fixture, s sink.Sink) { f.d.Register(s); f.d.Register(s); f.d.Register(s) },
-		"removed and registered":       func(f *fixture, s sink.Sink) { f.d.Remove("port"); f.d.Register(s) },
-		"removed twice and registered": func(f *fixture, s sink.Sink) { f.d.Remove("port"); f.d.Remove("port"); f.d.Register(s) },
+		"registered again": func(f *fixture, s sink.Sink) { f.d.Register(s, Route{}) },
+		"registered again, repeatedly": func(f *fixture, s sink.Sink) {
+			f.d.Register(s, Route{})
+			f.d.Register(s, Route{})
+			f.d.Register(s, Route{})
+		},
+		"removed and registered":       func(f *fixture, s sink.Sink) { f.d.Remove("port"); f.d.Register(s, Route{}) },
+		"removed twice and registered": func(f *fixture, s sink.Sink) { f.d.Remove("port"); f.d.Remove("port"); f.d.Register(s, Route{}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			story(t, func(f *fixture) {
@@ -132,11 +136,11 @@ func (f *flaky) Due(ctx context.Context, name string, now time.Time, limit int) 
 	return f.Outbox.Due(ctx, name, now, limit)
 }
 
-func (f *flaky) Delivered(ctx context.Context, name string, at time.Time, sent ...ledger.Delivery) error {
+func (f *flaky) Delivered(ctx context.Context, name string, a ledger.Attempt, sent ...ledger.Delivery) error {
 	if err := f.failure(); err != nil {
 		return err
 	}
-	return f.Outbox.Delivered(ctx, name, at, sent...)
+	return f.Outbox.Delivered(ctx, name, a, sent...)
 }
 
 func (f *flaky) Sinks(ctx context.Context) ([]ledger.SinkState, error) {
@@ -219,7 +223,8 @@ func TestAForgottenSinkIsNoError(t *testing.T) {
 			story(t, func(f *fixture) {
 				s := sinktest.NewScripted("port")
 				s.Answer(func(ctx context.Context, _ []dora.Event) error {
-					f.Expect(f.Forget(ctx, "port")).To(Succeed())
+					_, err := f.Forget(ctx, "port")
+					f.Expect(err).NotTo(HaveOccurred())
 					return answer
 				})
 				f.start(s)
@@ -236,8 +241,8 @@ func TestAForgottenSinkIsNoError(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	story(t, func(f *fixture) {
 		s := sinktest.NewScripted("port")
-		f.d.Register(s)
-		f.Expect(testutil.CollectAndCount(f.registry)).To(Equal(3), "the totals are there before the first event")
+		f.d.Register(s, Route{})
+		f.Expect(testutil.CollectAndCount(f.registry)).To(Equal(4), "the totals are there before the first event")
 		f.start()
 		f.record(port, "a1", "b1")
 		s.Fail(errRefused)
@@ -250,6 +255,9 @@ func TestMetrics(t *testing.T) {
 # HELP dora_sink_delivered_total Events that the sink took.
 # TYPE dora_sink_delivered_total counter
 dora_sink_delivered_total{sink="port"} 2
+# HELP dora_sink_filtered_total Events that the sink's filter left out.
+# TYPE dora_sink_filtered_total counter
+dora_sink_filtered_total{sink="port"} 0
 # HELP dora_sink_oldest_pending_seconds Age of the oldest event that the sink is still owed; 0 if it is owed none.
 # TYPE dora_sink_oldest_pending_seconds gauge
 dora_sink_oldest_pending_seconds{sink="port"} 0.5
@@ -267,7 +275,7 @@ dora_sink_pending{sink="port"} 1
 dora_sink_retried_total{sink="port"} 1
 `))).To(Succeed())
 		f.d.Remove("port")
-		f.Expect(f.Forget(f.ctx, "port")).To(Succeed())
+		f.Expect(f.Forget(f.ctx, "port")).To(Equal(int64(2)), "one is parked, one pending")
 		f.Expect(testutil.CollectAndCount(f.registry)).To(BeZero())
 		f.stop()
 	})
@@ -276,7 +284,7 @@ dora_sink_retried_total{sink="port"} 1
 func TestDefaults(t *testing.T) {
 	g := NewWithT(t)
 	opts := Options{}.withDefaults()
-	g.Expect(opts).To(And(HaveField("Batch", 20), HaveField("Timeout", 30*time.Second), HaveField("Backoff", DefaultBackoff)))
+	g.Expect(opts).To(And(HaveField("Timeout", 30*time.Second), HaveField("Backoff", DefaultBackoff)))
 	g.Expect(opts.Random()).To(And(BeNumerically(">=", 0), BeNumerically("<", 1)))
 	g.Expect(opts.Clock).NotTo(BeNil())
 	New(ledgertest.NewMemory(time.Now), Options{}).Notify() // nobody listens, nobody registers, nothing is logged

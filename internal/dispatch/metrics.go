@@ -12,7 +12,7 @@ import (
 // metrics count what was done, and read what is outstanding from the ledger when they are scraped: an age that only a
 // working worker updates would stand still just when it matters. Sinks are few, so they may be a label.
 type metrics struct {
-	delivered, retried, parked *prometheus.CounterVec
+	delivered, retried, parked, passed *prometheus.CounterVec
 }
 
 func newMetrics(registerer prometheus.Registerer, outbox ledger.Outbox, opts Options) *metrics {
@@ -27,18 +27,23 @@ func newMetrics(registerer prometheus.Registerer, outbox ledger.Outbox, opts Opt
 		delivered: counter("dora_sink_delivered_total", "Events that the sink took."),
 		retried:   counter("dora_sink_retried_total", "Attempts that failed and were put off."),
 		parked:    counter("dora_sink_parked_total", "Events that the sink refused for good and that were set aside."),
+		passed:    counter("dora_sink_filtered_total", "Events that the sink's filter left out."),
 	}
+}
+
+func (m *metrics) counters() []*prometheus.CounterVec {
+	return []*prometheus.CounterVec{m.delivered, m.retried, m.parked, m.passed}
 }
 
 // show makes the series of a sink exist before their first event, so that dashboards and rates do not miss it.
 func (m *metrics) show(sink string) {
-	for _, counter := range []*prometheus.CounterVec{m.delivered, m.retried, m.parked} {
+	for _, counter := range m.counters() {
 		counter.WithLabelValues(sink)
 	}
 }
 
 func (m *metrics) hide(sink string) {
-	for _, counter := range []*prometheus.CounterVec{m.delivered, m.retried, m.parked} {
+	for _, counter := range m.counters() {
 		counter.DeleteLabelValues(sink)
 	}
 }

@@ -25,13 +25,13 @@ func TestOrderAndCompleteness(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		clock := clocktesting.NewFakeClock(noon)
 		book := ledgertest.NewMemory(clock.Now)
-		s := sinktest.NewScripted("port")
-		d := New(book, Options{Clock: clock, Random: func() float64 { return rapid.Float64Range(0, 0.99).Draw(t, "jitter") }, Batch: 5})
+		s := sinktest.NewScripted("port").Takes(5)
+		d := New(book, Options{Clock: clock, Random: func() float64 { return rapid.Float64Range(0, 0.99).Draw(t, "jitter") }})
 		world := &destination{T: t, refused: map[string]bool{}}
 		s.Answer(world.answer)
 
 		var recorded []string
-		w := newWorker(s, d)
+		w := newWorker(s, Route{}, d)
 		for range rapid.IntRange(1, 4).Draw(t, "commits") {
 			change := ledger.Change{Sinks: []string{"port"}}
 			for range rapid.IntRange(1, 6).Draw(t, "events") {
@@ -80,7 +80,7 @@ func TestCompleteness(t *testing.T) {
 			}
 			return world.answer(ctx, events)
 		})
-		w := newWorker(s, New(book, Options{Clock: clock, Random: func() float64 { return 0.5 }, Batch: 3}))
+		w := newWorker(s.Takes(3), Route{}, New(book, Options{Clock: clock, Random: func() float64 { return 0.5 }}))
 		for i := range rapid.IntRange(1, 8).Draw(t, "rounds") {
 			recorded = append(recorded, fmt.Sprintf("%c%d", 'a'+i%3, i))
 			event := ledgertest.Deployment(recorded[i], recorded[i][:1], noon)

@@ -18,8 +18,10 @@ import (
 const (
 	// maxAfter bounds what a destination may ask for: a mistaken header must not silence it for days.
 	maxAfter = time.Hour
-	// maxReason bounds what is kept of an error, in bytes.
+	// maxReason bounds what is kept of an answer, in bytes.
 	maxReason = 500
+	// longOutage is how many failures in a row are no fault of the events that were tried: they get another chance with all others.
+	longOutage = 10
 )
 
 var errTimeout = errors.New("no answer in time")
@@ -28,10 +30,13 @@ var errTimeout = errors.New("no answer in time")
 type worker struct {
 	name    string
 	sink    sink.Sink
+	route   Route
 	outbox  ledger.Outbox
 	opts    Options
 	metrics *metrics
 	log     logr.Logger
+	mailbox mailbox
+	health  state
 
 	wake   chan struct{}      // holds one: it is enough to be told once
 	cancel context.CancelFunc // nil until launched
@@ -40,19 +45,22 @@ type worker struct {
 
 	failures int       // of the sink, in a row
 	rest     time.Time // nothing is sent before
+	batch    int       // how many events are sent at once: one after a failure, then twice as many each time
+	check    time.Time // when to ask the destination next
 }
 
-func newWorker(s sink.Sink, d *Dispatcher) *worker {
+func newWorker(s sink.Sink, route Route, d *Dispatcher) *worker {
 	return &worker{
-		name: s.Name(), sink: s, outbox: d.outbox, opts: d.opts, metrics: d.metrics,
+		name: s.Name(), sink: s, route: route, outbox: d.outbox, opts: d.opts, metrics: d.metrics,
 		log:  d.opts.Log.WithValues("sink", s.Name()),
-		wake: make(chan struct{}, 1), done: make(chan struct{}),
+		wake: make(chan struct{}, 1), done: make(chan struct{}), batch: max(s.Batch(), 1),
 	}
 }
 
 // end stops a worker and returns what is closed once it has stopped; nil if it never ran.
 func (w *worker) end() <-chan struct{} {
 	if w.cancel == nil {
+		w.close()
 		return w.after
 	}
 	w.cancel()
@@ -66,8 +74,24 @@ func (w *worker) run(ctx context.Context) {
 	if w.after != nil {
 		<-w.after // two workers on one sink would break its order
 	}
+	defer w.close()
 	for ctx.Err() == nil {
 		w.sleep(ctx, w.drain(ctx))
+	}
+}
+
+// close lets go of connections.
+func (w *worker) close() {
+	if closing, ok := w.sink.(interface{ Close() }); ok {
+		closing.Close()
+	}
+}
+
+// notify wakes the worker.
+func (w *worker) notify() {
+	select {
+	case w.wake <- struct{}{}:
+	default: // it is about to look already
 	}
 }
 
@@ -90,18 +114,20 @@ func (w *worker) sleep(ctx context.Context, until time.Time) {
 	}
 }
 
-// drain delivers what is due and returns when to look again; zero if nothing is pending.
+// drain delivers what is due and returns when to look again; zero if nothing will be.
 func (w *worker) drain(ctx context.Context) time.Time {
 	for ctx.Err() == nil {
+		w.ask(ctx)
 		now := w.opts.Clock.Now()
 		if now.Before(w.rest) {
-			return w.rest
+			return sooner(w.rest, w.check)
 		}
-		due, err := w.outbox.Due(ctx, w.name, now, w.opts.Batch)
+		measured := w.measure(ctx)
+		due, err := w.outbox.Due(ctx, w.name, now, max(w.sink.Batch(), 1))
 		if err == nil && len(due) == 0 {
 			var next time.Time
 			if next, err = w.outbox.NextDue(ctx, w.name); err == nil {
-				return next
+				return sooner(sooner(next, measured), w.check)
 			}
 		}
 		if err == nil {
@@ -115,55 +141,112 @@ func (w *worker) drain(ctx context.Context) time.Time {
 	return time.Time{}
 }
 
+// sooner is the earlier of two times, of which zero is never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
 // deliver sends due rows until one has to be retried. It fails if the ledger does.
 func (w *worker) deliver(ctx context.Context, due []ledger.Delivery) error {
-	for _, batch := range batches(healthyFirst(due)) {
-		goOn, err := w.attempt(ctx, batch)
+	wanted, err := w.sift(ctx, due)
+	if err != nil {
+		return err
+	}
+	for rows := healthyFirst(wanted); len(rows) > 0; {
+		n := together(rows, w.batch)
+		goOn, err := w.attempt(ctx, rows[:n])
 		if err != nil || !goOn {
 			return err
 		}
+		rows = rows[n:]
 	}
 	return nil
 }
 
-// attempt sends a batch and records what became of it. goOn is false once the sink has to rest.
-func (w *worker) attempt(ctx context.Context, batch []ledger.Delivery) (goOn bool, err error) {
-	answer := w.send(ctx, batch)
-	if answer != nil && ctx.Err() != nil {
-		return false, nil //nolint:nilerr // being stopped is no failure of the sink
-	}
-	verdicts, apart := judge(batch, answer)
-	for i := 0; apart && i < len(batch); i++ {
-		if goOn, err := w.attempt(ctx, batch[i:i+1]); err != nil || !goOn {
-			return goOn, err
+// sift passes over the rows that the sink does not want. A filter that fails is the fault of whoever wrote it: the row is set aside.
+func (w *worker) sift(ctx context.Context, due []ledger.Delivery) (wanted []ledger.Delivery, err error) {
+	var passed []ledger.Delivery
+	var failed []verdict
+	for _, row := range due {
+		ok, err := w.route.event(&row.Event)
+		switch {
+		case err != nil:
+			failed = append(failed, verdict{row, parked, err})
+		case ok:
+			wanted = append(wanted, row)
+		default:
+			passed = append(passed, row)
 		}
 	}
-	if apart {
-		return true, nil
+	if len(failed) > 0 {
+		if _, err := w.settle(ctx, attempt{at: w.opts.Clock.Now()}, failed); err != nil {
+			return nil, err
+		}
 	}
-	return w.settle(ctx, verdicts)
+	if len(passed) == 0 {
+		return wanted, nil
+	}
+	ctx, stop := w.limited(ctx)
+	defer stop()
+	w.metrics.passed.WithLabelValues(w.name).Add(float64(len(passed)))
+	return wanted, w.outbox.Pass(ctx, w.name, passed...)
+}
+
+// attempt is one call of Send, for the log of deliveries.
+type attempt struct {
+	at     time.Time
+	took   time.Duration
+	answer string
+}
+
+// attempt sends a batch and records what became of it. goOn is false once the sink has to rest. What cannot be told apart is sent in halves.
+func (w *worker) attempt(ctx context.Context, batch []ledger.Delivery) (goOn bool, err error) {
+	made, failure := w.send(ctx, batch)
+	if failure != nil && ctx.Err() != nil {
+		return false, nil //nolint:nilerr // being stopped is no failure of the sink
+	}
+	verdicts, apart := judge(batch, failure)
+	if !apart {
+		w.tell(failure, verdicts)
+		return w.settle(ctx, made, verdicts)
+	}
+	half := len(batch) / 2
+	if goOn, err := w.attempt(ctx, batch[:half]); err != nil || !goOn {
+		return goOn, err
+	}
+	return w.attempt(ctx, batch[half:])
 }
 
 // send makes one attempt, within the time limit and safe from panics.
-func (w *worker) send(ctx context.Context, batch []ledger.Delivery) (err error) {
+func (w *worker) send(ctx context.Context, batch []ledger.Delivery) (attempt, error) {
 	events := make([]dora.Event, len(batch))
 	for i, row := range batch {
 		events[i] = row.Event
 	}
+	return w.try(ctx, func(ctx context.Context) (string, error) { return w.sink.Send(ctx, events) })
+}
+
+// try calls the sink, within the time limit and safe from panics.
+func (w *worker) try(ctx context.Context, call func(ctx context.Context) (string, error)) (made attempt, err error) {
+	made.at = w.opts.Clock.Now()
 	ctx, stop := w.limited(ctx)
 	defer stop()
 	defer func() {
+		made.took = w.opts.Clock.Since(made.at)
 		if cause := recover(); cause != nil {
 			// What a panic says may hold anything, so it stays in the log.
 			w.log.Error(fmt.Errorf("panic: %v", cause), "A sink panicked", "stack", string(debug.Stack()))
 			err = errors.New("the sink panicked, see the log")
 		}
 	}()
-	_, err = w.sink.Send(ctx, events)
+	made.answer, err = call(ctx)
 	if err != nil && errors.Is(context.Cause(ctx), errTimeout) {
-		return fmt.Errorf("%w (%s)", errTimeout, w.opts.Timeout)
+		err = sink.Because(sink.Unreachable, fmt.Errorf("%w (%s)", errTimeout, w.opts.Timeout))
 	}
-	return err
+	return made, err
 }
 
 // limited is a context that ends after the timeout, by the dispatcher's clock.
@@ -177,10 +260,11 @@ func (w *worker) limited(ctx context.Context) (context.Context, func()) {
 }
 
 // settle records the fates of a batch. What arrived is recorded also while stopping, so that it is not sent again.
-func (w *worker) settle(ctx context.Context, verdicts []verdict) (goOn bool, err error) {
+func (w *worker) settle(ctx context.Context, made attempt, verdicts []verdict) (goOn bool, err error) {
 	ctx, stop := w.limited(context.WithoutCancel(ctx))
 	defer stop()
-	if err := w.settleDelivered(ctx, verdicts); err != nil {
+	defer w.opts.Changed(w.name)
+	if err := w.settleDelivered(ctx, made, verdicts); err != nil {
 		return false, err
 	}
 	goOn = true
@@ -188,10 +272,10 @@ func (w *worker) settle(ctx context.Context, verdicts []verdict) (goOn bool, err
 		switch v.fate {
 		case left, delivered:
 		case parked:
-			err = w.park(ctx, v)
+			err = w.park(ctx, made, v)
 		case retried:
 			goOn = false
-			err = w.retry(ctx, v)
+			err = w.retry(ctx, made, v)
 		}
 		if err != nil {
 			return false, err
@@ -203,7 +287,7 @@ func (w *worker) settle(ctx context.Context, verdicts []verdict) (goOn bool, err
 	return goOn, nil
 }
 
-func (w *worker) settleDelivered(ctx context.Context, verdicts []verdict) error {
+func (w *worker) settleDelivered(ctx context.Context, made attempt, verdicts []verdict) error {
 	var sent []ledger.Delivery
 	for _, v := range verdicts {
 		if v.fate == delivered {
@@ -213,17 +297,28 @@ func (w *worker) settleDelivered(ctx context.Context, verdicts []verdict) error 
 	if len(sent) == 0 {
 		return nil
 	}
-	if err := w.outbox.Delivered(ctx, w.name, w.opts.Clock.Now(), sent...); err != nil {
+	if err := w.outbox.Delivered(ctx, w.name, made.record(made.answer), sent...); err != nil {
 		return err
 	}
-	w.failures = 0
 	w.metrics.delivered.WithLabelValues(w.name).Add(float64(len(sent)))
-	return nil
+	return w.recovered(ctx)
 }
 
-func (w *worker) park(ctx context.Context, v verdict) error {
+// recovered notes that the sink takes events. After a long outage those are tried again at once that were tried in it.
+func (w *worker) recovered(ctx context.Context) error {
+	failed := w.failures
+	w.failures = 0
+	w.batch = min(w.batch*2, max(w.sink.Batch(), 1))
+	if failed < longOutage {
+		return nil
+	}
+	_, err := w.outbox.Hasten(ctx, w.name, w.opts.Clock.Now())
+	return err
+}
+
+func (w *worker) park(ctx context.Context, made attempt, v verdict) error {
 	w.log.Error(v.err, "Set an event aside", "event", v.row.Event.ID, "service", v.row.Event.Service)
-	if err := w.outbox.Park(ctx, w.name, v.row.Seq, reason(v.err)); err != nil {
+	if err := w.outbox.Park(ctx, w.name, v.row.Seq, made.record(v.err.Error())); err != nil {
 		return ignoreGone(err)
 	}
 	w.failures = 0 // it answered
@@ -231,19 +326,20 @@ func (w *worker) park(ctx context.Context, v verdict) error {
 	return nil
 }
 
-func (w *worker) retry(ctx context.Context, v verdict) error {
+func (w *worker) retry(ctx context.Context, made attempt, v verdict) error {
 	wait := max(w.opts.Backoff.Delay(v.row.Attempts+1, w.opts.Random()), after(v.err))
-	w.log.Info("Put an event off", "event", v.row.Event.ID, "service", v.row.Event.Service, "wait", wait, "reason", reason(v.err))
-	if err := w.outbox.Retry(ctx, w.name, v.row.Seq, w.opts.Clock.Now().Add(wait), reason(v.err)); err != nil {
+	w.log.Info("Put an event off", "event", v.row.Event.ID, "service", v.row.Event.Service, "wait", wait, "reason", bounded(v.err.Error()))
+	if err := w.outbox.Retry(ctx, w.name, v.row.Seq, w.opts.Clock.Now().Add(wait), made.record(v.err.Error())); err != nil {
 		return ignoreGone(err)
 	}
 	w.metrics.retried.WithLabelValues(w.name).Inc()
 	return nil
 }
 
-// pause lets the sink rest for its failures in a row, at least for what it asked for.
+// pause lets the sink rest for its failures in a row, at least for what it asked for. Then it is tried with one event.
 func (w *worker) pause(atLeast time.Duration) {
 	w.failures++
+	w.batch = 1
 	wait := max(w.opts.Backoff.Delay(w.failures, w.opts.Random()), atLeast)
 	w.rest = w.opts.Clock.Now().Add(wait)
 }
@@ -266,9 +362,14 @@ func longest(verdicts []verdict) time.Duration {
 
 func after(err error) time.Duration { return min(sink.RetryAfter(err), maxAfter) }
 
-// reason is what the ledger keeps of an error.
-func reason(err error) string {
-	text := strings.ToValidUTF8(err.Error(), "")
+// record is what the ledger keeps of an attempt.
+func (a attempt) record(answer string) ledger.Attempt {
+	return ledger.Attempt{At: a.at, Took: a.took, Answer: bounded(answer)}
+}
+
+// bounded is what is kept of an answer.
+func bounded(text string) string {
+	text = strings.ToValidUTF8(text, "")
 	if len(text) <= maxReason {
 		return text
 	}

@@ -58,8 +58,8 @@ type Metrics interface {
 
 // Options of a worker. Zero fields have working defaults, but Told and Owed, which are called if they are set.
 type Options struct {
-	// Sinks are owed each event that was completed; Owed is called when they are.
-	Sinks []string
+	// Sinks names those that are owed an event that was completed; Owed is called when they are. Nobody is if it is nil.
+	Sinks func(ctx context.Context, e *dora.Event) ([]string, error)
 	Owed  func()
 	// Told is called with each deployment that was completed, or of which an attempt failed.
 	Told    func(ctx context.Context, e *dora.Event)
@@ -91,6 +91,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Owed == nil {
 		o.Owed = func() {}
+	}
+	if o.Sinks == nil {
+		o.Sinks = func(context.Context, *dora.Event) ([]string, error) { return nil, nil }
 	}
 	if o.Told == nil {
 		o.Told = func(context.Context, *dora.Event) {}

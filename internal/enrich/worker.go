@@ -329,7 +329,11 @@ func (w *Worker) keep(ctx context.Context, r *ledger.Resolution, a *commit.Answe
 		EventID: r.Event.ID, Commit: a.Commit, FirstCommit: a.First, FirstCommitAt: a.FirstAt, Commits: a.Commits, Base: a.Base,
 		Repository: a.Repository, Reason: string(a.Reason), Message: a.Message, ResolvedAt: w.opts.Clock.Now().UTC().Truncate(time.Microsecond),
 	}
-	if err := w.ledger.Commit(ctx, ledger.Change{Facts: []dora.CommitFacts{facts}, Sinks: w.opts.Sinks}); err != nil {
+	sinks, err := w.opts.Sinks(ctx, &r.Event)
+	if err != nil {
+		return err
+	}
+	if err := w.ledger.Commit(ctx, ledger.Change{Facts: []dora.CommitFacts{facts}, Sinks: sinks}); err != nil {
 		return err
 	}
 	e := r.Event

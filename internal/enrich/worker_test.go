@@ -65,7 +65,7 @@ func newWorld(t *testing.T) *world {
 		return &commit.Source{Repository: "https://git.example/" + service, Hosts: []string{service}}, nil
 	}
 	w.opts = enrich.Options{
-		Sinks: []string{"stdout"}, Owed: func() { w.owed.Add(1) }, Metrics: w, Random: func() float64 { return 1 },
+		Sinks: toStdout, Owed: func() { w.owed.Add(1) }, Metrics: w, Random: func() float64 { return 1 },
 		Told: func(_ context.Context, e *dora.Event) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -216,7 +216,7 @@ func TestADeploymentIsCompletedAndDeliveredAgain(t *testing.T) {
 		if e.Version.Commit != full || e.LeadTimeSeconds == nil || *e.LeadTimeSeconds != 3600 || *e.CommitCount != 3 {
 			t.Errorf("completed as %+v", e)
 		}
-		if err := w.ledger.Delivered(t.Context(), "stdout", time.Now(), due...); err != nil {
+		if err := w.ledger.Delivered(t.Context(), "stdout", ledger.Attempt{At: time.Now()}, due...); err != nil {
 			t.Fatal(err)
 		}
 		again, err := w.ledger.Due(t.Context(), "stdout", time.Now(), 10)
@@ -583,3 +583,5 @@ func TestAMendIsTriedAtOnce(t *testing.T) {
 		}
 	})
 }
+
+func toStdout(context.Context, *dora.Event) ([]string, error) { return []string{"stdout"}, nil }

@@ -25,13 +25,26 @@ type Fleet struct {
 	Whole Summary
 	// Services holds each service that was followed or has events.
 	Services map[Service]Summary
+
+	tallies map[Service]tally
+}
+
+// Pool is the figures of some of the services together, as Whole is of all. Services that the fleet does not have are left out.
+func (f Fleet) Pool(services ...Service) Summary {
+	var pooled tally
+	for _, service := range slices.SortedFunc(slices.Values(services), Service.compare) {
+		if t, ok := f.tallies[service]; ok {
+			pooled.plus(t)
+		}
+	}
+	return pooled.summary()
 }
 
 // Aggregate works out the figures of all services in the events. Followed names the services that are followed and since
 // when, so that one without a deployment is seen too; a service that it does not name goes by the window's FollowedSince.
 // The other arguments are those of Compute.
 func Aggregate(events []dora.Event, w Window, followed map[Service]time.Time, kinds ...dora.ChangeKind) Fleet {
-	fleet := Fleet{Services: map[Service]Summary{}}
+	fleet := Fleet{Services: map[Service]Summary{}, tallies: map[Service]tally{}}
 	var whole tally
 	services := byService(events, followed)
 	// In a fixed order, since a sum of floating-point numbers depends on it.
@@ -42,7 +55,7 @@ func Aggregate(events []dora.Event, w Window, followed map[Service]time.Time, ki
 		}
 		t := tallyOf(services[service], own, kinds)
 		whole.plus(t)
-		fleet.Services[service] = t.summary()
+		fleet.Services[service], fleet.tallies[service] = t.summary(), t
 	}
 	fleet.Whole = whole.summary()
 	return fleet

@@ -38,8 +38,8 @@ type Follower struct {
 	// Announcer shows results as Kubernetes events, and Targets are asked to compute their figures again.
 	Announcer *Announcer
 	Targets   *Trigger
-	// Sinks are owed every event; Owed is called when they are owed more.
-	Sinks []string
+	// Sinks names those that are owed the events of an object; Owed is called when they are owed more.
+	Sinks func(ctx context.Context, selection Selection) ([]string, error)
 	Owed  func()
 	Clock clock.PassiveClock
 }
@@ -53,7 +53,11 @@ func (f *Follower) Follow(
 	if f.counted(obs) {
 		policy.FollowedSince = now
 	}
-	result, err := f.Recorder.Record(ctx, obs, object.GetLabels(), policy, f.Sinks, now)
+	sinks, err := f.Sinks(ctx, selection)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	result, err := f.Recorder.Record(ctx, obs, object.GetLabels(), policy, sinks, now)
 	if err != nil {
 		f.Targets.Ask(settling, selection.Names()...) // they say so
 		return reconcile.Result{}, fmt.Errorf("cannot record the observation: %w", err)

@@ -50,7 +50,7 @@ func (s *Sources) target(ctx context.Context, e *dora.Event) (*Target, Selection
 		return nil, nil, err
 	}
 	row, _ := s.Lookup(e.Subject.UID)
-	selection := view.selecting(e.Subject.Kind, e.Subject.Namespace, row.Labels)
+	selection := view.Remembering(e.Subject.Kind, e.Subject.Namespace, row.Labels)
 	return selection.sourced(), selection, nil
 }
 
@@ -167,20 +167,10 @@ func (s *Sources) secrets(ctx context.Context, source *commit.Source, namespace 
 	return nil
 }
 
-// SecretReaderRole is the ClusterRole that lets the controller read Secrets by name. It is bound in the namespaces that need it.
-const SecretReaderRole = "dora-controller-secret-reader"
-
 func (s *Sources) secret(ctx context.Context, namespace, name string) (map[string][]byte, error) {
-	secret := &corev1.Secret{}
-	err := s.Live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, secret)
-	switch {
-	case apierrors.IsNotFound(err):
-		return nil, fmt.Errorf("%w: there is no Secret %s/%s: create it, or change spec.source", commit.ErrSecret, namespace, name)
-	case apierrors.IsForbidden(err):
-		return nil, fmt.Errorf("%w: the controller may not read Secret %s/%s: bind ClusterRole %s to it in namespace %s",
-			commit.ErrSecret, namespace, name, SecretReaderRole, namespace)
-	case err != nil:
-		return nil, fmt.Errorf("cannot read Secret %s/%s: %w", namespace, name, err)
+	data, err := ReadSecret(ctx, s.Live, namespace, name, "spec.source")
+	if mend, ok := errors.AsType[*SecretError](err); ok {
+		return nil, fmt.Errorf("%w: %w", commit.ErrSecret, mend)
 	}
-	return secret.Data, nil
+	return data, err
 }

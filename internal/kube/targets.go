@@ -87,10 +87,11 @@ func (t *Targets) keep(view View) {
 
 // Selecting returns the targets that select an object.
 func (v View) Selecting(kind dora.Kind, object client.Object) Selection {
-	return v.selecting(kind, object.GetNamespace(), object.GetLabels())
+	return v.Remembering(kind, object.GetNamespace(), object.GetLabels())
 }
 
-func (v View) selecting(kind dora.Kind, namespace string, have map[string]string) Selection {
+// Remembering returns the targets that select objects of that kind and namespace with these labels, as one had that is gone.
+func (v View) Remembering(kind dora.Kind, namespace string, have map[string]string) Selection {
 	var selection Selection
 	for _, t := range v {
 		if t.Selects(kind, namespace, have) {

@@ -147,6 +147,7 @@ func (s *stage) openLedger(ctx context.Context) {
 	world := kube.NewWorld(s.cache, s.kinds, "test", nil)
 	follower := &kube.Follower{
 		Recorder: recorder, Targets: kube.NewTrigger(), Owed: func() {}, Clock: s.clock,
+		Sinks:     func(context.Context, kube.Selection) ([]string, error) { return nil, nil },
 		Announcer: &kube.Announcer{Events: &events.FakeRecorder{}},
 	}
 	s.reconcilers = map[dora.Kind]reconcile.Reconciler{

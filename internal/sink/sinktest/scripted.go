@@ -11,7 +11,8 @@ import (
 
 // Scripted is a sink that does as it is told and remembers what it was sent. It may be used from many goroutines.
 type Scripted struct {
-	name string
+	name  string
+	batch int
 
 	mu     sync.Mutex
 	answer func(ctx context.Context, events []dora.Event) error
@@ -22,7 +23,7 @@ var _ sink.Sink = (*Scripted)(nil)
 
 // NewScripted makes a sink that takes everything, until Answer says otherwise.
 func NewScripted(name string) *Scripted {
-	return &Scripted{name: name, answer: func(context.Context, []dora.Event) error { return nil }}
+	return &Scripted{name: name, batch: 20, answer: func(context.Context, []dora.Event) error { return nil }}
 }
 
 // Answer sets what Send does from now on.
@@ -40,8 +41,14 @@ func (s *Scripted) Fail(err error) {
 // Name implements sink.Sink.
 func (s *Scripted) Name() string { return s.name }
 
+// Takes makes it take so many events at once.
+func (s *Scripted) Takes(batch int) *Scripted {
+	s.batch = batch
+	return s
+}
+
 // Batch implements sink.Sink.
-func (s *Scripted) Batch() int { return 20 }
+func (s *Scripted) Batch() int { return s.batch }
 
 // Send implements sink.Sink.
 func (s *Scripted) Send(ctx context.Context, events []dora.Event) (string, error) {

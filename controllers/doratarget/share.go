@@ -1,0 +1,66 @@
+package doratarget
+
+import (
+	"cmp"
+	"slices"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+	"github.com/dora-controller/dora-controller/internal/fourkeys"
+	"github.com/dora-controller/dora-controller/internal/sink"
+)
+
+// share gives the figures of a target to its sinks.
+func (r *Reconciler) share(object *dorav1alpha1.DoraTarget, s *scope, h *history, t thresholds) {
+	names := s.sinks.OfFigures(object)
+	if len(names) == 0 {
+		return
+	}
+	target := client.ObjectKeyFromObject(object).String()
+	figures := figuresFor(target, r.Cluster, s, h, t)
+	for _, name := range names {
+		r.Share(name, target, figures)
+	}
+}
+
+// team is whom services belong to. Figures of a team are of one environment.
+type team struct{ name, environment string }
+
+// figuresFor are the figures of each service, of each team and of the target.
+func figuresFor(target, cluster string, s *scope, h *history, t thresholds) []sink.Figures {
+	if len(h.services) == 0 {
+		return nil
+	}
+	about := sink.Figures{Schema: sink.FiguresSchema, Cluster: cluster, Target: target, From: h.window.From, To: h.window.To}
+	fleet := h.fleet()
+	whole := about
+	whole.Scope, whole.Primary = sink.ScopeTarget, true
+	whole.Measure(&fleet.Whole, t.Bands(fleet.Whole))
+
+	all := []sink.Figures{whole}
+	primary, teams := s.primary(), map[team][]fourkeys.Service{}
+	for service, summary := range fleet.Services {
+		f := about
+		f.Scope, f.Service, f.Environment, f.Primary = sink.ScopeService, service.Name, service.Environment, primary[service]
+		f.Team = s.teamOf(service, h.events)
+		f.Measure(&summary, t.Bands(summary))
+		all = append(all, f)
+		if f.Team != "" {
+			of := team{f.Team, f.Environment}
+			teams[of] = append(teams[of], service)
+		}
+	}
+	for of, services := range teams {
+		f := about
+		f.Scope, f.Team, f.Environment = sink.ScopeTeam, of.name, of.environment
+		f.Primary = slices.ContainsFunc(services, func(service fourkeys.Service) bool { return primary[service] })
+		summary := h.fleet().Pool(services...)
+		f.Measure(&summary, t.Bands(summary))
+		all = append(all, f)
+	}
+	slices.SortFunc(all, func(a, b sink.Figures) int {
+		return cmp.Or(cmp.Compare(a.Scope, b.Scope), cmp.Compare(a.Environment, b.Environment), cmp.Compare(a.Team, b.Team), cmp.Compare(a.Service, b.Service))
+	})
+	return all
+}

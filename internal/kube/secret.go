@@ -1,0 +1,35 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// SecretReaderRole is the ClusterRole that lets the controller read Secrets by name. It is bound in the namespaces that need it.
+const SecretReaderRole = "dora-controller-secret-reader"
+
+// SecretError is of a Secret that cannot be read until somebody mends something, and says what.
+type SecretError struct{ message string }
+
+func (e *SecretError) Error() string { return e.message }
+
+// ReadSecret reads a Secret by its name, from the API server: Secrets are never watched. field is that which names it.
+func ReadSecret(ctx context.Context, live client.Reader, namespace, name, field string) (map[string][]byte, error) {
+	secret := &corev1.Secret{}
+	err := live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, secret)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, &SecretError{fmt.Sprintf("there is no Secret %s/%s: create it, or change %s", namespace, name, field)}
+	case apierrors.IsForbidden(err):
+		return nil, &SecretError{fmt.Sprintf("the controller may not read Secret %s/%s: bind ClusterRole %s to it in namespace %s",
+			namespace, name, SecretReaderRole, namespace)}
+	case err != nil:
+		return nil, fmt.Errorf("cannot read Secret %s/%s: %w", namespace, name, err)
+	}
+	return secret.Data, nil
+}
