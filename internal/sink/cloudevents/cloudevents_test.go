@@ -195,7 +195,8 @@ func TestWhoIsLetIn(t *testing.T) {
 		"a key":                 {cloudeventstest.Settings{HMACKey: key, SignatureHeader: cloudevents.DefaultSignatureHeader}, cloudevents.Options{HMACKey: key}, ""},
 		"another key": {
 			cloudeventstest.Settings{HMACKey: key, SignatureHeader: cloudevents.DefaultSignatureHeader},
-			cloudevents.Options{HMACKey: []byte(sinktest.Secret("old"))}, sink.CredentialsRefused,
+			cloudevents.Options{HMACKey: []byte(sinktest.Secret("old"))},
+			sink.CredentialsRefused,
 		},
 		"no key": {cloudeventstest.Settings{HMACKey: key, SignatureHeader: cloudevents.DefaultSignatureHeader}, cloudevents.Options{}, sink.CredentialsRefused},
 	} {
