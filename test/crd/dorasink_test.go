@@ -295,8 +295,10 @@ func receiverRefusals() []refusal {
 	}
 	return append(all,
 		refusal{"a receiver without an address", block("CloudEvents", "cloudEvents", "mode: binary"), "spec.cloudEvents.url", "Required value"},
-		refusal{"a receiver with a url that is too long", block("CloudEvents", "cloudEvents", fmt.Sprintf("url: %q", "https://events.example.com/"+strings.Repeat("u", 2022))),
-			"spec.cloudEvents.url", "may not be more than 2048"})
+		refusal{
+			"a receiver with a url that is too long", block("CloudEvents", "cloudEvents", fmt.Sprintf("url: %q", "https://events.example.com/"+strings.Repeat("u", 2022))),
+			"spec.cloudEvents.url", "may not be more than 2048",
+		})
 }
 
 // addressRefusals are addresses that neither a portal nor a receiver may have.

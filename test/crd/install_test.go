@@ -70,7 +70,7 @@ type sample struct {
 
 func sampleOf(file string) (s sample) {
 	GinkgoHelper()
-	for _, text := range strings.Split(string(must(os.ReadFile(file))), "\n---\n") {
+	for text := range strings.SplitSeq(string(must(os.ReadFile(file))), "\n---\n") {
 		var meta metav1.TypeMeta
 		Expect(yaml.Unmarshal([]byte(text), &meta)).To(Succeed())
 		into := map[string]any{"Secret": &s.secret, "DoraSink": &s.sink, "DoraTarget": &s.target}[meta.Kind]
