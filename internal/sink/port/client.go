@@ -210,9 +210,13 @@ func (c *Client) decode(ctx context.Context, answer *http.Response, t token, out
 	if out == nil {
 		return nil
 	}
+	trace := traceID(answer.Header, c.secret, t.value)
 	err := json.NewDecoder(answer.Body).Decode(out)
 	switch {
 	case err == nil:
+		if traced, ok := out.(interface{ traced(id string) }); ok {
+			traced.traced(trace)
+		}
 		return nil
 	case ctx.Err() != nil:
 		return sink.Unsent(ctx.Err())
@@ -220,7 +224,7 @@ func (c *Client) decode(ctx context.Context, answer *http.Response, t token, out
 		return sink.Unsent(err)
 	}
 	problem := &Error{
-		Status: answer.StatusCode, TraceID: traceID(answer.Header, c.secret, t.value),
+		Status: answer.StatusCode, TraceID: trace,
 		said: fmt.Sprintf("what answered %s is not the API of Port, or broke off: no JSON of the form that Port's reference has", sink.Status(answer)),
 	}
 	return &sink.RetryableError{Err: sink.Because(sink.Failing, problem)}
@@ -359,8 +363,13 @@ func judge(answer *http.Response, secrets ...string) error {
 	}
 	problem := readProblem(answer.Body, secrets...)
 	problem.Status, problem.TraceID, problem.said = answer.StatusCode, traceID(answer.Header, secrets...), verdict.Error()
+	return classify(verdict, problem, problem.Code != "" || answer.StatusCode == http.StatusRequestEntityTooLarge)
+}
+
+// classify gives a problem the type and the reason of a verdict. It is for good only if it is final.
+func classify(verdict error, problem *Error, final bool) error {
 	reasoned := sink.Because(sink.ReasonOf(verdict), problem)
-	if sink.IsPermanent(verdict) && (problem.Code != "" || answer.StatusCode == http.StatusRequestEntityTooLarge) {
+	if final && sink.IsPermanent(verdict) {
 		return &sink.PermanentError{Err: reasoned}
 	}
 	return &sink.RetryableError{Err: reasoned, After: sink.RetryAfter(verdict)}

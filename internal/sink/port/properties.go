@@ -31,11 +31,14 @@ const (
 	moment = "date-time"
 )
 
+// environmentName is the property of where something happened.
+const environmentName = "environment"
+
 // DeploymentProperties are those of the blueprint of deployments. The needed ones are of Port's guide "Track DORA metrics".
 func DeploymentProperties() []Property {
 	return []Property{
 		{"createdAt", "Deployment Time", text, moment, "When production had the outcome, by Argo's clock.", true},
-		{"environment", "Environment", text, "", "Where it was deployed.", true},
+		{environmentName, "Environment", text, "", "Where it was deployed.", true},
 		{"deploymentStatus", "Deployment Status", text, "", "Whether the deployment succeeded; empty if nobody can tell any more.", true},
 		{"leadTimeHours", "Lead Time (Hours)", number, "", "From the first commit that was delivered until it ran in production.", false},
 		{"leadTimeSeconds", "Lead Time (Seconds)", number, "", "The same in seconds, where leadTimeHours is that of the pull request.", false},
@@ -71,7 +74,7 @@ func IncidentProperties() []Property {
 		{"resolvedAt", "Incident Resolution Time", text, moment, "When production was whole again.", true},
 		{"recoveryTime", "Time to Recovery", number, "", "The minutes between the two.", true},
 		{"status", "Status", text, "", "open or resolved.", false},
-		{"environment", "Environment", text, "", "Where it happened.", false},
+		{environmentName, "Environment", text, "", "Where it happened.", false},
 		{"isChangeFailure", "Change Failure", truth, "", "Whether a deployment caused it.", false},
 		{"serviceName", "Service Name", text, "", "The service, also where the portal does not have it.", false},
 		{"teamName", "Team Name", text, "", "The team that owns the service.", false},
