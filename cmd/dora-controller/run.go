@@ -16,7 +16,7 @@ import (
 )
 
 func newRunCommand() *cobra.Command {
-	options := app.Options{LeaderElectionNamespace: os.Getenv("POD_NAMESPACE")}
+	options := app.Options{LeaderElectionNamespace: os.Getenv("POD_NAMESPACE"), Version: buildVersion()}
 	logs := newLogFlags()
 	var keep duration
 	grace := duration(24 * time.Hour)

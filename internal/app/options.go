@@ -23,6 +23,8 @@ type Options struct {
 	Ledger string
 	// Cluster names this cluster in events. It must stay the same for as long as the ledger is used.
 	Cluster string
+	// Version is that of this build, by which it makes itself known to destinations.
+	Version string
 	// Namespaces are those that are watched; none means all.
 	Namespaces []string
 	// TrustedNamespaces are those whose DoraTargets see all namespaces that are watched.
