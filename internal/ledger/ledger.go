@@ -223,6 +223,27 @@ type DeliveryQuery struct {
 	Limit int
 }
 
+// Outstanding is an outbox row with what people ask about it.
+type Outstanding struct {
+	Delivery
+
+	// Since is since when the sink is owed the event.
+	Since time.Time
+	// Parked tells that it is kept with its reason and owed no more.
+	Parked bool
+}
+
+// OutstandingQuery selects rows of the outbox. Zero fields select everything.
+type OutstandingQuery struct {
+	Sink    string
+	EventID string
+	Service string
+	// Parked selects the parked rows alone, or, if false, the pending ones alone.
+	Parked *bool
+	// Limit bounds the number of rows; zero and less do not.
+	Limit int
+}
+
 // SinkState counts the outbox rows of one sink.
 type SinkState struct {
 	Sink      string
@@ -335,6 +356,8 @@ type Reader interface {
 	Decisions(ctx context.Context, uid string, limit int) ([]Decision, error)
 	// Deliveries lists the selected records of the log, newest (by Seq) first.
 	Deliveries(ctx context.Context, q DeliveryQuery) ([]DeliveryRecord, error)
+	// Outstanding lists the selected rows of the outbox, by event in the order of writing, then by sink.
+	Outstanding(ctx context.Context, q OutstandingQuery) ([]Outstanding, error)
 	// Revision grows with each committed change and each prune that dropped events, but not with deliveries, failed
 	// attempts to find commits, or the cache: while it is unchanged, Events, Subjects and ReadState answer the same.
 	Revision(ctx context.Context) (int64, error)

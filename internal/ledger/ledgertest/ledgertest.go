@@ -40,6 +40,7 @@ func Run(t *testing.T, open Open) {
 	t.Run("Events", func(t *testing.T) { events(t, open) })
 	t.Run("Records", func(t *testing.T) { records(t, open) })
 	t.Run("Outbox", func(t *testing.T) { outbox(t, open) })
+	t.Run("Outstanding", func(t *testing.T) { outstanding(t, open) })
 	t.Run("Completion", func(t *testing.T) { completion(t, open) })
 	t.Run("Redelivery", func(t *testing.T) { redelivery(t, open) })
 	t.Run("Searches", func(t *testing.T) { searches(t, open) })

@@ -303,6 +303,7 @@ func (p *pair) compare(t *rapid.T) {
 	p.both(t, "figures", func(s ledger.Store) (any, error) { return p.figures(t, s) })
 	for _, sink := range sinks {
 		p.both(t, "due to "+sink, func(s ledger.Store) (any, error) { return p.due(t, s, sink) })
+		p.both(t, "outstanding to "+sink, func(s ledger.Store) (any, error) { return p.outstanding(t, s, sink) })
 		p.both(t, "next due to "+sink, func(s ledger.Store) (any, error) { return s.NextDue(t.Context(), sink) })
 	}
 }
@@ -359,6 +360,20 @@ func (p *pair) due(t *rapid.T, s ledger.Store, sink string) ([]ledger.Delivery, 
 		due[i].Seq = 0
 	}
 	return due, err
+}
+
+// outstanding are the parked rows of all sinks, and all of one.
+func (p *pair) outstanding(t *rapid.T, s ledger.Store, sink string) ([]ledger.Outstanding, error) {
+	parked, err := s.Outstanding(t.Context(), ledger.OutstandingQuery{Parked: new(true), Limit: 7})
+	if err != nil {
+		return nil, err
+	}
+	owed, err := s.Outstanding(t.Context(), ledger.OutstandingQuery{Sink: sink})
+	rows := slices.Concat(parked, owed)
+	for i := range rows {
+		rows[i].Seq = 0
+	}
+	return rows, err
 }
 
 // figures, with each cursor as the number of events up to it.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"maps"
 	"slices"
 	"time"
 
@@ -57,11 +56,14 @@ func (r reader) pick(ctx context.Context, sink string, now time.Time, limit int)
 	return seqs, rows.Err()
 }
 
-func scanDelivery(rows *sql.Rows) (ledger.Delivery, error) {
+func scanDelivery(rows *sql.Rows) (ledger.Delivery, error) { return readDelivery(rows) }
+
+// readDelivery reads the columns of a delivery, and what follows them.
+func readDelivery(rows *sql.Rows, more ...any) (ledger.Delivery, error) {
 	var d ledger.Delivery
 	var next int64
 	var payload, facts sql.RawBytes
-	err := rows.Scan(&d.Seq, &d.Sink, &d.Attempts, &next, &d.LastError, &payload, &facts, &d.Content)
+	err := rows.Scan(append([]any{&d.Seq, &d.Sink, &d.Attempts, &next, &d.LastError, &payload, &facts, &d.Content}, more...)...)
 	if err != nil {
 		return ledger.Delivery{}, err
 	}
@@ -89,15 +91,14 @@ func (s *Store) Delivered(ctx context.Context, sink string, a ledger.Attempt, se
 		return err
 	}
 	return s.writer.do(ctx, "cannot record a delivery", func(tx *connection) error {
-		if _, err := tx.log(sink, ledger.FateDelivered, a, rows.pairs); err != nil {
+		if _, err := tx.log(sink, ledger.FateDelivered, a, rows.contents); err != nil {
 			return err
 		}
 		settled, err := tx.settle(sink, rows)
-		if err != nil || len(settled) == 0 {
+		if err != nil || settled == 0 {
 			return err
 		}
-		_, err = tx.exec(`UPDATE sinks SET delivered = delivered + ?, settled = MAX(settled, ?), last_delivery = ? WHERE name = ?`,
-			len(settled), slices.Max(settled), a.At.UnixMicro(), sink)
+		_, err = tx.exec(`UPDATE sinks SET delivered = delivered + ?, last_delivery = ? WHERE name = ?`, settled, a.At.UnixMicro(), sink)
 		return err
 	})
 }
@@ -109,55 +110,46 @@ func (s *Store) Pass(ctx context.Context, sink string, unwanted ...ledger.Delive
 		return err
 	}
 	return s.writer.do(ctx, "cannot drop what a sink does not want", func(tx *connection) error {
-		settled, err := tx.settle(sink, rows)
-		if err != nil || len(settled) == 0 {
-			return err
-		}
-		return tx.moveCursor(sink, slices.Max(settled))
+		_, err := tx.settle(sink, rows)
+		return err
 	})
 }
 
 // told is what a caller says of rows.
 type told struct {
-	pairs string // JSON: sequence and content of each
-	count int
+	contents string // a JSON object, by sequence
+	count    int64
 }
 
-// tell puts rows in the order of their events. Of one that is told twice the newest content counts.
+// tell takes the newest content of a row that is told twice.
 func tell(rows []ledger.Delivery) (told, error) {
-	contents := map[int64]int64{}
+	contents := make(map[int64]int64, len(rows))
 	for _, d := range rows {
 		if known, twice := contents[d.Seq]; !twice || known < d.Content {
 			contents[d.Seq] = d.Content
 		}
 	}
-	pairs := make([][2]int64, 0, len(contents))
-	for _, seq := range slices.Sorted(maps.Keys(contents)) {
-		pairs = append(pairs, [2]int64{seq, contents[seq]})
-	}
-	list, err := json.Marshal(pairs)
-	return told{pairs: string(list), count: len(pairs)}, err
+	list, err := json.Marshal(contents)
+	return told{contents: string(list), count: int64(len(contents))}, err
 }
 
-// settle removes pending rows and returns their sequences. Those whose events were completed meanwhile stay, as if they had never failed.
-func (c *connection) settle(sink string, rows told) ([]int64, error) {
-	settled, err := c.returned(settleQuery, sink, rows.pairs)
-	if err != nil || len(settled) == rows.count {
+// settle removes pending rows and counts them. Those whose events were completed meanwhile stay, as if they had never failed.
+func (c *connection) settle(sink string, rows told) (int64, error) {
+	settled, err := c.affected(settleQuery, sink, rows.contents)
+	if err != nil || settled == rows.count {
 		return settled, err
 	}
-	_, err = c.exec(`UPDATE outbox SET attempts = 0, next_at = ?, failed_at = NULL, last_error = ''
-		WHERE sink = ? AND parked = 0 AND seq IN (SELECT value ->> 0 FROM json_each(?))`, c.now().UnixMicro(), sink, rows.pairs)
+	_, err = c.exec(againQuery, c.now().UnixMicro(), sink, rows.contents)
 	return settled, err
 }
 
-// settleQuery removes those rows of which what was told is the newest content.
-const settleQuery = `DELETE FROM outbox WHERE sink = ? AND parked = 0 AND seq IN (SELECT value ->> 0 FROM json_each(?)
-	WHERE value ->> 1 = COALESCE((SELECT content FROM commits WHERE commits.seq = value ->> 0), 0)) RETURNING seq`
-
-func (c *connection) moveCursor(sink string, seq int64) error {
-	_, err := c.exec(`UPDATE sinks SET settled = MAX(settled, ?) WHERE name = ?`, seq, sink)
-	return err
-}
+const (
+	// settleQuery removes those rows of which what was told is the newest content.
+	settleQuery = `DELETE FROM outbox WHERE sink = ? AND parked = 0 AND seq IN (SELECT CAST(key AS INTEGER) FROM json_each(?)
+		WHERE value = COALESCE((SELECT content FROM commits WHERE commits.seq = CAST(key AS INTEGER)), 0))`
+	againQuery = `UPDATE outbox SET attempts = 0, next_at = ?, failed_at = NULL, last_error = ''
+		WHERE sink = ? AND parked = 0 AND seq IN (SELECT CAST(key AS INTEGER) FROM json_each(?))`
+)
 
 // Retry implements ledger.Outbox.
 func (s *Store) Retry(ctx context.Context, sink string, seq int64, next time.Time, a ledger.Attempt) error {
@@ -179,10 +171,7 @@ func (s *Store) Park(ctx context.Context, sink string, seq int64, a ledger.Attem
 		}
 		_, err := tx.exec(`UPDATE outbox SET parked = 1, attempts = attempts + 1, failed_at = ?, last_error = ? WHERE seq = ? AND sink = ?`,
 			tx.now().UnixMicro(), a.Answer, seq, sink)
-		if err != nil {
-			return err
-		}
-		return tx.moveCursor(sink, seq)
+		return err
 	})
 }
 
