@@ -271,25 +271,26 @@ type PortDeploymentStatus struct {
 
 // PostgresSink says how a PostgreSQL database is reached. What the Secret holds need not be said here.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.host) || self.host.matches('^[A-Za-z0-9_:][A-Za-z0-9._:-]*(,[A-Za-z0-9_:][A-Za-z0-9._:-]*)*$')",fieldPath=".host",message="host is the name or address of a server, such as db.example.com, or several separated by commas, without credentials: they belong into the Secret"
+// +kubebuilder:validation:XValidation:rule=`!has(self.host) || self.host.split(',').all(h, h.matches(r'^([A-Za-z0-9_][A-Za-z0-9_.-]*(:[0-9]{1,5})?|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*|\[[0-9A-Fa-f]*:[0-9A-Fa-f:.]+\](:[0-9]{1,5})?)$'))`,fieldPath=".host",message="host is the name or address of a server, such as db.example.com, or several separated by commas, without credentials: they belong into the Secret"
 type PostgresSink struct {
 	// secretRef names a Secret of the sink's own namespace with the credentials: username (or user) and password; it may hold host, port
 	// and database (or dbname) too, as those of CloudNativePG do, and ca.crt, tls.crt and tls.key.
 	// +required
 	SecretRef SecretReference `json:"secretRef"`
 
-	// host is the name or address of the server, or several separated by commas, of which the one is used that can be written.
+	// host is the name or address of the server, or several separated by commas, of which the first is used that takes writes. Each may have
+	// a port of its own, as in db-1:6432,db-2:6432. Without it, the Secret says it.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Host string `json:"host,omitempty"`
 
-	// port is the port of the server. Without it, and without one in the Secret, it is 5432.
+	// port is the port of the server, or of each that has none of its own. Without it, and without one in the Secret, it is 5432.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535
 	// +optional
 	Port int32 `json:"port,omitempty"`
 
-	// database is the name of the database.
+	// database is the name of the database. Without it, the Secret says it.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +optional
@@ -328,9 +329,10 @@ type CloudEventsSink struct {
 	URL string `json:"url"`
 
 	// format says what an event is: dora, this project's own, whose JSON Schema is published with it, or cdevents, events of the CDEvents
-	// specification: service.deployed, upgraded and rolledback, incident.detected and resolved.
+	// specification: service.deployed, upgraded and rolledback, incident.detected and resolved; cdevents-0.4 is that vocabulary in the
+	// version before, for receivers that know no newer one.
 	// +kubebuilder:default=dora
-	// +kubebuilder:validation:Enum=dora;cdevents
+	// +kubebuilder:validation:Enum=dora;cdevents;cdevents-0.4
 	// +optional
 	Format string `json:"format,omitempty"`
 
@@ -345,10 +347,12 @@ type CloudEventsSink struct {
 	// +optional
 	SecretRef *SecretReference `json:"secretRef,omitempty"`
 
-	// signatureHeader is the header that holds the signature, sha256= and 64 hex digits, if the Secret has a hmacKey.
+	// signatureHeader is the header that holds the signature, sha256= and 64 hex digits, if the Secret has a hmacKey. It must not be one that
+	// is sent anyway, such as Authorization.
 	// +kubebuilder:default=X-Dora-Signature-256
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9-]+$')",message="signatureHeader is the name of a header, such as X-Hub-Signature-256"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('(?i)^(authorization|connection|content-length|content-type|host|transfer-encoding|user-agent|ce-.*)$')",message="this header is sent anyway: name another signatureHeader, such as X-Hub-Signature-256"
 	// +optional
 	SignatureHeader string `json:"signatureHeader,omitempty"`
 }

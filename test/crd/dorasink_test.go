@@ -1,12 +1,19 @@
 package crd_test
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+	"github.com/dora-controller/dora-controller/internal/sink/cloudevents"
+	"github.com/dora-controller/dora-controller/internal/sink/port"
+	"github.com/dora-controller/dora-controller/internal/sink/postgres"
 )
 
 const (
@@ -18,6 +25,7 @@ const (
 	sayServer      = "host is the name or address of a server, such as db.example.com, or several separated by commas, without credentials: they belong into the Secret"
 	saySchema      = "schema is a name of lower-case letters, digits and '_', such as dora"
 	sayHeader      = "signatureHeader is the name of a header, such as X-Hub-Signature-256"
+	sayTaken       = "this header is sent anyway: name another signatureHeader, such as X-Hub-Signature-256"
 	sayProperty    = " is $identifier, $title, or the identifier of a property"
 	sayBlueprint   = `the identifier of a blueprint is letters, digits and the characters @_.+:/\-, such as deployment; - alone leaves it out`
 	saySinkName    = "name a DoraSink of this namespace, such as port, or a shared one as namespace/name"
@@ -55,12 +63,47 @@ var _ = Describe("Admission of a DoraSink", func() {
 		Entry("of a receiver, that is too long", `{type: CloudEvents, cloudEvents: {url: "https://me:hunter2@events.example.com/`+strings.Repeat("u", 2048)+`"}}`),
 	)
 
+	// The schema and the drivers read addresses, hosts and headers each for themselves.
+	It("admits nothing that a driver would refuse", func() {
+		for _, spec := range acceptableSinks() {
+			sink := &dorav1alpha1.DoraSink{}
+			Expect(runtime.DefaultUnstructuredConverter.FromUnstructured(dorasink(spec).Object, sink)).To(Succeed())
+			Expect(makeDriver(&sink.Spec)).To(Succeed(), spec)
+		}
+	})
+
 	It("refuses a sink without a type by that alone", func() {
 		err := try(dorasink(`{suspend: true}`))
 		Expect(err).To(MatchError(ContainSubstring("spec.type: Required value")))
 		Expect(err.Error()).NotTo(ContainSubstring("needs the settings"))
 	})
 })
+
+// makeDriver makes the driver of a sink with what is read from addresses and the like.
+func makeDriver(spec *dorav1alpha1.DoraSinkSpec) error {
+	switch spec.Type {
+	case dorav1alpha1.SinkPort:
+		_, err := port.New(port.Options{BaseURL: cmp.Or(spec.Port.BaseURL, "https://api.port.io"), ClientID: "a", ClientSecret: "b"})
+		return err
+	case dorav1alpha1.SinkPostgres:
+		p := spec.Postgres
+		sink, err := postgres.New(postgres.Options{
+			Host: cmp.Or(p.Host, "db"), Port: int(p.Port), Database: cmp.Or(p.Database, "dora"), User: "dora", Schema: p.Schema, TLS: postgres.TLS(p.TLS),
+		})
+		if err == nil {
+			sink.Close()
+		}
+		return err
+	case dorav1alpha1.SinkCloudEvents:
+		c := spec.CloudEvents
+		_, err := cloudevents.New(cloudevents.Options{
+			URL: c.URL, Format: c.Format, Mode: c.Mode, HMACKey: []byte("a"), SignatureHeader: c.SignatureHeader,
+		})
+		return err
+	case dorav1alpha1.SinkStdout:
+	}
+	return nil
+}
 
 // block writes a spec of a type with settings.
 func block(kind, field, settings string) string {
@@ -135,6 +178,7 @@ var blueprints = []string{"deployment", "service", "team", "incident", "pullRequ
 func acceptableDatabases() []string {
 	return []string{
 		`host: db`, `host: db.example.com`, `host: "db-1,db-2.example.com,192.0.2.1"`, `host: "2001:db8::1"`, `host: "::1"`, `host: my_db`,
+		`host: "db-1:6432,db-2:6432"`, `host: "[2001:db8::1]:6432,192.0.2.1:5432,db"`, `host: "[::1]"`,
 		fmt.Sprintf(`host: %s`, strings.Repeat("h", 1024)),
 		`port: 1`, `port: 65535`, `database: Dora-1`, fmt.Sprintf(`database: %s`, strings.Repeat("d", 63)),
 		`schema: dora`, `schema: _dora_2`, fmt.Sprintf(`schema: %s`, strings.Repeat("s", 63)),
@@ -144,9 +188,9 @@ func acceptableDatabases() []string {
 
 func acceptableReceivers() []string {
 	return []string{
-		`format: dora`, `format: cdevents`, `mode: structured`, `mode: binary`, `secretRef: {name: receiver.v2}`,
+		`format: dora`, `format: cdevents`, `format: cdevents-0.4`, `mode: structured`, `mode: binary`, `secretRef: {name: receiver.v2}`,
 		fmt.Sprintf(`secretRef: {name: %s}`, strings.Repeat("s", 253)),
-		`signatureHeader: X-Hub-Signature-256`, fmt.Sprintf(`signatureHeader: %s`, strings.Repeat("x", 64)),
+		`signatureHeader: X-Hub-Signature-256`, `signatureHeader: Hosts`, `signatureHeader: Ce`, fmt.Sprintf(`signatureHeader: %s`, strings.Repeat("x", 64)),
 	}
 }
 
@@ -271,7 +315,8 @@ func databaseRefusals() []refusal {
 		all = append(all, refusal{fmt.Sprintf("schema %q", text), fmt.Sprintf("schema: %q", text), "schema", saySchema})
 	}
 	for _, text := range []string{
-		"", "/var/run/postgresql", "db example", "me:pass@db", "me@db", "postgres://db/dora", "db/dora", ",db", "db,", "a,,b", "-db", ".db", "db?sslmode=disable", "[::1]", "db=x", "@abstract",
+		"", "/var/run/postgresql", "db example", "me:pass@db", "me@db", "postgres://db/dora", "db/dora", ",db", "db,", "a,,b", "-db", ".db", "db?sslmode=disable", "db=x", "@abstract",
+		"db:", "db:postgres", "server:5432:5432", "db:123456", "[::1", "[db]", "[::1]5432", "db, db-2", "db;db-2",
 	} {
 		all = append(all, refusal{fmt.Sprintf("host %q", text), fmt.Sprintf("host: %q", text), "host", sayServer})
 	}
@@ -283,12 +328,17 @@ func databaseRefusals() []refusal {
 
 func receiverRefusals() []refusal {
 	all := []refusal{
-		{"an unknown format", `format: CDEvents`, "format", `supported values: "dora", "cdevents"`},
+		{"an unknown format", `format: CDEvents`, "format", `supported values: "dora", "cdevents", "cdevents-0.4"`},
 		{"an unknown mode", `mode: batch`, "mode", `supported values: "structured", "binary"`},
 		{"a long signatureHeader", fmt.Sprintf(`signatureHeader: %s`, strings.Repeat("x", 65)), "signatureHeader", "may not be more than 64"},
 	}
 	for _, text := range []string{"", "X Signature", "X-Signature:", "X_Signature", "X-Signature\r\nHost", "Xé"} {
 		all = append(all, refusal{fmt.Sprintf("signatureHeader %q", text), fmt.Sprintf("signatureHeader: %q", text), "signatureHeader", sayHeader})
+	}
+	for _, text := range []string{
+		"Authorization", "authorization", "Connection", "Content-Length", "CONTENT-TYPE", "Host", "Transfer-Encoding", "User-Agent", "Ce-Id", "ce-signature", "ce-",
+	} {
+		all = append(all, refusal{fmt.Sprintf("signatureHeader %q", text), fmt.Sprintf("signatureHeader: %q", text), "signatureHeader", sayTaken})
 	}
 	for i, r := range all {
 		all[i] = refusal{"a receiver with " + r.why, receiver(r.spec), "spec.cloudEvents." + r.field, r.message}
