@@ -175,7 +175,7 @@ func (r *Receiver) take(req *http.Request) (status int, why string) {
 	case !written(req.Header):
 		return http.StatusUnsupportedMediaType, "neither a structured nor a binary event"
 	}
-	e, err := parse(req.Header, body)
+	e, err := Parse(req.Header, body)
 	if err != nil {
 		return http.StatusBadRequest, err.Error()
 	}
@@ -216,8 +216,8 @@ func written(header http.Header) bool {
 	return err == nil && (!binary && kind == "application/cloudevents+json" || binary && kind == "application/json")
 }
 
-// parse reads an event with the SDK, which leaves it to others to decode headers.
-func parse(header http.Header, body []byte) (*event.Event, error) {
+// Parse reads an event with the SDK, which leaves it to others to decode headers, and fails if it is none.
+func Parse(header http.Header, body []byte) (*event.Event, error) {
 	header = header.Clone()
 	for name, values := range header {
 		for i, value := range values {
