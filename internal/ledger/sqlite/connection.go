@@ -50,16 +50,6 @@ func (c *connection) affected(query string, args ...any) (int64, error) {
 	return result.RowsAffected()
 }
 
-// returned runs a statement that returns one number for each row it changed.
-func (c *connection) returned(query string, args ...any) ([]int64, error) {
-	statement, err := c.prepare(query) //nolint:sqlclosecheck // it is kept for the next time; close closes it
-	if err != nil {
-		return nil, err
-	}
-	rows, err := statement.QueryContext(context.Background(), args...)
-	return gather(rows, err, scanOne[int64])
-}
-
 func (c *connection) prepare(query string) (*sql.Stmt, error) {
 	if statement, ok := c.statements[query]; ok {
 		return statement, nil

@@ -12,21 +12,21 @@ import (
 	"github.com/dora-controller/dora-controller/internal/ledger"
 )
 
-// log keeps what a destination answered, for each of these rows that is pending, and says how many those are. Rows are pairs of
-// sequence and content as JSON; where the content is null, what the event holds now is kept.
-func (c *connection) log(sink string, fate ledger.Fate, a ledger.Attempt, pairs string) (int64, error) {
-	return c.affected(logQuery, string(fate), a.At.UnixMicro(), a.Took.Microseconds(), a.Answer, pairs, sink)
+// log keeps what a destination answered, for each of these rows that is pending, and says how many those are. The contents are a JSON
+// object, by sequence; where one is null, what the event holds now is kept.
+func (c *connection) log(sink string, fate ledger.Fate, a ledger.Attempt, contents string) (int64, error) {
+	return c.affected(logQuery, string(fate), a.At.UnixMicro(), a.Took.Microseconds(), a.Answer, contents, sink)
 }
 
-// CROSS JOIN: the rows lead, in their order.
+// CROSS JOIN: the rows that were told lead.
 const logQuery = `INSERT INTO deliveries (sink, event_seq, event_id, service, type, outcome, fate, content, at, took, answer)
-	SELECT o.sink, e.seq, e.id, e.service, e.type, e.outcome, ?, COALESCE(told.value ->> 1, c.content, 0), ?, ?, ?
-	FROM json_each(?) told CROSS JOIN outbox o ON o.seq = told.value ->> 0 AND o.sink = ? AND o.parked = 0
-	CROSS JOIN events e ON e.seq = o.seq LEFT JOIN commits c ON c.seq = o.seq`
+	SELECT o.sink, e.seq, e.id, e.service, e.type, e.outcome, ?, COALESCE(told.value, c.content, 0), ?, ?, ?
+	FROM json_each(?) told CROSS JOIN outbox o ON o.seq = CAST(told.key AS INTEGER) AND o.sink = ? AND o.parked = 0
+	CROSS JOIN events e ON e.seq = o.seq LEFT JOIN commits c ON c.seq = o.seq ORDER BY o.seq`
 
 // logFailure keeps what was answered about one row, which must be pending.
 func (c *connection) logFailure(sink string, fate ledger.Fate, a ledger.Attempt, seq int64) error {
-	n, err := c.log(sink, fate, a, fmt.Sprintf("[[%d,null]]", seq))
+	n, err := c.log(sink, fate, a, fmt.Sprintf(`{"%d": null}`, seq))
 	if err == nil && n == 0 {
 		return fmt.Errorf("%w: sink %s is not owed event %d", ledger.ErrNotFound, sink, seq)
 	}

@@ -209,11 +209,6 @@ func scanDecision(rows *sql.Rows) (ledger.Decision, error) {
 // collect reads all rows of a query.
 func collect[T any](ctx context.Context, db *sql.DB, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
 	rows, err := db.QueryContext(ctx, query, args...)
-	return gather(rows, err, scan)
-}
-
-// gather reads all rows of an answer.
-func gather[T any](rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) ([]T, error) {
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ UPDATE sinks SET
     pending = (SELECT COUNT(*) FROM outbox WHERE sink = name AND outbox.parked = 0),
     parked  = (SELECT COUNT(*) FROM outbox WHERE sink = name AND outbox.parked = 1);
 
--- Whatever changes the outbox changes the figures with it.
+-- Whatever changes the outbox changes the figures with it. What leaves the pending rows has moved the cursor.
 -- +goose StatementBegin
 CREATE TRIGGER outbox_added AFTER INSERT ON outbox BEGIN
     UPDATE sinks SET pending = pending + 1 - NEW.parked, parked = parked + NEW.parked WHERE name = NEW.sink;
@@ -40,12 +40,13 @@ END;
 -- +goose StatementEnd
 -- +goose StatementBegin
 CREATE TRIGGER outbox_removed AFTER DELETE ON outbox BEGIN
-    UPDATE sinks SET pending = pending - 1 + OLD.parked, parked = parked - OLD.parked WHERE name = OLD.sink;
+    UPDATE sinks SET pending = pending - 1 + OLD.parked, parked = parked - OLD.parked, settled = MAX(settled, OLD.seq) WHERE name = OLD.sink;
 END;
 -- +goose StatementEnd
 -- +goose StatementBegin
 CREATE TRIGGER outbox_moved AFTER UPDATE OF parked ON outbox WHEN NEW.parked <> OLD.parked BEGIN
-    UPDATE sinks SET pending = pending + OLD.parked - NEW.parked, parked = parked + NEW.parked - OLD.parked WHERE name = NEW.sink;
+    UPDATE sinks SET pending = pending + OLD.parked - NEW.parked, parked = parked + NEW.parked - OLD.parked, settled = MAX(settled, NEW.seq)
+    WHERE name = NEW.sink;
 END;
 -- +goose StatementEnd
 
