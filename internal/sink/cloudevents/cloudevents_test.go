@@ -416,6 +416,7 @@ func TestCheck(t *testing.T) {
 			g.Expect(err).NotTo(HaveOccurred(), "status %d", status)
 			continue
 		}
+		g.Expect(err).To(HaveOccurred(), "status %d", status)
 		g.Expect(sink.ReasonOf(err)).To(Equal(want), "status %d", status)
 	}
 }
@@ -452,6 +453,7 @@ func TestFiguresAreEventsOfTheirOwn(t *testing.T) {
 
 	r.Answer(http.StatusServiceUnavailable, "")
 	_, err := s.SendFigures(t.Context(), figures)
+	g.Expect(err).To(HaveOccurred())
 	g.Expect(sink.ReasonOf(err)).To(Equal(sink.Failing))
 	g.Expect(r.Asked()).To(HaveLen(10))
 }
@@ -469,6 +471,18 @@ func TestCDEventsHasNoWordsForIt(t *testing.T) {
 	g.Expect(r.Asked()).To(BeEmpty())
 	g.Expect(s.Send(t.Context(), sinktest.Events())).To(Equal("202 Accepted"))
 	g.Expect(r.IDs()).To(Equal([]string{"e1", "e3", "e5", "e6"}))
+}
+
+func TestADeploymentIsTheFirstOnlyIfThatIsKnown(t *testing.T) {
+	g := NewWithT(t)
+	r, s := plain(t, func(o *cloudevents.Options) { o.Format = cloudevents.FormatCDEvents })
+	event := sinktest.Events()[0]
+	event.Previous = dora.Predecessor{}
+	g.Expect(s.Send(t.Context(), []dora.Event{event})).To(Equal("202 Accepted"))
+	event.Previous.Known = true
+	g.Expect(s.Send(t.Context(), []dora.Event{event})).To(Equal("202 Accepted"))
+	g.Expect(r.Received()[0].Event.Type()).To(Equal("dev.cdevents.service.upgraded.0.3.0"))
+	g.Expect(r.Received()[1].Event.Type()).To(Equal("dev.cdevents.service.deployed.0.3.0"))
 }
 
 func TestCDEventsWantsAnImageOfADeployment(t *testing.T) {
