@@ -19,15 +19,13 @@ func TestANewPortalGetsEverythingOnce(t *testing.T) {
 	g.Expect(p.writes[:4]).To(Equal([]string{ // the targets of relations come first
 		"PATCH /v1/blueprints/_team", "POST /v1/blueprints", "POST /v1/blueprints", "POST /v1/blueprints",
 	}))
-	for _, path := range []string{
-		"/v1/blueprints/service", "/v1/blueprints/deployment", "/v1/blueprints/doraIncident", "/v1/pages/dora_controller",
-		"/v1/blueprints/service/scorecards/dora_service_lead_time_for_changes",
-		"/v1/blueprints/_team/scorecards/dora_team_deployment_frequency",
+	for _, document := range []string{
+		"pages/dora_controller", "service/scorecards/dora_service_lead_time_for_changes", "_team/scorecards/dora_team_deployment_frequency",
 	} {
-		g.Expect(p.things).To(HaveKey(path))
+		g.Expect(p.server.Document(document)).NotTo(BeNil(), document)
 	}
-	g.Expect(p.part("/v1/blueprints/deployment", "relations", "service")).To(HaveKeyWithValue("target", "service"))
-	g.Expect(p.part("/v1/blueprints/deployment", "relations")).NotTo(HaveKey("pullRequest"))
+	g.Expect(p.part("deployment", "relations", "service")).To(HaveKeyWithValue("target", "service"))
+	g.Expect(p.part("deployment", "relations")).NotTo(HaveKey("pullRequest"))
 
 	p.writes = nil
 	again := plan(t, p)
@@ -49,29 +47,29 @@ func TestAPlanWritesNothing(t *testing.T) {
 
 // What a user has is kept, whatever a PATCH does with the members that it holds in part.
 func TestNothingOfAUserIsLost(t *testing.T) {
-	for name, merges := range map[string]bool{"where a patch merges": true, "where a patch replaces": false} {
+	for name, replaces := range map[string]bool{"where a patch merges": false, "where a patch replaces": true} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
 			p := empty(t)
-			p.merges = merges
-			p.has("/v1/blueprints/service", `{"identifier": "service", "title": "Microservice", "icon": "Go", "schema": {"properties": {
-				"language": {"type": "string", "enum": ["Go", "Rust"], "spec": "x"}, "deployment_frequency": {"type": "number", "title": "Ours"}},
+			p.server.PatchReplaces = replaces
+			p.has("service", `{"identifier": "service", "title": "Microservice", "icon": "Go", "schema": {"properties": {
+				"language": {"type": "string", "enum": ["Go", "Rust"], "spec": "open-api"}, "deployment_frequency": {"type": "number", "title": "Ours"}},
 				"required": ["language"]}, "relations": {"domain": {"target": "domain", "required": true, "many": false}},
 				"calculationProperties": {"age": {"calculation": ".x", "type": "number"}}}`)
 			apply(t, p)
 
-			thing := p.things["/v1/blueprints/service"]
+			thing := p.part("service")
 			g.Expect(thing).To(HaveKeyWithValue("title", "Microservice"))
 			g.Expect(thing).To(HaveKeyWithValue("icon", "Go"))
-			g.Expect(p.part("/v1/blueprints/service", "schema")).To(HaveKeyWithValue("required", ConsistOf("language")))
-			g.Expect(p.part("/v1/blueprints/service", "relations", "domain")).To(HaveKeyWithValue("required", true))
-			g.Expect(p.part("/v1/blueprints/service", "calculationProperties")).To(HaveKey("age"))
-			properties := p.part("/v1/blueprints/service", "schema", "properties")
-			g.Expect(properties).To(HaveKeyWithValue("language", object{"type": "string", "enum": []any{"Go", "Rust"}, "spec": "x"}))
-			g.Expect(properties).To(HaveKeyWithValue("deployment_frequency", object{"type": "number", "title": "Ours"}))
-			g.Expect(properties).To(HaveKey("mean_time_to_recovery_tier"))
-			g.Expect(p.part("/v1/blueprints/_team", "relations")).To(HaveKey("parent"))
-			g.Expect(p.part("/v1/blueprints/_team", "schema", "properties")).To(HaveKey("description"))
+			g.Expect(p.part("service", "schema")).To(HaveKeyWithValue("required", ConsistOf("language")))
+			g.Expect(p.part("service", "relations", "domain")).To(HaveKeyWithValue("required", true))
+			g.Expect(p.part("service", "calculationProperties")).To(HaveKey("age"))
+			has := properties(p, "service")
+			g.Expect(has).To(HaveKeyWithValue("language", object{"type": "string", "enum": []any{"Go", "Rust"}, "spec": "open-api"}))
+			g.Expect(has).To(HaveKeyWithValue("deployment_frequency", object{"type": "number", "title": "Ours"}))
+			g.Expect(has).To(HaveKey("mean_time_to_recovery_tier"))
+			g.Expect(p.part("_team", "relations")).To(HaveKey("parent"))
+			g.Expect(properties(p, "_team")).To(HaveKey("description"))
 		})
 	}
 }
@@ -81,13 +79,13 @@ func TestABlueprintIsReadAgainBeforeItIsPatched(t *testing.T) {
 	g := NewWithT(t)
 	p := empty(t)
 	steps := plan(t, p)
-	p.has("/v1/blueprints/_team", `{"schema": {"properties": {"cost": {"type": "number"}, "services_count": {"type": "number", "title": "Ours"}}}}`)
+	p.has("_team", `{"schema": {"properties": {"cost": {"type": "number"}, "services_count": {"type": "number", "title": "Ours"}}}}`)
 	g.Expect(bootstrap.Apply(t.Context(), p, steps)).To(Succeed())
-	properties := p.part("/v1/blueprints/_team", "schema", "properties")
-	g.Expect(properties).To(HaveKey("cost"))
-	g.Expect(properties).To(HaveKeyWithValue("services_count", object{"type": "number", "title": "Ours"}))
+	has := properties(p, "_team")
+	g.Expect(has).To(HaveKey("cost"))
+	g.Expect(has).To(HaveKeyWithValue("services_count", object{"type": "number", "title": "Ours"}))
 
-	delete(p.things, "/v1/blueprints/_team")
+	p.server.DropBlueprint("_team")
 	g.Expect(bootstrap.Apply(t.Context(), p, steps[:1])).To(MatchError(ContainSubstring("it is gone since the plan was made")))
 }
 
@@ -137,17 +135,17 @@ func TestWhatIsInTheWayIsToldAndLeftAlone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
 			p := empty(t)
-			p.has("/v1/blueprints/deployment", tc.deployment)
+			p.has("deployment", tc.deployment)
 			steps := plan(t, p)
 			g.Expect(find(t, steps, "deployment").Conflicts).To(Equal([]string{tc.want}))
 			g.Expect(find(t, steps, "deployment").Action).To(Equal(bootstrap.Patch), "what is missing is made all the same")
 			g.Expect(bootstrap.Conflicts(steps)).To(Equal(1))
 
-			before := p.decode(p.things["/v1/blueprints/deployment"])
+			before := p.part("deployment")
 			apply(t, p)
 			for _, group := range []string{"schema", "relations"} {
 				if _, had := before[group]; had {
-					expectKept(t, p.part("/v1/blueprints/deployment", group), before[group])
+					expectKept(t, p.part("deployment", group), before[group])
 				}
 			}
 			again := find(t, plan(t, p), "deployment")
@@ -180,7 +178,7 @@ func TestWhatFitsIsNoConflict(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := empty(t)
-			p.has("/v1/blueprints/deployment", deployment)
+			p.has("deployment", deployment)
 			NewWithT(t).Expect(find(t, plan(t, p), "deployment").Conflicts).To(BeEmpty())
 		})
 	}
@@ -190,9 +188,9 @@ func TestWhatFitsIsNoConflict(t *testing.T) {
 func TestWhatPortComputesStays(t *testing.T) {
 	g := NewWithT(t)
 	p := empty(t)
-	p.has("/v1/blueprints/service", `{"aggregationProperties": {"deployment_frequency": {"type": "number"}},
+	p.has("service", `{"aggregationProperties": {"deployment_frequency": {"type": "number"}},
 		"calculationProperties": {"deployment_frequency_tier": {"type": "string"}}}`)
-	p.has("/v1/blueprints/deployment", `{"mirrorProperties": {"leadTimeHours": {"path": "pullRequest.leadTimeHours"}}}`)
+	p.has("deployment", `{"mirrorProperties": {"leadTimeHours": {"path": "pullRequest.leadTimeHours"}}}`)
 	steps := plan(t, p)
 	g.Expect(find(t, steps, "service").Notes).To(Equal([]string{
 		"property deployment_frequency is an aggregation property: Port makes its value, and the controller's is not shown; to have that, remove it and run this again",
@@ -202,32 +200,33 @@ func TestWhatPortComputesStays(t *testing.T) {
 	g.Expect(find(t, steps, "deployment").Notes).To(ConsistOf(HavePrefix("property leadTimeHours is a mirror property: ")))
 	g.Expect(bootstrap.Conflicts(steps)).To(BeZero())
 	apply(t, p)
-	g.Expect(p.part("/v1/blueprints/service", "schema", "properties")).NotTo(HaveKey("deployment_frequency"))
-	g.Expect(p.part("/v1/blueprints/deployment", "schema", "properties")).NotTo(HaveKey("leadTimeHours"))
-	g.Expect(p.part("/v1/blueprints/deployment", "schema", "properties")).To(HaveKey("leadTimeSeconds"))
+	g.Expect(properties(p, "service")).NotTo(HaveKey("deployment_frequency"))
+	g.Expect(properties(p, "deployment")).NotTo(HaveKey("leadTimeHours"))
+	g.Expect(properties(p, "deployment")).To(HaveKey("leadTimeSeconds"))
 }
 
 func TestAScorecardWaitsForItsProperty(t *testing.T) {
 	g := NewWithT(t)
 	p := empty(t)
-	p.has("/v1/blueprints/service", `{"schema": {"properties": {"lead_time_for_changes_tier": {"type": "number"}}}}`)
+	p.has("service", `{"schema": {"properties": {"lead_time_for_changes_tier": {"type": "number"}}}}`)
 	step := find(t, plan(t, p), "service/dora_service_lead_time_for_changes")
 	g.Expect(step.Action).To(Equal(bootstrap.Differs))
 	g.Expect(step.Conflicts).To(Equal([]string{"it needs the property lead_time_for_changes_tier, which is in conflict: mend that first"}))
 	apply(t, p)
-	g.Expect(p.things).NotTo(HaveKey("/v1/blueprints/service/scorecards/dora_service_lead_time_for_changes"))
-	g.Expect(p.things).To(HaveKey("/v1/blueprints/service/scorecards/dora_service_change_failure_rate"))
+	g.Expect(p.server.Document("service/scorecards/dora_service_lead_time_for_changes")).To(BeNil())
+	g.Expect(p.server.Document("service/scorecards/dora_service_change_failure_rate")).NotTo(BeNil())
 }
 
 func TestAScorecardAndAPageThatAreThereStay(t *testing.T) {
 	g := NewWithT(t)
 	p := empty(t)
-	p.has("/v1/blueprints/service", `{"identifier": "service"}`)
-	p.has("/v1/blueprints/service/scorecards/dora_service_change_failure_rate", `{"title": "Ours"}`)
-	p.has("/v1/pages/dora_controller", `{"title": "Ours too"}`)
+	p.has("service", `{"identifier": "service"}`)
+	const scorecard = "service/scorecards/dora_service_change_failure_rate"
+	p.server.PutDocument(scorecard, object{"title": "Ours"})
+	p.server.PutDocument("pages/dora_controller", object{"title": "Ours too"})
 	apply(t, p)
-	g.Expect(p.things["/v1/blueprints/service/scorecards/dora_service_change_failure_rate"]).To(Equal(object{"title": "Ours"}))
-	g.Expect(p.things["/v1/pages/dora_controller"]).To(Equal(object{"title": "Ours too"}))
+	g.Expect(p.server.Document(scorecard)).To(Equal(object{"title": "Ours"}))
+	g.Expect(p.server.Document("pages/dora_controller")).To(Equal(object{"title": "Ours too"}))
 }
 
 func TestAfterAFailureTheRestIsMade(t *testing.T) {
@@ -264,7 +263,7 @@ func TestAPageThatCannotBeMadeStopsNothing(t *testing.T) {
 		g.Expect(step.Pending()).To(Equal(step.Kind == bootstrap.Page), step.Name)
 	}
 
-	p.things["/v1/pages/dora_controller"] = nil
+	p.hidden = "/v1/pages/dora_controller"
 	g.Expect(find(t, plan(t, p), "dora_controller").Conflicts).To(Equal([]string{
 		"nobody knows whether it is there: the destination answered 403 Forbidden; leave it out, or mend that",
 	}))
@@ -278,13 +277,13 @@ func TestAPageThatCannotBeMadeStopsNothing(t *testing.T) {
 func TestAPlanFailsWhereNothingCanBeRead(t *testing.T) {
 	g := NewWithT(t)
 	p := empty(t)
-	p.things["/v1/blueprints/service"] = nil
+	p.hidden = "/v1/blueprints/service"
 	_, err := bootstrap.Plan(t.Context(), p, bootstrap.DefaultNames(), bootstrap.DefaultOptions())
 	g.Expect(err).To(MatchError("cannot read the blueprint service: the destination answered 403 Forbidden"))
 
 	p = empty(t)
-	p.has("/v1/blueprints/service", `{}`)
-	p.things["/v1/blueprints/service/scorecards/dora_service_change_failure_rate"] = nil
+	p.has("service", `{}`)
+	p.hidden = "/v1/blueprints/service/scorecards/dora_service_change_failure_rate"
 	_, err = bootstrap.Plan(t.Context(), p, bootstrap.DefaultNames(), bootstrap.DefaultOptions())
 	g.Expect(err).To(MatchError("cannot read the scorecard service/dora_service_change_failure_rate: the destination answered 403 Forbidden"))
 
@@ -297,7 +296,7 @@ func TestAPlanFailsWhereNothingCanBeRead(t *testing.T) {
 func TestBlueprintsOfOtherNames(t *testing.T) {
 	g := NewWithT(t)
 	p := empty(t)
-	p.has("/v1/blueprints/githubPullRequest", `{"schema": {"properties": {"status": {"type": "string"}}}}`)
+	p.has("githubPullRequest", `{"schema": {"properties": {"status": {"type": "string"}}}}`)
 	names := bootstrap.Names{
 		Deployment: "argo/deployment", Service: "@team", Team: bootstrap.None, Incident: bootstrap.None, PullRequest: "githubPullRequest",
 	}
@@ -307,17 +306,19 @@ func TestBlueprintsOfOtherNames(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(bootstrap.Apply(t.Context(), p, steps)).To(Succeed())
 
-	const deployment = "/v1/blueprints/argo%2Fdeployment"
+	const deployment = "argo/deployment"
 	g.Expect(p.part(deployment, "relations", "service")).To(HaveKeyWithValue("target", "@team"))
 	g.Expect(p.part(deployment, "relations", "pullRequest")).To(HaveKeyWithValue("target", "githubPullRequest"))
 	g.Expect(p.part(deployment, "schema", "properties", "deploymentStatus")).To(HaveKeyWithValue("enum", ConsistOf("Successful", "Failed")))
-	g.Expect(p.part("/v1/blueprints/githubPullRequest", "schema", "properties")).To(And(HaveKey("mergeCommitSha"), HaveKey("status")))
-	g.Expect(p.things).NotTo(HaveKey("/v1/blueprints/doraIncident"))
-	g.Expect(p.part("/v1/blueprints/_team", "schema", "properties")).NotTo(HaveKey("services_count"))
+	g.Expect(properties(p, "githubPullRequest")).To(And(HaveKey("mergeCommitSha"), HaveKey("status")))
+	g.Expect(p.server.Blueprint("doraIncident")).To(BeNil())
+	g.Expect(properties(p, "_team")).NotTo(HaveKey("services_count"))
 
 	document, err := bootstrap.PageDocument(names, options)
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(p.decode(json.RawMessage(document))).To(Equal(p.things["/v1/pages/dora_controller"]))
+	made, err := json.Marshal(p.server.Document("pages/dora_controller"))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(document).To(MatchJSON(made))
 	text := string(document)
 	g.Expect(text).To(And(ContainSubstring(`"blueprint": "argo/deployment"`), ContainSubstring(`"value": "live"`), ContainSubstring(`"@team": {`)))
 	g.Expect(text).NotTo(Or(ContainSubstring("failuresByWeek"), ContainSubstring(`"teams"`), ContainSubstring(`"-"`)))
@@ -326,7 +327,7 @@ func TestBlueprintsOfOtherNames(t *testing.T) {
 func TestBlueprintsThatOthersMake(t *testing.T) {
 	g := NewWithT(t)
 	p := empty(t)
-	delete(p.things, "/v1/blueprints/_team")
+	p.server.DropBlueprint("_team")
 	names := bootstrap.DefaultNames()
 	names.PullRequest = "githubPullRequest"
 	steps, err := bootstrap.Plan(t.Context(), p, names, bootstrap.DefaultOptions())
@@ -338,8 +339,9 @@ func TestBlueprintsThatOthersMake(t *testing.T) {
 		"relation pullRequest is not made: the portal has no blueprint githubPullRequest to lead to",
 	}))
 	g.Expect(bootstrap.Apply(t.Context(), p, steps)).To(Succeed())
-	g.Expect(p.things).NotTo(Or(HaveKey("/v1/blueprints/_team"), HaveKey("/v1/blueprints/githubPullRequest")))
-	g.Expect(p.part("/v1/blueprints/deployment", "relations")).NotTo(HaveKey("pullRequest"))
+	g.Expect(p.server.Blueprint("_team")).To(BeNil())
+	g.Expect(p.server.Blueprint("githubPullRequest")).To(BeNil())
+	g.Expect(p.part("deployment", "relations")).NotTo(HaveKey("pullRequest"))
 }
 
 func TestNothingAtAllIsWanted(t *testing.T) {
@@ -355,12 +357,12 @@ func TestNothingAtAllIsWanted(t *testing.T) {
 func TestThePlanIsReadable(t *testing.T) {
 	g := NewWithT(t)
 	p := empty(t)
-	p.has("/v1/blueprints/service", `{"schema": {"properties": {
+	p.has("service", `{"schema": {"properties": {
 		"change_failure_rate": {"type": "number"}, "change_failure_rate_tier": {"type": "string"}, "deployment_frequency_tier": {"type": "number"},
 		"lead_time_for_changes": {"type": "number"}, "lead_time_for_changes_tier": {"type": "string"}, "rework_rate": {"type": "number"},
 		"mean_time_to_recovery": {"type": "number"}, "mean_time_to_recovery_tier": {"type": "string"}}},
 		"aggregationProperties": {"deployment_frequency": {}}}`)
-	p.has("/v1/blueprints/service/scorecards/dora_service_change_failure_rate", `{}`)
+	p.server.PutDocument("service/scorecards/dora_service_change_failure_rate", object{})
 	names := bootstrap.DefaultNames()
 	names.Team, names.Deployment, names.Incident = bootstrap.None, bootstrap.None, bootstrap.None
 	steps, err := bootstrap.Plan(t.Context(), p, names, bootstrap.DefaultOptions())

@@ -16,17 +16,13 @@ import (
 func ready(t *testing.T) *portal {
 	t.Helper()
 	p := empty(t)
-	p.has("/v1/blueprints/githubPullRequest", `{}`)
+	p.has("githubPullRequest", `{}`)
 	names := bootstrap.DefaultNames()
 	names.PullRequest = "githubPullRequest"
 	steps, err := bootstrap.Plan(t.Context(), p, names, bootstrap.DefaultOptions())
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	NewWithT(t).Expect(bootstrap.Apply(t.Context(), p, steps)).To(Succeed())
 	return p
-}
-
-func properties(p *portal, blueprint string) object {
-	return p.part("/v1/blueprints/"+blueprint, "schema", "properties")
 }
 
 // The blueprints have what the sink writes, and besides that nothing that it would leave empty.
@@ -55,8 +51,8 @@ func TestBlueprintsHaveWhatTheSinkWrites(t *testing.T) {
 		g.Expect(has).To(BeEmpty(), blueprint)
 	}
 	g := NewWithT(t)
-	g.Expect(p.part("/v1/blueprints/deployment", "relations")).To(And(HaveLen(2), HaveKey(port.RelationService), HaveKey(port.RelationPullRequest)))
-	g.Expect(p.part("/v1/blueprints/doraIncident", "relations")).To(And(HaveLen(2), HaveKey(port.RelationService), HaveKey(port.RelationDeployment)))
+	g.Expect(p.part("deployment", "relations")).To(And(HaveLen(2), HaveKey(port.RelationService), HaveKey(port.RelationPullRequest)))
+	g.Expect(p.part("doraIncident", "relations")).To(And(HaveLen(2), HaveKey(port.RelationService), HaveKey(port.RelationDeployment)))
 	g.Expect(properties(p, "githubPullRequest")).To(HaveKey(port.MergeCommit))
 }
 
@@ -67,7 +63,7 @@ func TestDocumentsKeepPortsLimits(t *testing.T) {
 	g := NewWithT(t)
 	p := ready(t)
 	for _, blueprint := range []string{"deployment", "doraIncident", "service"} {
-		thing := p.things["/v1/blueprints/"+blueprint]
+		thing := p.part(blueprint)
 		g.Expect(len(text(thing, "title"))).To(And(BeNumerically(">=", 1), BeNumerically("<=", 100)))
 		g.Expect(len(text(thing, "description"))).To(BeNumerically("<=", 200))
 		for name, property := range properties(p, blueprint) {
@@ -84,12 +80,13 @@ func TestScorecardsFollowTheTiers(t *testing.T) {
 	p := ready(t)
 	rules := map[string]bool{}
 	cards := 0
-	for path, card := range p.things {
-		blueprint, _, found := strings.Cut(strings.TrimPrefix(path, "/v1/blueprints/"), "/scorecards/")
-		if !found {
+	for _, step := range plan(t, p) {
+		if step.Kind != bootstrap.Scorecard {
 			continue
 		}
 		cards++
+		blueprint, identifier, _ := strings.Cut(step.Name, "/")
+		card := p.server.Document(blueprint + "/scorecards/" + identifier)
 		var levels []string
 		for _, level := range items(card, "levels") {
 			levels = append(levels, text(level, "title"))
@@ -129,7 +126,7 @@ func reached(g *WithT, p *portal, blueprint string, rule any) []string {
 func TestWidgetsShowWhatIsThere(t *testing.T) {
 	g := NewWithT(t)
 	p := ready(t)
-	frames := items(p.things["/v1/pages/dora_controller"], "widgets")
+	frames := items(p.server.Document("pages/dora_controller"), "widgets")
 	g.Expect(frames).To(HaveLen(1))
 	g.Expect(text(frames[0], "type")).To(Equal("dashboard-widget"))
 	names := map[string]bool{}
@@ -150,7 +147,7 @@ func expectShown(g *WithT, p *portal, w any) {
 			continue
 		}
 		has := properties(p, blueprint)
-		for name := range members(p.things["/v1/blueprints/"+blueprint], "relations") {
+		for name := range p.part(blueprint, "relations") {
 			has[name] = true
 		}
 		named := []string{strings.TrimPrefix(text(line, "property"), "property#"), text(line, "measureTimeBy")}
@@ -190,22 +187,4 @@ func expectLayout(g *WithT, frame any, widgets map[string]bool) {
 		g.Expect(whole).To(Equal(12.0))
 	}
 	g.Expect(widgets).To(BeEmpty(), "widgets without a place")
-}
-
-func text(of any, name string) string {
-	thing, _ := of.(object)
-	value, _ := thing[name].(string)
-	return value
-}
-
-func items(of any, name string) []any {
-	thing, _ := of.(object)
-	value, _ := thing[name].([]any)
-	return value
-}
-
-func members(of any, name string) object {
-	thing, _ := of.(object)
-	value, _ := thing[name].(object)
-	return value
 }

@@ -6,113 +6,93 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
 	. "github.com/onsi/gomega"
 
+	"github.com/dora-controller/dora-controller/internal/egress"
+	"github.com/dora-controller/dora-controller/internal/sink/port"
 	"github.com/dora-controller/dora-controller/internal/sink/port/bootstrap"
+	"github.com/dora-controller/dora-controller/internal/sink/port/porttest"
+	"github.com/dora-controller/dora-controller/internal/sink/sinktest"
 )
 
 type object = map[string]any
 
-// portal is a portal in memory, which answers as Port's reference says: GET wraps a blueprint, POST takes what is not there yet, PATCH
-// changes the members that it is sent.
+// portal is a double of Port, with the client that reaches it.
 type portal struct {
+	*port.Client
+
 	t      *testing.T
-	things map[string]object // by the path at which they are read
+	server *porttest.Server
 	writes []string
-	broken string // the path whose writing fails, and only that
-	// merges says that a PATCH merges all the way down; else it replaces each member as a whole.
-	merges bool
+	broken string // the path whose writing fails
+	hidden string // the path that cannot be read
 }
 
 var (
-	errMissing = errors.New("not_found")
-	errBroken  = errors.New("the destination answered 500 Internal Server Error")
-	errHidden  = errors.New("the destination answered 403 Forbidden")
+	errBroken = errors.New("the destination answered 500 Internal Server Error")
+	errHidden = errors.New("the destination answered 403 Forbidden")
+	loopback  = egress.Guard{Allowed: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
 )
 
-func (p *portal) Missing(err error) bool { return errors.Is(err, errMissing) }
+func (*portal) Missing(err error) bool {
+	problem, answered := errors.AsType[*port.Error](err)
+	return answered && problem.Status == http.StatusNotFound && problem.Code == "not_found"
+}
 
-func (p *portal) Do(ctx context.Context, method, path string, _ url.Values, in, out any) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
+func (p *portal) Do(ctx context.Context, method, path string, query url.Values, in, out any) error {
 	if method == http.MethodGet {
-		return p.get(path, out)
+		if path == p.hidden {
+			return errHidden
+		}
+		return p.Client.Do(ctx, method, path, query, in, out)
 	}
 	p.writes = append(p.writes, method+" "+path)
 	if path == p.broken {
 		return errBroken
 	}
-	sent := p.decode(in)
-	if method == http.MethodPatch {
-		p.patch(p.things[path], sent)
-		return nil
-	}
-	at := path + "/" + url.PathEscape(sent["identifier"].(string))
-	if _, there := p.things[at]; there {
-		return errors.New("the destination answered 409 Conflict")
-	}
-	p.things[at] = sent
-	return nil
-}
-
-func (p *portal) get(path string, out any) error {
-	thing, there := p.things[path]
-	switch {
-	case !there:
-		return errMissing
-	case thing == nil:
-		return errHidden
-	case out == nil:
-		return nil
-	}
-	text, err := json.Marshal(object{"ok": true, "blueprint": thing})
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(text, out)
-}
-
-func (p *portal) decode(in any) object {
-	p.t.Helper()
-	text, err := json.Marshal(in)
-	NewWithT(p.t).Expect(err).NotTo(HaveOccurred())
-	var sent object
-	NewWithT(p.t).Expect(json.Unmarshal(text, &sent)).To(Succeed())
-	return sent
-}
-
-func (p *portal) patch(thing, sent object) {
-	for name, value := range sent {
-		inner, both := thing[name].(object)
-		if part, ok := value.(object); ok && both && p.merges {
-			p.patch(inner, part)
-		} else {
-			thing[name] = value
-		}
-	}
-}
-
-// has puts a blueprint into the portal, given as JSON.
-func (p *portal) has(path, text string) {
-	p.t.Helper()
-	var thing object
-	NewWithT(p.t).Expect(json.Unmarshal([]byte(text), &thing)).To(Succeed())
-	p.things[path] = thing
+	return p.Client.Do(ctx, method, path, query, in, out)
 }
 
 // empty is a new portal: Port makes the blueprint of teams itself.
 func empty(t *testing.T) *portal {
 	t.Helper()
-	p := &portal{t: t, things: map[string]object{}}
-	p.has("/v1/blueprints/_team", `{"identifier": "_team", "title": "Team", "schema": {"properties": {
-		"description": {"type": "string", "title": "Description"}}, "required": []},
-		"relations": {"parent": {"target": "_team", "required": false, "many": false}}}`)
+	p := &portal{t: t, server: porttest.New(t, "machine", sinktest.Secret("port"))}
+	var err error
+	p.Client, err = port.NewClient(port.ClientOptions{
+		BaseURL: p.server.URL, ClientID: "machine", ClientSecret: sinktest.Secret("port"), Guard: loopback,
+	})
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	p.has("_team", `{"title": "Team", "schema": {"properties": {"description": {"type": "string", "title": "Description"}}, "required": []},
+		"relations": {"parent": {"target": "_team"}}}`)
 	return p
+}
+
+// has gives the portal a blueprint, of which only what matters has to be told, and the blueprints that its relations lead to.
+func (p *portal) has(identifier, told string) {
+	p.t.Helper()
+	b := object{"identifier": identifier, "title": "Of the user", "schema": object{}}
+	NewWithT(p.t).Expect(json.Unmarshal([]byte(told), &b)).To(Succeed())
+	if members(b, "schema")["properties"] == nil {
+		members(b, "schema")["properties"] = object{}
+	}
+	for _, relation := range members(b, "relations") {
+		r, _ := relation.(object)
+		whole := object{"required": false, "many": false}
+		maps.Copy(whole, r)
+		maps.Copy(r, whole)
+		if target := text(r, "target"); target != identifier && p.server.Blueprint(target) == nil {
+			p.has(target, `{}`)
+		}
+	}
+	document, err := json.Marshal(b)
+	NewWithT(p.t).Expect(err).NotTo(HaveOccurred())
+	p.server.PutBlueprint(string(document))
 }
 
 func plan(t *testing.T, p *portal) []bootstrap.Step {
@@ -137,22 +117,40 @@ func printed(t *testing.T, steps []bootstrap.Step) string {
 // find is the step of that name.
 func find(t *testing.T, steps []bootstrap.Step, name string) bootstrap.Step {
 	t.Helper()
-	for _, step := range steps {
-		if step.Name == name {
-			return step
-		}
-	}
-	t.Fatalf("the plan has no step %s", name)
-	return bootstrap.Step{}
+	i := slices.IndexFunc(steps, func(s bootstrap.Step) bool { return s.Name == name })
+	NewWithT(t).Expect(i).NotTo(Equal(-1), "the plan has no step %s", name)
+	return steps[i]
 }
 
-// part is a member of a member of … of something in the portal.
-func (p *portal) part(path string, names ...string) object {
+// part is a member of a member of … of a blueprint.
+func (p *portal) part(blueprint string, names ...string) object {
 	p.t.Helper()
-	thing, there := p.things[path]
+	thing := p.server.Blueprint(blueprint)
+	NewWithT(p.t).Expect(thing).NotTo(BeNil(), blueprint)
 	for _, name := range names {
-		thing, there = thing[name].(object)
+		thing = members(thing, name)
 	}
-	NewWithT(p.t).Expect(there).To(BeTrue(), "%s %v", path, names)
-	return maps.Clone(thing)
+	return thing
+}
+
+func properties(p *portal, blueprint string) object {
+	return p.part(blueprint, "schema", "properties")
+}
+
+func text(of any, name string) string {
+	thing, _ := of.(object)
+	value, _ := thing[name].(string)
+	return value
+}
+
+func items(of any, name string) []any {
+	thing, _ := of.(object)
+	value, _ := thing[name].([]any)
+	return value
+}
+
+func members(of any, name string) object {
+	thing, _ := of.(object)
+	value, _ := thing[name].(object)
+	return value
 }
