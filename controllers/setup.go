@@ -11,6 +11,7 @@ import (
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
+	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/controllers/application"
 	"github.com/dora-controller/dora-controller/controllers/dorasink"
 	"github.com/dora-controller/dora-controller/controllers/doratarget"
@@ -44,9 +45,9 @@ type Options struct {
 	Figures *kube.Trigger
 	// Hurried is called when commits are to be looked for at once.
 	Hurried func()
-	// Sinks are owed events; Owed is called when they are owed more, and when there are more commits to look for.
+	// Sinks are owed events; Owed is called with those that are owed more, and then there may be more commits to look for.
 	Sinks *kube.Sinks
-	Owed  func()
+	Owed  func(sinks []string)
 	// Outbox is what sinks are owed. Dispatcher delivers it, to what Make makes; SinkLooks asks for a look at some sinks. Grace is how long
 	// what is owed is kept of a sink that does not exist.
 	Outbox     dorasink.Ledger
@@ -66,6 +67,10 @@ type Options struct {
 
 // Setup adds all controllers to a manager that may be running.
 func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
+	// Before any object is looked at it has to be known which sinks there are.
+	if _, err := mgr.GetCache().GetInformer(ctx, &dorav1alpha1.DoraSink{}); err != nil {
+		return fmt.Errorf("cannot watch DoraSinks: %w", err)
+	}
 	s := newShared(mgr, o)
 	apps, err := application.Setup(mgr, o.Kinds, &application.Reconciler{
 		World: s.world, Targets: o.Targets, Served: o.Kinds, Follower: s.follower,

@@ -110,7 +110,10 @@ func (l *leader) prepare(ctx context.Context, store ledger.Store) (*work, error)
 		return nil, err
 	}
 	w.controllers.Hurried = w.completer.Hurry
-	w.controllers.Owed = func() {
+	w.controllers.Owed = func(sinks []string) {
+		for _, name := range sinks {
+			lookAt(looks)(name)
+		}
 		w.dispatcher.Notify()
 		w.completer.Notify()
 	}

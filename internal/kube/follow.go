@@ -38,9 +38,9 @@ type Follower struct {
 	// Announcer shows results as Kubernetes events, and Targets are asked to compute their figures again.
 	Announcer *Announcer
 	Targets   *Trigger
-	// Sinks names those that are owed the events of an object; Owed is called when they are owed more.
+	// Sinks names those that are owed the events of an object; Owed is called with them when they are owed more.
 	Sinks func(ctx context.Context, selection Selection) ([]string, error)
-	Owed  func()
+	Owed  func(sinks []string)
 	Clock clock.PassiveClock
 }
 
@@ -63,7 +63,7 @@ func (f *Follower) Follow(
 		return reconcile.Result{}, fmt.Errorf("cannot record the observation: %w", err)
 	}
 	if len(result.Events) > 0 {
-		f.Owed()
+		f.Owed(sinks)
 	}
 	if result.Changed {
 		f.Announcer.Announce(ctx, obs.Subject, &result, selection)

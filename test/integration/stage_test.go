@@ -146,7 +146,7 @@ func (s *stage) openLedger(ctx context.Context) {
 	Expect(err).NotTo(HaveOccurred())
 	world := kube.NewWorld(s.cache, s.kinds, "test", nil)
 	follower := &kube.Follower{
-		Recorder: recorder, Targets: kube.NewTrigger(), Owed: func() {}, Clock: s.clock,
+		Recorder: recorder, Targets: kube.NewTrigger(), Owed: func([]string) {}, Clock: s.clock,
 		Sinks:     func(context.Context, kube.Selection) ([]string, error) { return nil, nil },
 		Announcer: &kube.Announcer{Events: &events.FakeRecorder{}},
 	}

@@ -1,6 +1,7 @@
 package postgrestest
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -32,9 +33,7 @@ func (s *Server) Database(tb testing.TB) Database {
 	d := Database{Host: Host, Port: s.Port, Name: name, User: s.Role(tb, name, ""), Password: password}
 	admin := s.Connect(tb, "postgres")
 	Exec(tb, admin, "CREATE DATABASE "+quoted(name)+" OWNER "+quoted(d.User))
-	tb.Cleanup(func() {
-		Exec(tb, s.Connect(tb, "postgres"), "DROP DATABASE IF EXISTS "+quoted(name)+" WITH (FORCE)")
-	})
+	tb.Cleanup(func() { s.undo(tb, "DROP DATABASE IF EXISTS "+quoted(name)+" WITH (FORCE)") })
 	return d
 }
 
@@ -44,12 +43,25 @@ func (s *Server) Role(tb testing.TB, name, group string) string {
 	tb.Helper()
 	admin := s.Connect(tb, "postgres")
 	Exec(tb, admin, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD %s", quoted(name), literal(password)))
-	tb.Cleanup(func() { Exec(tb, s.Connect(tb, "postgres"), "DROP ROLE IF EXISTS "+quoted(name)) })
+	tb.Cleanup(func() { s.undo(tb, "DROP ROLE IF EXISTS "+quoted(name)) })
 	if group != "" {
 		Exec(tb, admin, fmt.Sprintf("DO $$ BEGIN CREATE ROLE %[1]s; EXCEPTION WHEN duplicate_object THEN NULL; END $$; GRANT %[1]s TO %[2]s",
 			quoted(group), quoted(name)))
 	}
 	return name
+}
+
+// undo runs a statement at the end of a test, when nothing more can be cleaned up after.
+func (s *Server) undo(tb testing.TB, statement string) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), Within)
+	defer cancel()
+	conn, err := s.connect(ctx, "postgres", map[string]string{"default_transaction_read_only": "off"})
+	if err != nil {
+		tb.Fatalf("cannot connect to PostgreSQL: %v", err)
+	}
+	defer conn.Close(ctx) //nolint:errcheck // the test has ended
+	Exec(tb, conn, statement)
 }
 
 // Password is that of every role of tests.
