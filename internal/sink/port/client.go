@@ -325,8 +325,11 @@ func refused(err error) error {
 		return err
 	}
 	reason := sink.ReasonOf(err)
-	if reason == sink.Refused || problem.Status == http.StatusNotFound && problem.Code != "" {
+	switch {
+	case problem.Code != "" && (reason == sink.Refused || reason == sink.NotFound):
 		reason = sink.CredentialsRefused
+	case reason == sink.Refused: // by a proxy
+		reason = sink.Failing
 	}
 	return &sink.RetryableError{Err: sink.Because(reason, fmt.Errorf("no token was given: %w", problem)), After: sink.RetryAfter(err)}
 }

@@ -31,7 +31,8 @@ func (s *Sink) incidentRelations() []string {
 }
 
 func (s *Sink) sendDeployments(ctx context.Context, events []dora.Event) ([]*item, error) {
-	return s.send(ctx, s.o.Blueprints.Deployment, DeploymentProperties(), s.deploymentRelations(), events, func(e dora.Event, _ schema) (*item, error) {
+	n := need{s.o.Blueprints.Deployment, DeploymentProperties(), s.deploymentRelations()}
+	return s.send(ctx, n, events, func(e dora.Event, _ schema) (*item, error) {
 		return s.deployment(e), nil
 	})
 }
@@ -41,7 +42,8 @@ func (s *Sink) sendIncidents(ctx context.Context, events []dora.Event) ([]*item,
 	for _, e := range events {
 		resolved[e.FailureID] = resolved[e.FailureID] || e.Type == dora.TypeRecovered
 	}
-	return s.send(ctx, s.o.Blueprints.Incident, IncidentProperties(), s.incidentRelations(), events, func(e dora.Event, have schema) (*item, error) {
+	n := need{s.o.Blueprints.Incident, IncidentProperties(), s.incidentRelations()}
+	return s.send(ctx, n, events, func(e dora.Event, have schema) (*item, error) {
 		known := resolved[e.FailureID] || !have.own["status"]
 		if !known {
 			ended, err := s.ended(ctx, e.FailureID)
@@ -55,18 +57,12 @@ func (s *Sink) sendIncidents(ctx context.Context, events []dora.Event) ([]*item,
 }
 
 // send makes items of events and one attempt to send them, if the blueprint has what they need.
-func (s *Sink) send(
-	ctx context.Context, blueprint string, properties []Property, relations []string, events []dora.Event, form func(dora.Event, schema) (*item, error),
-) ([]*item, error) {
+func (s *Sink) send(ctx context.Context, n need, events []dora.Event, form func(dora.Event, schema) (*item, error)) ([]*item, error) {
 	if len(events) == 0 {
 		return nil, nil
 	}
-	have, err := s.schemas.of(ctx, blueprint)
+	have, err := s.schemas.ready(ctx, n)
 	if err != nil {
-		return nil, err
-	}
-	if err := lacking(have.lacks(blueprint, properties, relations...)...); err != nil {
-		s.schemas.forget(blueprint)
 		return nil, err
 	}
 	var items []*item
@@ -78,7 +74,7 @@ func (s *Sink) send(
 		have.trim(made)
 		items = merge(items, made)
 	}
-	return items, s.upsert(ctx, blueprint, items)
+	return items, s.upsert(ctx, n.blueprint, items)
 }
 
 // merge adds an item, to the one of the same entity if there is one: nobody knows in which order Port would take them.

@@ -63,12 +63,8 @@ func (s *Sink) measure(ctx context.Context, blueprint, by string, properties []P
 	if len(all) == 0 {
 		return nil
 	}
-	have, err := s.schemas.of(ctx, blueprint)
+	have, err := s.schemas.ready(ctx, need{blueprint: blueprint, properties: properties})
 	if err != nil {
-		return err
-	}
-	if err := lacking(have.lacks(blueprint, properties)...); err != nil {
-		s.schemas.forget(blueprint)
 		return err
 	}
 	there, err := s.lookUp(ctx, blueprint, by, all)

@@ -251,29 +251,19 @@ func (r report) String() string {
 // Check implements sink.Checked. Beside what is there it tries, without a trace, whether the portal would take deployments of either status.
 func (s *Sink) Check(ctx context.Context) error {
 	var missing gaps
-	for _, need := range s.needs() {
-		s.schemas.forget(need.blueprint)
-		found, err := s.schemas.of(ctx, need.blueprint)
+	for _, n := range s.needs() {
+		s.schemas.forget(n.blueprint)
+		_, err := s.schemas.ready(ctx, n)
 		if gap, ok := errors.AsType[gaps](err); ok {
 			missing = append(missing, gap...)
-			continue
-		}
-		if err != nil {
+		} else if err != nil {
 			return err
 		}
-		missing = append(missing, found.lacks(need.blueprint, need.properties, need.relations...)...)
 	}
 	if err := lacking(missing...); err != nil || s.o.Blueprints.Deployment == "" {
 		return err
 	}
 	return s.rehearse(ctx)
-}
-
-// need is what a blueprint has to have.
-type need struct {
-	blueprint  string
-	properties []Property
-	relations  []string
 }
 
 func (s *Sink) needs() []need {

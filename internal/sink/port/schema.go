@@ -18,6 +18,13 @@ import (
 // fresh is how long a blueprint is taken to be as it was. One that stands in the way is looked at again at once.
 const fresh = 5 * time.Minute
 
+// need is what a blueprint has to have.
+type need struct {
+	blueprint  string
+	properties []Property
+	relations  []string
+}
+
 // schema is what a blueprint can take.
 type schema struct {
 	own       map[string]bool // the properties that can be written
@@ -68,6 +75,19 @@ func (s *schemas) of(ctx context.Context, blueprint string) (schema, error) {
 	defer s.mu.Unlock()
 	s.read[blueprint] = read
 	return read, nil
+}
+
+// ready is the schema of a blueprint that has what is needed. One that has not is not kept, so that its mend is seen at once.
+func (s *schemas) ready(ctx context.Context, n need) (schema, error) {
+	have, err := s.of(ctx, n.blueprint)
+	if err != nil {
+		return schema{}, err
+	}
+	err = lacking(have.lacks(n)...)
+	if err != nil {
+		s.forget(n.blueprint)
+	}
+	return have, err
 }
 
 // forget makes the next look a new one.
@@ -144,14 +164,14 @@ func lacking(g ...string) error {
 }
 
 // lacks are the gaps of a blueprint.
-func (s schema) lacks(blueprint string, properties []Property, relations ...string) gaps {
+func (s schema) lacks(n need) gaps {
 	var found gaps
-	if missing := s.missing(properties); len(missing) > 0 {
-		found = append(found, fmt.Sprintf("the properties %s of the blueprint %s", strings.Join(missing, ", "), blueprint))
+	if missing := s.missing(n.properties); len(missing) > 0 {
+		found = append(found, fmt.Sprintf("the properties %s of the blueprint %s", strings.Join(missing, ", "), n.blueprint))
 	}
-	for _, name := range relations {
+	for _, name := range n.relations {
 		if !s.relations[name] {
-			found = append(found, fmt.Sprintf("the relation %s of the blueprint %s", name, blueprint))
+			found = append(found, fmt.Sprintf("the relation %s of the blueprint %s", name, n.blueprint))
 		}
 	}
 	return found

@@ -49,6 +49,7 @@ type Server struct {
 	token      string
 	expires    time.Time
 	tokens     int
+	asked      int
 	traces     int
 	limit      limit
 	faults     []Fault
@@ -153,6 +154,13 @@ func (s *Server) Tokens() int {
 	return s.tokens
 }
 
+// Asked is how often a token was asked for.
+func (s *Server) Asked() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked
+}
+
 // Requests are those since the last time this was asked, without those for tokens.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
@@ -233,6 +241,7 @@ func (s *Server) prepare(w http.ResponseWriter, r *http.Request) (fault Fault, d
 	w.Header().Set("X-Trace-Id", fmt.Sprintf("trace-%d", s.traces))
 	queue := &s.faults
 	if r.URL.Path == authPath {
+		s.asked++
 		queue = &s.authFaults
 	}
 	if len(*queue) > 0 {

@@ -1,0 +1,87 @@
+package port
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dora-controller/dora-controller/internal/sink"
+	"github.com/dora-controller/dora-controller/internal/sink/sinktest"
+)
+
+func fuzzed(tb testing.TB) *Sink {
+	tb.Helper()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	s, err := New(Options{
+		BaseURL: "https://api.port.io", ClientID: "id", ClientSecret: sinktest.Secret("client-secret"), Now: func() time.Time { return now },
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}
+
+// FuzzBulkAnswer: whatever Port answers, each entity has a verdict, one is taken only if Port says so, and none tells the secret.
+func FuzzBulkAnswer(f *testing.F) {
+	secret := sinktest.Secret("client-secret")
+	for _, seed := range []string{
+		`{"ok":true,"entities":[{"created":true,"identifier":"a","index":0},{"created":false,"identifier":"b","index":1}],"errors":[]}`,
+		`{"ok":false,"entities":[],"errors":[{"identifier":"unknown","index":1,"statusCode":404,"error":"not_found","message":"` + secret + `"}]}`,
+		`{"entities":[{"index":-1},{"index":1e300},{"index":0.5},{"index":null},{}]}`,
+		`{"errors":[{"index":0,"statusCode":1e99},{"index":1,"statusCode":200}]}`,
+		`{"entities":null,"errors":null}`, `[]`, `null`, `{`,
+	} {
+		f.Add([]byte(seed), 2)
+	}
+	s := fuzzed(f)
+	f.Fuzz(func(t *testing.T, body []byte, n int) {
+		n = min(max(n, 0), maxEntities)
+		var answer bulkAnswer
+		if json.Unmarshal(body, &answer) != nil {
+			return
+		}
+		verdicts := s.verdicts(answer, n)
+		if len(verdicts) != n {
+			t.Fatalf("%d verdicts of %d entities", len(verdicts), n)
+		}
+		taken := 0
+		for _, err := range verdicts {
+			if err == nil {
+				taken++
+				continue
+			}
+			if strings.Contains(err.Error(), secret) {
+				t.Fatal("a verdict tells the secret")
+			}
+		}
+		if taken > len(answer.Entities) {
+			t.Fatalf("%d taken, of %d that Port took", taken, len(answer.Entities))
+		}
+	})
+}
+
+// FuzzRateHeaders: no header makes the sink wait for more than an hour, or for less than no time.
+func FuzzRateHeaders(f *testing.F) {
+	f.Add("0", "1772366440", "", 200)
+	f.Add("0", "40", "", 429)
+	f.Add("0", "-1", "Sun, 01 Mar 2026 12:00:40 GMT", 429)
+	f.Add("5", "99999999999999999999", "2026-03-01T12:00:40Z", 429)
+	f.Fuzz(func(t *testing.T, remaining, reset, after string, status int) {
+		s := fuzzed(t)
+		h := http.Header{"Date": {"Sun, 01 Mar 2026 12:00:00 GMT"}, "X-Ratelimit-Limit": {"1000"}}
+		h["X-Ratelimit-Remaining"], h["X-Ratelimit-Reset"], h["Retry-After"] = []string{remaining}, []string{reset}, []string{after}
+		s.client.heed(&http.Response{StatusCode: status, Header: h})
+		err := s.client.quiet()
+		if err == nil {
+			return
+		}
+		if wait := sink.RetryAfter(err); wait <= 0 || wait > time.Hour {
+			t.Fatalf("a wait of %s", wait)
+		}
+		if sink.ReasonOf(err) != sink.RateLimited {
+			t.Fatalf("the reason %s", sink.ReasonOf(err))
+		}
+	})
+}
