@@ -235,16 +235,16 @@ const Certificate = "by_certificate"
 const Encrypted = "encrypted"
 
 func (s *Server) configure() error {
-	const network = " " + Host + "/32 "
+	const everyone, network = "all", " " + Host + "/32 "
 	rules := "hostssl all +" + Certificate + network + "cert\n" +
 		"hostnossl all +" + Encrypted + network + "reject\n" +
-		"host all all" + network + "scram-sha-256\n"
+		"host all " + everyone + network + "scram-sha-256\n"
 	if err := s.write("data/pg_hba.conf", []byte(rules)); err != nil {
 		return err
 	}
 	settings := map[string]string{
 		"listen_addresses": Host, "unix_socket_directories": "", "max_connections": "60", "timezone": "America/New_York",
-		"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off", "shared_buffers": "64MB",
+		"fsync": "off", "full_page_writes": "off", "autovacuum": "off", "shared_buffers": "64MB",
 		"ssl": "on", "ssl_cert_file": s.home + "/server.crt", "ssl_key_file": s.home + "/server.key", "ssl_ca_file": s.home + "/ca.crt",
 	}
 	var lines strings.Builder
