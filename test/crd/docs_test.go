@@ -121,13 +121,7 @@ var _ = Describe("What the page docs/doratarget.md says of commits", func() {
 	It("makes Secrets that can be read", func() {
 		folder, made := GinkgoT().TempDir(), 0
 		for _, command := range commandsOf(targetPage, "kubectl create secret generic ") {
-			args := strings.Fields(command)[1:]
-			for i, arg := range args {
-				if key, file, ok := strings.Cut(strings.TrimPrefix(arg, "--from-file="), "="); ok && strings.HasPrefix(arg, "--from-file=") {
-					Expect(os.WriteFile(folder+"/"+file, []byte("said by "+file), 0o600)).To(Succeed())
-					args[i] = "--from-file=" + key + "=" + folder + "/" + file
-				}
-			}
+			args := withFiles(folder, strings.Fields(command)[1:])
 			var secret corev1.Secret
 			Expect(yaml.Unmarshal([]byte(kubectl(append(args, "--dry-run=client", "-o", "yaml")...)), &secret)).To(Succeed())
 			Expect(must(commit.ReadCredentials(secret.Data))).NotTo(BeZero(), command)
