@@ -103,7 +103,12 @@ func selects(f *fixture) {
 		"an empty list of types":        {ledger.EventQuery{Types: []dora.Type{}}, []string{}},
 		"values are never taken as SQL": {ledger.EventQuery{Service: "' OR 1=1 --", UIDs: []string{"x') OR (1=1"}}, []string{}},
 	} {
-		f.t.Run(name, func(t *testing.T) { NewWithT(t).Expect(f.ids(test.query)).To(Equal(test.want)) })
+		f.t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			g.Expect(f.ids(test.query)).To(Equal(test.want))
+			g.Expect(f.Owe(f.ctx, name, test.query, start)).To(Equal(int64(len(test.want))), "a sink is owed what is selected")
+			g.Expect(f.due(name, 99)).To(ConsistOf(test.want))
+		})
 	}
 }
 

@@ -41,6 +41,8 @@ func Run(t *testing.T, open Open) {
 	t.Run("Records", func(t *testing.T) { records(t, open) })
 	t.Run("Outbox", func(t *testing.T) { outbox(t, open) })
 	t.Run("Outstanding", func(t *testing.T) { outstanding(t, open) })
+	t.Run("Deliveries", func(t *testing.T) { logging(t, open) })
+	t.Run("Sinks", func(t *testing.T) { declared(t, open) })
 	t.Run("Completion", func(t *testing.T) { completion(t, open) })
 	t.Run("Redelivery", func(t *testing.T) { redelivery(t, open) })
 	t.Run("Searches", func(t *testing.T) { searches(t, open) })

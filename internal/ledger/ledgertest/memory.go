@@ -29,8 +29,8 @@ type Memory struct {
 	outbox    []*owed // by sequence
 	sinks     map[string]*ledger.SinkState
 	log       []ledger.DeliveryRecord // by sequence
-	commits   map[int64]*search // by sequence of the event
-	cache     []cached          // by age
+	commits   map[int64]*search       // by sequence of the event
+	cache     []cached                // by age
 	cacheSize int
 	seq       int64
 	revision  int64

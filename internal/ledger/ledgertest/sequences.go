@@ -34,8 +34,9 @@ func sequences(t *testing.T, open Open) {
 		p := newPair(rt, func(place Place) ledger.Store { return open(t, place) }, filepath.Join(home, strconv.Itoa(opened)))
 		defer p.close()
 		rt.Repeat(map[string]func(*rapid.T){
-			"": func(t *rapid.T) { p.compare(t); p.compareSearches(t) }, "commit": p.commit, "deliver": p.deliver, "fail": p.fail, "wait": p.wait,
+			"": func(t *rapid.T) { p.compare(t); p.compareLog(t); p.compareSearches(t) }, "commit": p.commit, "deliver": p.deliver, "fail": p.fail, "wait": p.wait,
 			"requeue": p.requeue, "forget": p.forget, "prune": p.prune, "reopen": p.reopen,
+			"pass": p.pass, "hasten": p.hasten, "owe": p.owe, "gone": p.gone,
 			"complete": p.complete, "put off": p.putOff, "search again": p.searchAgain, "cache": p.cache,
 		})
 	})
@@ -213,6 +214,33 @@ func (p *pair) fail(t *rapid.T) {
 	})
 }
 
+func (p *pair) pass(t *rapid.T) {
+	sink := rapid.SampledFrom(sinks).Draw(t, "sink")
+	drawn := p.owed(t, sink)
+	p.both(t, "pass", func(s ledger.Store) (any, error) { return nil, s.Pass(t.Context(), sink, p.in(t, s, drawn)...) })
+}
+
+func (p *pair) hasten(t *rapid.T) {
+	sink := rapid.SampledFrom(sinks).Draw(t, "sink")
+	p.both(t, "hasten", func(s ledger.Store) (any, error) { return s.Hasten(t.Context(), sink, p.clock.Now()) })
+}
+
+func (p *pair) owe(t *rapid.T) {
+	sink := rapid.SampledFrom(sinks).Draw(t, "sink")
+	q := ledger.EventQuery{Service: rapid.SampledFrom(append(services, "")).Draw(t, "service"), Limit: rapid.IntRange(0, 4).Draw(t, "limit")}
+	if rapid.Bool().Draw(t, "some") {
+		q.Since = start.Add(time.Duration(rapid.IntRange(0, 600).Draw(t, "since")) * time.Second)
+		q.IDs = []string{p.id(t), p.id(t), p.id(t)}
+	}
+	p.both(t, "owe", func(s ledger.Store) (any, error) { return s.Owe(t.Context(), sink, q, p.clock.Now()) })
+}
+
+func (p *pair) gone(t *rapid.T) {
+	sink := rapid.SampledFrom(sinks).Draw(t, "sink")
+	at := rapid.SampledFrom([]time.Time{{}, p.clock.Now(), start}).Draw(t, "since")
+	p.both(t, "gone", func(s ledger.Store) (any, error) { return nil, s.Gone(t.Context(), sink, at) })
+}
+
 func (p *pair) wait(t *rapid.T) {
 	p.clock.SetTime(p.clock.Now().Add(time.Duration(rapid.IntRange(1, 300).Draw(t, "seconds")) * time.Second))
 }
@@ -234,6 +262,7 @@ func (p *pair) prune(t *rapid.T) {
 	r := ledger.Retention{
 		EventsBefore:        start.Add(time.Duration(rapid.IntRange(0, 700).Draw(t, "before")) * time.Second),
 		DecisionsPerSubject: rapid.IntRange(0, 5).Draw(t, "decisions"),
+		DeliveriesPerSink:   rapid.IntRange(0, 5).Draw(t, "deliveries"),
 	}
 	p.both(t, "prune", func(s ledger.Store) (any, error) { return s.Prune(t.Context(), r) })
 }
@@ -305,6 +334,23 @@ func (p *pair) compare(t *rapid.T) {
 		p.both(t, "due to "+sink, func(s ledger.Store) (any, error) { return p.due(t, s, sink) })
 		p.both(t, "outstanding to "+sink, func(s ledger.Store) (any, error) { return p.outstanding(t, s, sink) })
 		p.both(t, "next due to "+sink, func(s ledger.Store) (any, error) { return s.NextDue(t.Context(), sink) })
+	}
+}
+
+// compareLog reads what was answered.
+func (p *pair) compareLog(t *rapid.T) {
+	for _, q := range []ledger.DeliveryQuery{
+		{},
+		{Sink: "port", Fates: []ledger.Fate{ledger.FateRetried, ledger.FateParked}, Limit: 5},
+		{EventID: "e3", Service: "cart", Since: start.Add(100 * time.Second)},
+	} {
+		p.both(t, fmt.Sprintf("deliveries %+v", q), func(s ledger.Store) (any, error) {
+			records, err := s.Deliveries(t.Context(), q)
+			for i := range records {
+				records[i].Seq, records[i].EventSeq = 0, 0
+			}
+			return records, err
+		})
 	}
 }
 
