@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -685,4 +686,48 @@ func TestFiguresThatArriveNot(t *testing.T) {
 	cancel()
 	_, err = s.SendFigures(ctx, sinktest.Figures())
 	g.Expect(err).To(MatchError(context.Canceled))
+}
+
+// TestARelationThatSpoilsTheCall: Port may say with one answer for all that something is not there. The blueprint is, so it is a relation.
+func TestARelationThatSpoilsTheCall(t *testing.T) {
+	g := NewWithT(t)
+	w := newWorld(t)
+	s := w.sink(t)
+	send(t, s, event("e4"))
+	w.Next(porttest.Answered(404, `{"ok":false,"error":"not_found","message":"no such service"}`, nil))
+	g.Expect(send(t, s, event("e1"))).To(Equal("deployments: 1, incidents: 0, without their service, which is not in the portal: 1"))
+}
+
+func TestAnEventThatIsNoJSON(t *testing.T) {
+	g := NewWithT(t)
+	w := newWorld(t)
+	e, nan := event("e2"), math.NaN()
+	e.LeadTimeSeconds = &nan
+	_, err := w.sink(t).Send(t.Context(), []dora.Event{event("e1"), e, event("e3")})
+	failed := partialOf(t, err).Failed
+	g.Expect(failed).To(And(HaveLen(1), HaveKey("e2")))
+	g.Expect(sink.IsPermanent(failed["e2"])).To(BeTrue())
+}
+
+func TestALongMessage(t *testing.T) {
+	g := NewWithT(t)
+	w := newWorld(t)
+	e := event("e1")
+	e.Message = "x" + strings.Repeat("ü", 4096)
+	send(t, w.sink(t), e)
+	g.Expect(w.Entity("deployment", "e1").Properties).To(HaveKeyWithValue("message", "x"+strings.Repeat("ü", 2047)+"…"), "4 KiB, and no half ü")
+}
+
+// TestAnEventWithHardlyAnythingInIt has nothing in the portal that it does not say.
+func TestAnEventWithHardlyAnythingInIt(t *testing.T) {
+	g := NewWithT(t)
+	w := newWorld(t)
+	send(t, w.sink(t), dora.Event{ID: "bare", Type: dora.TypeDeploy, OccurredAt: noon})
+	got := w.Entity("deployment", "bare")
+	g.Expect(got.Relations).To(BeEmpty())
+	for name, value := range got.Properties {
+		if name != "createdAt" && name != "subject" {
+			g.Expect(value).To(BeNil(), name)
+		}
+	}
 }
