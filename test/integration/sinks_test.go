@@ -101,8 +101,12 @@ var _ = Describe("Sinks", func() {
 			o.TrustedNamespaces, o.SinkGrace = []string{other}, 24*time.Hour
 		})
 		p.awaitReady()
-		cart = newApplication(ctx, api, p.clock, namespace, "cart", map[string]string{"team": "shop"})
 	})
+
+	// newCart creates the Application, after the target that follows it: what it deploys first is then a deployment.
+	newCart := func(ctx context.Context) {
+		cart = newApplication(ctx, api, p.clock, namespace, "cart", map[string]string{"team": "shop"})
+	}
 
 	It("get what the targets count that name them, or the defaults of the namespace", func(ctx SpecContext) {
 		named, ofNamed := receive(ctx, namespace, "named", "")
@@ -111,6 +115,7 @@ var _ = Describe("Sinks", func() {
 		_, ofShared := receive(ctx, other, "shared", ", shared: true")
 		_, ofPrivate := receive(ctx, other, "private", "")
 		target := newTarget(ctx, api, namespace, "all", `{applications: {}, sinks: [named, failures, `+other+`/shared, `+other+`/private]}`)
+		newCart(ctx)
 		cart.deploy(v1)
 		id := p.expectEvents("cart: succeeded main-1a1a1a1")[0].ID
 		Eventually(ofNamed.IDs).WithTimeout(patience).Should(Equal([]string{id}))
@@ -142,6 +147,7 @@ var _ = Describe("Sinks", func() {
 
 	It("are owed events before they exist, keep them while they are gone, and lose them after the grace time", func(ctx SpecContext) {
 		newTarget(ctx, api, namespace, "all", `{applications: {}, sinks: [late]}`)
+		newCart(ctx)
 		cart.deploy(v1)
 		id := p.expectEvents("cart: succeeded main-1a1a1a1")[0].ID
 		late, receiver := receive(ctx, namespace, "late", "")
@@ -190,6 +196,7 @@ var _ = Describe("Sinks", func() {
 
 	It("are filled, tried again and sent to again when somebody asks", func(ctx SpecContext) {
 		target := newTarget(ctx, api, namespace, "all", `{applications: {}, sinks: [none]}`)
+		newCart(ctx)
 		cart.deploy(v1)
 		p.expectEvents("cart: succeeded main-1a1a1a1")
 		cart.deploy(v2)
@@ -228,6 +235,7 @@ var _ = Describe("Sinks", func() {
 		newTarget(ctx, api, namespace, "all", `{applications: {}, sinks: [port, hooks]}`)
 		hooks, receiver := receive(ctx, namespace, "hooks", ", suspend: true")
 		portal := newSink(ctx, namespace, "port", `{type: Port, port: {secretRef: {name: port}}, filter: event.nonsense}`)
+		newCart(ctx)
 		cart.deploy(v1)
 		expectSink(ctx, p, hooks, func(g Gomega, s *dorav1alpha1.DoraSinkStatus) {
 			g.Expect(stateOf(s)).To(Equal("False (Suspended) 0/1/0"))
@@ -258,6 +266,7 @@ var _ = Describe("Sinks", func() {
 		})
 		db := newSink(ctx, namespace, "db", `{type: Postgres, default: true, postgres: {secretRef: {name: db}, tls: Disable}}`)
 		target := newTarget(ctx, api, namespace, "all", `{applications: {}}`)
+		newCart(ctx)
 		expectStatus(ctx, target, func(g Gomega, s *dorav1alpha1.DoraTargetStatus) {
 			g.Expect(ready(s)).To(Equal("Ready=True (Followed)"))
 		})
