@@ -48,6 +48,8 @@ func TestEventsAreWrittenAsTheSpecificationsSay(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.json")
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	NewWithT(t).Expect(files).To(HaveLen(len(examples())))
+	page, err := os.ReadFile("../../../docs/cloudevents.md")
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	for name, send := range examples() {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
@@ -58,6 +60,7 @@ func TestEventsAreWrittenAsTheSpecificationsSay(t *testing.T) {
 				g.Expect(send(t.Context(), s)).To(Equal("202 Accepted"))
 				got := r.Received()[0].Event // as it was read: both modes carry the same event
 				g.Expect(got.MarshalJSON()).To(MatchJSON(want))
+				g.Expect(string(page)).To(ContainSubstring("`"+got.Type()+"`"), "the page for receivers lists every type")
 				if formatOf(name) == cloudevents.FormatCDEvents {
 					read, err := cdevents05.NewFromJsonBytes(got.Data())
 					g.Expect(err).NotTo(HaveOccurred())
