@@ -2,13 +2,13 @@ package postgres_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -29,7 +29,6 @@ type impostor struct {
 
 	mu    sync.Mutex
 	heard bytes.Buffer
-	calls int
 }
 
 // listen answers each connection with what talk says.
@@ -45,9 +44,6 @@ func listen(t *testing.T, talk func(backend *pgproto3.Backend, conn io.Writer)) 
 			if err != nil {
 				return
 			}
-			i.mu.Lock()
-			i.calls++
-			i.mu.Unlock()
 			go i.serve(conn, talk)
 		}
 	}()
@@ -103,7 +99,7 @@ func TestNothingComesFromTheEnvironment(t *testing.T) {
 	write(".postgresql/postgresql.crt", "no certificate")
 	write(".postgresql/postgresql.key", "no key")
 	for name, value := range map[string]string{
-		"HOME": home, "PGHOST": "127.0.0.1", "PGHOSTADDR": "127.0.0.1", "PGPORT": fmt.Sprint(trap.port()), "PGDATABASE": "hostile", "PGUSER": "hostile",
+		"HOME": home, "PGHOST": "127.0.0.1", "PGHOSTADDR": "127.0.0.1", "PGPORT": strconv.Itoa(trap.port()), "PGDATABASE": "hostile", "PGUSER": "hostile",
 		"PGPASSWORD": password, "PGPASSFILE": pass, "PGSERVICE": "hostile", "PGSERVICEFILE": service, "PGSSLMODE": "nonsense",
 		"PGSSLCERT": "/nowhere", "PGSSLKEY": "/nowhere", "PGSSLCERTMODE": "require", "PGSSLNEGOTIATION": "direct", "PGSSLSNI": "0",
 		"PGSSLPASSWORD": "x", "PGOPTIONS": "-c search_path=hostile", "PGAPPNAME": "hostile", "PGTZ": "Mars/Phobos", "PGCONNECT_TIMEOUT": "never",
@@ -118,7 +114,7 @@ func TestNothingComesFromTheEnvironment(t *testing.T) {
 
 	o.Password = ""
 	refusal(t, open(t, o), sink.CredentialsRefused, "password authentication failed")
-	g.Expect(trap.calls).To(BeZero(), "nobody asked the server that the environment names")
+	g.Expect(trap.said()).To(BeEmpty(), "nobody asked the server that the environment names")
 	for _, lacking := range []func(o *postgres.Options){
 		func(o *postgres.Options) { o.Host = "" }, func(o *postgres.Options) { o.User = "" }, func(o *postgres.Options) { o.Database = "" },
 	} {
@@ -285,7 +281,6 @@ func TestWhatAnImpostorIsTold(t *testing.T) {
 	err := open(t, o).Check(t.Context())
 	g.Expect(err).To(MatchError(And(ContainSubstring("you said *** *** *** *** [31m xxx"), ContainSubstring("… (SQLSTATE 28P01)"))))
 	sinktest.KeepsSecrets(t, err, o.Password, url.QueryEscape(o.Password), url.PathEscape(o.Password))
-	g.Expect(errors.Unwrap(err)).NotTo(BeNil())
 
 	odd := listen(t, func(backend *pgproto3.Backend, _ io.Writer) {
 		backend.Send(&pgproto3.ErrorResponse{Severity: "FATAL", Message: "no code"})

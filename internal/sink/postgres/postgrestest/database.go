@@ -60,7 +60,7 @@ func (s *Server) undo(tb testing.TB, statement string) {
 	if err != nil {
 		tb.Fatalf("cannot connect to PostgreSQL: %v", err)
 	}
-	defer conn.Close(ctx) //nolint:errcheck // the test has ended
+	defer func() { _ = conn.Close(ctx) }()
 	Exec(tb, conn, statement)
 }
 
