@@ -1,6 +1,7 @@
 package sqltest_test
 
 import (
+	"cmp"
 	"slices"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ func (h history) insert(tb testing.TB, db *sqltest.Database) {
 	db.Clear(tb)
 	db.Insert(tb, h.events)
 	for _, f := range h.figures {
-		db.Figure(tb, f.service.Name, f.service.Environment, f.team, f.at)
+		db.Figure(tb, f.target, f.service, f.team, f.at)
 	}
 }
 
@@ -69,14 +70,11 @@ func (h history) about(service fourkeys.Service) known {
 	for _, f := range h.figures {
 		if f.service == service {
 			counted = true
-			signs = append(signs, sign{f.at, "shop/shop", f.team})
+			signs = append(signs, sign{f.at, f.target, f.team})
 		}
 	}
 	latest := slices.MaxFunc(signs, func(a, b sign) int {
-		if order := a.at.Compare(b.at); order != 0 {
-			return order
-		}
-		return compare(a.id, b.id)
+		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.id, b.id))
 	})
 	earliest := slices.MinFunc(signs, func(a, b sign) int { return a.at.Compare(b.at) })
 	k := known{team: latest.team, since: earliest.at}
@@ -84,16 +82,6 @@ func (h history) about(service fourkeys.Service) known {
 		k.until = latest.at
 	}
 	return k
-}
-
-func compare(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // question is what is asked of the database and of package fourkeys.
@@ -172,8 +160,9 @@ func (q question) groups(h history, w fourkeys.Window) map[about]map[fourkeys.Se
 }
 
 func (q question) ask(t *testing.T, f failer, db *sqltest.Database) []row {
+	t.Helper()
 	f.Helper()
-	return query[row](t, f, db, "SELECT * FROM dora_metrics_by($1, $2, kinds => $3, all_followed_since => $4, preset => $5)",
+	return query[row](t, f, db, "SELECT "+columns+" FROM dora_metrics_by($1, $2, kinds => $3, all_followed_since => $4, preset => $5)",
 		q.edges, q.scope, q.kinds, q.followedSince, q.preset)
 }
 
@@ -278,7 +267,7 @@ func TestWeeksAreWindowsLikeAnyOther(t *testing.T) {
 					want = q.answer(h)
 				}
 				var got []row
-				for _, w := range query[weekly](t, r, db, "SELECT * FROM "+view+" WHERE week = $1 AND window_to = $2", week, q.edges[1]) {
+				for _, w := range query[weekly](t, r, db, "SELECT week, "+columns+" FROM "+view+" WHERE week = $1 AND window_to = $2", week, q.edges[1]) {
 					alike(r, week, w.Week.UTC())
 					got = append(got, w.row)
 				}

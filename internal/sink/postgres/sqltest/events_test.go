@@ -16,8 +16,9 @@ var start = time.Date(2026, time.November, 2, 0, 0, 0, 0, time.UTC)
 
 func at(hours int) time.Time { return start.Add(time.Duration(hours) * time.Hour) }
 
-// figure is a row of dora_metrics that says that a service was followed then.
+// figure is a row of dora_metrics that says that a target followed a service then.
 type figure struct {
+	target  string
 	service fourkeys.Service
 	team    string
 	at      time.Time
@@ -36,8 +37,9 @@ func drawHistory(t *rapid.T) history {
 	for i := range rapid.IntRange(0, 40).Draw(t, "number of events") {
 		h.events = append(h.events, drawEvent(t, strconv.Itoa(i)))
 	}
-	for range rapid.IntRange(0, 3).Draw(t, "number of figures") {
-		h.figures = append(h.figures, figure{drawService(t), drawTeam(t), at(rapid.IntRange(-24, 240).Draw(t, "counted at hour"))})
+	for i := range rapid.IntRange(0, 3).Draw(t, "number of figures") {
+		target := fmt.Sprintf("shop/%d", i)
+		h.figures = append(h.figures, figure{target, drawService(t), drawTeam(t), at(rapid.IntRange(-24, 240).Draw(t, "counted at hour"))})
 	}
 	return h
 }
@@ -49,7 +51,9 @@ func drawService(t *rapid.T) fourkeys.Service {
 	}
 }
 
-func drawTeam(t *rapid.T) string { return rapid.SampledFrom([]string{"", "red", "blue"}).Draw(t, "team") }
+func drawTeam(t *rapid.T) string {
+	return rapid.SampledFrom([]string{"", "red", "blue"}).Draw(t, "team")
+}
 
 func drawEvent(t *rapid.T, id string) dora.Event {
 	service := drawService(t)

@@ -1,10 +1,11 @@
 package sqltest_test
 
 import (
+	"cmp"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/jackc/pgx/v5"
 
@@ -16,6 +17,13 @@ import (
 type about struct {
 	Service, Environment, Team string
 }
+
+// columns are those of dora_metrics_by.
+const columns = `window_from, window_to, service, environment, team, services, deployments, followed_seconds, deployments_per_week, deployments_per_day,
+	lead_time_p50_seconds, lead_time_p90_seconds, lead_time_samples, lead_time_rejected, change_failure_rate, failed_attempts, attempts,
+	recovery_p50_seconds, recovery_p90_seconds, recovery_samples, recovery_rejected, recovery_failures, recovery_automatic_aborts, recovery_open,
+	rework_rate, unplanned, succeeded, failed, aborted, unexposed, returned, unknown, incidents, open_failures,
+	frequency_band, lead_time_band, change_failure_rate_band, recovery_band, band`
 
 // row is a row of dora_metrics_by, or what package fourkeys finds in its place.
 type row struct {
@@ -92,15 +100,10 @@ func band(b fourkeys.Band) *string {
 }
 
 func (r row) before(other row) bool {
-	for _, pair := range [][2]string{
-		{r.WindowFrom.UTC().Format(time.RFC3339), other.WindowFrom.UTC().Format(time.RFC3339)},
-		{word(r.Service), word(other.Service)}, {word(r.Environment), word(other.Environment)}, {word(r.Team), word(other.Team)},
-	} {
-		if pair[0] != pair[1] {
-			return pair[0] < pair[1]
-		}
-	}
-	return false
+	return cmp.Or(
+		r.WindowFrom.Compare(other.WindowFrom), cmp.Compare(word(r.Service), word(other.Service)),
+		cmp.Compare(word(r.Environment), word(other.Environment)), cmp.Compare(word(r.Team), word(other.Team)),
+	) < 0
 }
 
 func word(text *string) string {
@@ -119,13 +122,14 @@ type failer interface {
 // alike compares as exactly as sums of floating-point numbers can be compared.
 func alike(t failer, want, got any) {
 	t.Helper()
-	if d := cmp.Diff(want, got, cmpopts.EquateApprox(1e-9, 0), cmpopts.SortSlices(row.before), cmpopts.EquateEmpty()); d != "" {
+	if d := gocmp.Diff(want, got, cmpopts.EquateApprox(1e-9, 0), cmpopts.SortSlices(row.before), cmpopts.EquateEmpty()); d != "" {
 		t.Fatalf("(-want +got)\n%s", d)
 	}
 }
 
 // query reads rows into structs, by the names of their columns.
 func query[T any](t *testing.T, f failer, db *sqltest.Database, statement string, args ...any) []T {
+	t.Helper()
 	f.Helper()
 	rows, err := db.Query(t.Context(), statement, args...)
 	if err != nil {

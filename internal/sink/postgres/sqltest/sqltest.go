@@ -8,7 +8,10 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
+	"io"
 	"io/fs"
+	"os"
 	"testing"
 	"time"
 
@@ -17,6 +20,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/fourkeys"
 	"github.com/dora-controller/dora-controller/internal/sink"
 	"github.com/dora-controller/dora-controller/internal/sink/postgres/postgrestest"
 )
@@ -129,17 +133,16 @@ func moment(at time.Time) *time.Time {
 	return &at
 }
 
-// Figure writes the row of a service in dora_metrics that says no more than that it was followed then.
-func (d *Database) Figure(tb testing.TB, service, environment, team string, at time.Time) {
+// Figure writes the row of a service in dora_metrics that says no more than that a target followed it then.
+func (d *Database) Figure(tb testing.TB, target string, service fourkeys.Service, team string, at time.Time) {
 	tb.Helper()
 	postgrestest.Exec(tb, d.Conn, `
 		INSERT INTO `+Schema+`.dora_metrics (cluster, target, scope, environment, team, service, day, is_primary, window_from, window_to, services,
 			deployments, lead_time_samples, lead_time_rejected, failed_attempts, attempts, recovery_samples, unplanned,
 			succeeded, failed, aborted, unexposed, returned, unknown, incidents, open_failures)
-		VALUES ('eu', 'shop/shop', $1, $2, $3, $4, ($5 AT TIME ZONE 'UTC')::date, true, $5 - interval '30 days', $5, 1,
-			0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-		ON CONFLICT (cluster, target, scope, environment, team, service, day) DO UPDATE SET window_to = excluded.window_to`,
-		string(sink.ScopeService), environment, team, service, at)
+		VALUES ('eu', $6, $1, $2, $3, $4, ($5 AT TIME ZONE 'UTC')::date, true, $5 - interval '30 days', $5, 1,
+			0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)`,
+		string(sink.ScopeService), service.Environment, team, service.Name, at, target)
 }
 
 // Clear empties the tables.
@@ -147,4 +150,25 @@ func (d *Database) Clear(tb testing.TB) {
 	tb.Helper()
 	postgrestest.Exec(tb, d.Conn, "DELETE FROM "+Schema+".delivery_events")
 	postgrestest.Exec(tb, d.Conn, "DELETE FROM "+Schema+".dora_metrics")
+}
+
+// ReadEvents reads events from a file, one JSON object a line.
+func ReadEvents(tb testing.TB, path string) []dora.Event {
+	tb.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	var events []dora.Event
+	for decoder := json.NewDecoder(file); ; {
+		var e dora.Event
+		switch err := decoder.Decode(&e); {
+		case errors.Is(err, io.EOF):
+			return events
+		case err != nil:
+			tb.Fatalf("%s: %v", path, err)
+		}
+		events = append(events, e)
+	}
 }
