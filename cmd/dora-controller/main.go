@@ -4,6 +4,7 @@
 //	dora-controller replay   what recorded watch events would have led to
 //	dora-controller events   what the ledger holds
 //	dora-controller backfill look again for the commits of deployments that have none
+//	dora-controller port     prepare a portal of Port
 //	dora-controller demo     all of it on a control plane of its own
 //
 // Errors go to stderr. The exit code is 0 when all went well, 1 on failure and 2 when the command line was wrong.
@@ -87,6 +88,7 @@ deployment: succeeded, failed, rolled back. Without a command it runs the contro
 	root.SuggestionsMinimumDistance = 2
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(newRunCommand(), newReplayCommand(), newEventsCommand(), newBackfillCommand(), newDemoCommand(), newVersionCommand())
+	root.AddCommand(newPortCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	tellUsageErrors(root)
 	return root
