@@ -11,7 +11,8 @@
 // specs instead of the one Go function that runs them. A package that fails
 // without a failed test (it does not build, panics or exits early) counts as one
 // failure, so that nothing goes wrong without being counted. The exit status is
-// 1 if anything failed, or if nothing ran at all.
+// 1 if anything failed, or if nothing ran at all. A test that printed what tests
+// use for secrets counts as a failure too, whatever it tested.
 package main
 
 import (

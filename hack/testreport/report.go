@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/dora-controller/dora-controller/internal/sink/sinktest"
 )
 
 // The actions with which a test or a package ends.
@@ -61,6 +63,8 @@ type report struct {
 	skipped  []string
 	// build holds compiler output by the import path it belongs to.
 	build map[string]*strings.Builder
+	// leaks names the tests that printed a secret of tests.
+	leaks []string
 	// stray is set when a line was no event, as when go itself cannot start.
 	stray bool
 }
@@ -76,6 +80,9 @@ func (r *report) add(line []byte) bool {
 		r.stray = true
 		fmt.Fprintf(r.out, "%s\n", line)
 		return true
+	}
+	if e.Action == "output" && sinktest.Leaks(e.Output) {
+		r.leaks = append(r.leaks, strings.TrimSpace(short(e.Package)+" "+e.Test))
 	}
 	switch {
 	case e.Action == "build-output":
@@ -245,6 +252,11 @@ func (r *report) finish(took time.Duration) bool {
 	}
 	if r.stray && r.total.failed == 0 {
 		r.total.failed = 1
+	}
+	slices.Sort(r.leaks)
+	for _, test := range slices.Compact(r.leaks) {
+		r.total.failed++
+		fmt.Fprintf(r.out, "FAIL         %s (it printed a secret)\n", test)
 	}
 	for _, line := range r.skipped {
 		fmt.Fprintf(r.out, "skip  %s\n", line)

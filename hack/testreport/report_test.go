@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/dora-controller/dora-controller/internal/sink/sinktest"
 )
 
 const module = "github.com/dora-controller/dora-controller/"
@@ -73,6 +75,13 @@ func TestReport(t *testing.T) {
 		"a package that never ends counts": {
 			events:   []event{start("a"), pass("a", "TestX")},
 			wantLast: "0 passed, 1 failed", wantText: []string{"never finished"},
+		},
+		"a test that prints a secret fails, though it passed": {
+			events: []event{
+				start("a"), says("a", "TestX", "password "+sinktest.Secret("x")), says("a", "TestX", sinktest.Secret("y")), pass("a", "TestX"),
+				end("a", "pass"),
+			},
+			wantLast: "1 passed, 1 failed", wantText: []string{"a TestX (it printed a secret)"},
 		},
 		"a run without tests is no success": {
 			events: []event{start("a"), end("a", "skip")}, wantLast: "0 passed, 0 failed",

@@ -24,10 +24,11 @@ import (
 	"github.com/dora-controller/dora-controller/internal/commit"
 	"github.com/dora-controller/dora-controller/internal/commit/committest"
 	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/sink/sinktest"
 )
 
 // canary is a password that must not turn up anywhere.
-const canary = "canary-7b1f6c"
+var canary = sinktest.Secret("git")
 
 // gitServer serves a real repository by git's own http-backend, as an administrator would set it up.
 type gitServer struct {

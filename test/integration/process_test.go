@@ -68,7 +68,11 @@ func startAt(config *rest.Config, clock *clocktesting.FakeClock, changes ...func
 		defer GinkgoRecover()
 		p.ended <- controller.Run(ctx)
 	}()
-	DeferCleanup(p.end)
+	DeferCleanup(func() {
+		series := p.series()
+		p.end()
+		leaks.search(p, series)
+	})
 	return p
 }
 

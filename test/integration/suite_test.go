@@ -8,6 +8,7 @@ package integration_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -43,7 +44,7 @@ func TestIntegration(t *testing.T) {
 }
 
 var _ = BeforeSuite(func() {
-	ctrl.SetLogger(zap.New(zap.WriteTo(GinkgoWriter), zap.UseDevMode(true)))
+	ctrl.SetLogger(zap.New(zap.WriteTo(io.MultiWriter(GinkgoWriter, leaks)), zap.UseDevMode(true)))
 	server = newServer(ownCRDs, argoCRDs)
 	cluster = server.Config
 	api = clientFor(cluster)
