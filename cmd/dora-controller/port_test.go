@@ -98,7 +98,9 @@ func TestPortBootstrapFails(t *testing.T) {
 		status       int
 		want         string
 	}{
-		"an unknown credential": {http.MethodPost, "/v1/auth/access_token", 404, "no token was given: the destination answered 404 Not Found: not_found"},
+		"an unknown credential": {
+			http.MethodPost, "/v1/auth/access_token", 404, "cannot read the blueprint _team: no token was given: the destination answered 404 Not Found: not_found",
+		},
 		"no right to read": {
 			http.MethodGet, "/v1/blueprints/service", 403, "cannot read the blueprint service: the destination answered 403 Forbidden",
 		},
