@@ -417,13 +417,8 @@ type Cache interface {
 	CachePut(ctx context.Context, key string, value []byte) error
 }
 
-// Store is what a driver implements.
-type Store interface {
-	Writer
-	Reader
-	Outbox
-	Commits
-	Cache
+// Upkeep is what those need who declare sinks, mend them and take them away.
+type Upkeep interface {
 	// Requeue makes the parked rows of a sink pending again, due at once and without failed attempts, and counts them.
 	Requeue(ctx context.Context, sink string) (int64, error)
 	// Owe makes the events that Events would select owed to a sink, again if they were before: each that has no row gets one that is
@@ -436,6 +431,16 @@ type Store interface {
 	// Forget drops all rows, figures and records of a sink that is gone, so that what it was owed no longer keeps events, and counts the
 	// pending and parked rows that it dropped. It works in small transactions; stopped half way, what it dropped is dropped.
 	Forget(ctx context.Context, sink string) (dropped int64, err error)
+}
+
+// Store is what a driver implements.
+type Store interface {
+	Writer
+	Reader
+	Outbox
+	Upkeep
+	Commits
+	Cache
 	// Prune drops what the retention no longer keeps and says how many events went. It works in small transactions
 	// between which changes are committed; stopped half way, what it dropped is dropped.
 	Prune(ctx context.Context, r Retention) (events int64, err error)

@@ -124,13 +124,14 @@ func (m *Memory) fail(ctx context.Context, sink string, seq int64, fate ledger.F
 	}
 	defer leave()
 	for _, row := range m.pending(sink) {
-		if row.Seq == seq {
-			m.record(row, fate, m.content(seq), a)
-			row.Attempts++
-			row.LastError, row.failed = a.Answer, m.now()
-			then(row)
-			return nil
+		if row.Seq != seq {
+			continue
 		}
+		m.record(row, fate, m.content(seq), a)
+		row.Attempts++
+		row.LastError, row.failed = a.Answer, m.now()
+		then(row)
+		return nil
 	}
 	return ledger.ErrNotFound
 }
@@ -152,7 +153,7 @@ func (m *Memory) Hasten(ctx context.Context, sink string, now time.Time) (int64,
 	return hastened, nil
 }
 
-// Requeue implements ledger.Store.
+// Requeue implements ledger.Upkeep.
 func (m *Memory) Requeue(ctx context.Context, sink string) (int64, error) {
 	leave, err := m.enter(ctx)
 	if err != nil {

@@ -50,7 +50,7 @@ func (m *Memory) pruneLog(keep int) {
 	slices.Reverse(m.log)
 }
 
-// Owe implements ledger.Store.
+// Owe implements ledger.Upkeep.
 func (m *Memory) Owe(ctx context.Context, sink string, q ledger.EventQuery, now time.Time) (int64, error) {
 	leave, err := m.enter(ctx)
 	if err != nil {
@@ -72,7 +72,7 @@ func (m *Memory) Owe(ctx context.Context, sink string, q ledger.EventQuery, now 
 	return made, nil
 }
 
-// Gone implements ledger.Store.
+// Gone implements ledger.Upkeep.
 func (m *Memory) Gone(ctx context.Context, sink string, at time.Time) error {
 	leave, err := m.enter(ctx)
 	if err != nil {
@@ -85,7 +85,7 @@ func (m *Memory) Gone(ctx context.Context, sink string, at time.Time) error {
 	return nil
 }
 
-// Forget implements ledger.Store.
+// Forget implements ledger.Upkeep.
 func (m *Memory) Forget(ctx context.Context, sink string) (int64, error) {
 	leave, err := m.enter(ctx)
 	if err != nil {

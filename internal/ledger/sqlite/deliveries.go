@@ -80,12 +80,15 @@ func (s *Store) pruneDeliveries(ctx context.Context, keep int) error {
 	return nil
 }
 
-const oldDeliveriesQuery = `SELECT seq FROM deliveries WHERE sink = ? ORDER BY seq DESC LIMIT -1 OFFSET ?`
+const (
+	oldDeliveriesQuery  = `SELECT seq FROM deliveries WHERE sink = ? ORDER BY seq DESC LIMIT -1 OFFSET ?`
+	dropDeliveriesQuery = `DELETE FROM deliveries WHERE seq IN (SELECT value FROM json_each(?))`
+)
 
 func (c *connection) dropDeliveries(seqs []int64) (int64, error) {
 	list, err := json.Marshal(seqs)
 	if err != nil {
 		return 0, err
 	}
-	return c.affected(`DELETE FROM deliveries WHERE seq IN (SELECT value FROM json_each(?))`, string(list))
+	return c.affected(dropDeliveriesQuery, string(list))
 }

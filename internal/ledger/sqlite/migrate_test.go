@@ -70,6 +70,7 @@ func TestUpgradeFrom1(t *testing.T) {
 	}}))
 	g.Expect(s.Due(t.Context(), "port", noon, 9)).To(Equal([]ledger.Delivery{{Seq: 2, Sink: "port", Event: second, NextAt: noon}}))
 	g.Expect(s.NextUnresolved(t.Context())).To(BeZero(), "nothing is looked into unasked")
+	g.Expect(s.Deliveries(t.Context(), ledger.DeliveryQuery{})).To(BeEmpty(), "nothing was kept of what was delivered then")
 
 	g.Expect(s.Reopen(t.Context(), ledger.ReopenQuery{Missing: true}, noon)).To(Equal(int64(2)))
 	known := ledgertest.Facts("first", noon.Add(-time.Hour))

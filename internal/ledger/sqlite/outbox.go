@@ -25,18 +25,23 @@ func (r reader) Due(ctx context.Context, sink string, now time.Time, limit int) 
 	if err != nil {
 		return nil, err
 	}
-	// CROSS JOIN keeps SQLite from walking the events: the picked rows lead.
-	due, err := collect(ctx, r.db, scanDelivery, `SELECT o.seq, o.sink, o.attempts, o.next_at, o.last_error, e.payload, c.facts,
-		COALESCE(c.content, 0) FROM outbox o CROSS JOIN events e ON e.seq = o.seq LEFT JOIN commits c ON c.seq = o.seq
-		WHERE o.seq IN (SELECT value FROM json_each(?)) AND o.sink = ? AND o.parked = 0 ORDER BY o.seq`, string(list), sink)
+	due, err := collect(ctx, r.db, scanDelivery, dueQuery, string(list), sink)
 	if err != nil {
 		return nil, r.failed("cannot read what sink "+sink+" is owed", err)
 	}
 	return due, nil
 }
 
+const (
+	pickQuery = `SELECT seq, service, next_at FROM outbox WHERE sink = ? AND parked = 0 ORDER BY seq`
+	// CROSS JOIN keeps SQLite from walking the events: the picked rows lead.
+	dueQuery = `SELECT o.seq, o.sink, o.attempts, o.next_at, o.last_error, e.payload, c.facts,
+		COALESCE(c.content, 0) FROM outbox o CROSS JOIN events e ON e.seq = o.seq LEFT JOIN commits c ON c.seq = o.seq
+		WHERE o.seq IN (SELECT value FROM json_each(?)) AND o.sink = ? AND o.parked = 0 ORDER BY o.seq`
+)
+
 func (r reader) pick(ctx context.Context, sink string, now time.Time, limit int) ([]int64, error) {
-	rows, err := r.db.QueryContext(ctx, `SELECT seq, service, next_at FROM outbox WHERE sink = ? AND parked = 0 ORDER BY seq`, sink)
+	rows, err := r.db.QueryContext(ctx, pickQuery, sink)
 	if err != nil {
 		return nil, err
 	}
@@ -186,8 +191,12 @@ func (s *Store) Hasten(ctx context.Context, sink string, now time.Time) (int64, 
 	})
 }
 
-// The plus keeps SQLite from walking all that is pending: what failed leads.
-const failedQuery = `SELECT seq FROM outbox WHERE sink = ? AND failed_at IS NOT NULL AND +parked = 0 ORDER BY seq`
+const (
+	// The plus keeps SQLite from walking all that is pending: what failed leads.
+	failedQuery = `SELECT seq FROM outbox WHERE sink = ? AND failed_at IS NOT NULL AND +parked = 0`
+	hastenQuery = `UPDATE outbox SET attempts = 0, next_at = ?, failed_at = NULL, last_error = ''
+		WHERE sink = ? AND parked = 0 AND attempts > 0 AND seq IN (SELECT value FROM json_each(?))`
+)
 
 // hasten looks again at what was found: it may have been settled since.
 func (c *connection) hasten(sink string, seqs []int64, now time.Time) (int64, error) {
@@ -195,11 +204,10 @@ func (c *connection) hasten(sink string, seqs []int64, now time.Time) (int64, er
 	if err != nil {
 		return 0, err
 	}
-	return c.affected(`UPDATE outbox SET attempts = 0, next_at = ?, failed_at = NULL, last_error = ''
-		WHERE sink = ? AND parked = 0 AND attempts > 0 AND seq IN (SELECT value FROM json_each(?))`, now.UnixMicro(), sink, string(list))
+	return c.affected(hastenQuery, now.UnixMicro(), sink, string(list))
 }
 
-// Requeue implements ledger.Store.
+// Requeue implements ledger.Upkeep.
 func (s *Store) Requeue(ctx context.Context, sink string) (int64, error) {
 	var requeued int64
 	err := s.writer.do(ctx, "cannot requeue parked deliveries", func(tx *connection) (err error) {

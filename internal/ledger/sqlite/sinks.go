@@ -40,7 +40,7 @@ func scanSink(rows *sql.Rows) (ledger.SinkState, error) {
 	return s, err
 }
 
-// Owe implements ledger.Store. Which events are selected is found by a reader, which holds nobody up.
+// Owe implements ledger.Upkeep. Which events are selected is found by a reader, which holds nobody up.
 func (s *Store) Owe(ctx context.Context, sink string, q ledger.EventQuery, now time.Time) (int64, error) {
 	query, args := selection(`SELECT seq FROM events`, q)
 	seqs, err := collect(ctx, s.db, scanOne[int64], query, args...)
@@ -62,13 +62,15 @@ func (c *connection) oweAgain(sink string, seqs []int64, now time.Time) (int64, 
 	if err := c.keepSink(sink); err != nil {
 		return 0, err
 	}
-	return c.affected(`INSERT INTO outbox (seq, sink, service, recorded_at, next_at)
-		SELECT seq, ?, service, ?, ? FROM events WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq
-		ON CONFLICT (seq, sink) DO UPDATE SET parked = 0, attempts = 0, next_at = excluded.next_at, failed_at = NULL, last_error = ''
-		WHERE outbox.parked = 1`, sink, now.UnixMicro(), now.UnixMicro(), string(list))
+	return c.affected(oweQuery, sink, now.UnixMicro(), now.UnixMicro(), string(list))
 }
 
-// Gone implements ledger.Store.
+const oweQuery = `INSERT INTO outbox (seq, sink, service, recorded_at, next_at)
+	SELECT seq, ?, service, ?, ? FROM events WHERE seq IN (SELECT value FROM json_each(?))
+	ON CONFLICT (seq, sink) DO UPDATE SET parked = 0, attempts = 0, next_at = excluded.next_at, failed_at = NULL, last_error = ''
+	WHERE outbox.parked = 1`
+
+// Gone implements ledger.Upkeep.
 func (s *Store) Gone(ctx context.Context, sink string, at time.Time) error {
 	query := `UPDATE sinks SET gone_at = COALESCE(gone_at, ?) WHERE name = ?`
 	if at.IsZero() {
@@ -80,7 +82,7 @@ func (s *Store) Gone(ctx context.Context, sink string, at time.Time) error {
 	})
 }
 
-// Forget implements ledger.Store.
+// Forget implements ledger.Upkeep.
 func (s *Store) Forget(ctx context.Context, sink string) (dropped int64, err error) {
 	for done := false; !done; {
 		var n int64
