@@ -288,6 +288,21 @@ func TestAnAttemptHasATimeLimit(t *testing.T) {
 	})
 }
 
+func TestWhatArrivedBeforeTimeWasUpIsNotSentAgain(t *testing.T) {
+	story(t, func(f *fixture) {
+		s := sinktest.NewScripted("port")
+		s.Answer(func(ctx context.Context, _ []dora.Event) error {
+			<-ctx.Done()
+			return &sink.PartialError{Failed: map[string]error{"b1": ctx.Err()}}
+		})
+		f.start(s)
+		f.record(port, "a1", "b1")
+		f.wait(30 * time.Second)
+		f.Expect(f.figures("port")).To(And(HaveField("Delivered", int64(1)), HaveField("Pending", int64(1))))
+		f.stop()
+	})
+}
+
 func TestASlowSinkDelaysNoOther(t *testing.T) {
 	story(t, func(f *fixture) {
 		slow, quick := sinktest.NewScripted("slow"), sinktest.NewScripted("quick")

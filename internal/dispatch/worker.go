@@ -243,7 +243,8 @@ func (w *worker) try(ctx context.Context, call func(ctx context.Context) (string
 		}
 	}()
 	made.answer, err = call(ctx)
-	if err != nil && errors.Is(context.Cause(ctx), errTimeout) {
+	var partial *sink.PartialError // tells what arrived before time was up
+	if err != nil && errors.Is(context.Cause(ctx), errTimeout) && !errors.As(err, &partial) {
 		err = sink.Because(sink.Unreachable, fmt.Errorf("%w (%s)", errTimeout, w.opts.Timeout))
 	}
 	return made, err

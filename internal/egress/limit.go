@@ -133,6 +133,8 @@ func RetryAfter(h http.Header) time.Duration {
 		wait = time.Duration(seconds) * time.Second
 	} else if at, err := http.ParseTime(text); err == nil {
 		wait = at.Sub(now(h))
+	} else if at, err := time.Parse(time.RFC3339, text); err == nil { // no standard, but said
+		wait = at.Sub(now(h))
 	} else if rate, ok := ReadRate(h); ok && !rate.Reset.IsZero() {
 		wait = rate.Reset.Sub(now(h))
 	}
