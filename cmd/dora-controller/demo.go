@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 
@@ -31,7 +32,8 @@ func newDemoCommand() *cobra.Command {
 		Use:   "demo",
 		Short: "Show the controller at work on a control plane of its own",
 		Long: `Starts etcd and kube-apiserver, runs the controller against them, and lets three recorded stories of a real Argo CD
-happen again, as fast as they did: about a minute. Then it shows the DoraTarget and the events. Ctrl-C stops everything at
+happen again, as fast as they did: about a minute. Then it shows the DoraTarget and the events, and where the machine has
+PostgreSQL also what a DoraSink has written there. Ctrl-C stops everything at
 any time; only the ledger and the controller's log stay.
 
 It needs a checkout of the project; make demo builds or fetches the rest.`,
@@ -96,6 +98,7 @@ func (o *demoOptions) control(ctx context.Context, cluster *rest.Config, logTo i
 	klog.SetLogger(log)
 	controller, err := app.New(cluster, app.Options{
 		Ledger: o.ledger, Cluster: "demo", LocalRepositories: o.repositories(), MetricsAddress: "0", ProbeAddress: "0", Log: log,
+		AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, // where its PostgreSQL is
 	})
 	if err != nil {
 		return err

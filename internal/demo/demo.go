@@ -16,8 +16,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -62,6 +64,8 @@ type stage struct {
 	Options
 	plane *plane
 	api   client.Client
+	// database takes the events. Nil if this machine has no PostgreSQL.
+	database *database
 	// source is where the services' commits are.
 	source *source
 	// lines are what was told.
@@ -80,6 +84,12 @@ func Run(ctx context.Context, o Options) (err error) {
 	if s.source, err = makeSource(ctx, o.Repositories, time.Now()); err != nil {
 		return err
 	}
+	if err := s.openDatabase(ctx); err != nil {
+		return err
+	}
+	if s.database != nil {
+		defer func() { err = errors.Join(err, s.database.stop()) }()
+	}
 	s.sayf("starting etcd and kube-apiserver")
 	if s.plane, err = startPlane(o.Assets, o.CRDs); err != nil {
 		return err
@@ -93,7 +103,7 @@ func Run(ctx context.Context, o Options) (err error) {
 
 func (s *stage) runWithPlane(ctx context.Context) (err error) {
 	scheme := runtime.NewScheme()
-	if err := dorav1alpha1.AddToScheme(scheme); err != nil {
+	if err := errors.Join(dorav1alpha1.AddToScheme(scheme), corev1.AddToScheme(scheme)); err != nil {
 		return err
 	}
 	if s.api, err = client.New(s.plane.config, client.Options{Scheme: scheme}); err != nil {
@@ -107,6 +117,18 @@ func (s *stage) runWithPlane(ctx context.Context) (err error) {
 	}
 	cancel(nil)
 	return errors.Join(err, <-s.stopped)
+}
+
+// openDatabase starts PostgreSQL where there is one.
+func (s *stage) openDatabase(ctx context.Context) (err error) {
+	programs := findPostgres()
+	if programs == "" {
+		s.sayf("no PostgreSQL on this machine: the events go to no database")
+		return nil
+	}
+	s.sayf("starting PostgreSQL, from %s", programs)
+	s.database, err = startDatabase(ctx, programs)
+	return err
 }
 
 // startController runs the controller beside the demo. If it ends by itself, so does the demo.
@@ -123,7 +145,7 @@ func (s *stage) startController(ctx context.Context, cancel context.CancelCauseF
 }
 
 func (s *stage) runWithController(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{s.makeTarget, s.tellStories, s.report} {
+	for _, step := range []func(context.Context) error{s.connect, s.makeTarget, s.tellStories, s.report} {
 		if err := step(ctx); err != nil {
 			if ctx.Err() != nil {
 				return ErrStopped // what failed on the way out is nobody's concern
@@ -142,7 +164,10 @@ func (s *stage) stay(ctx context.Context) {
 	}
 	s.sayf("staying up until Ctrl-C. In another terminal:")
 	fmt.Fprintf(s.Out, "    export KUBECONFIG=%s\n", s.plane.kubeconfig)
-	fmt.Fprintf(s.Out, "    %s get doratargets --all-namespaces --output wide\n", s.plane.kubectl)
+	fmt.Fprintf(s.Out, "    %s get doratargets,dorasinks --all-namespaces --output wide\n", s.plane.kubectl)
+	if d := s.database; d != nil {
+		fmt.Fprintf(s.Out, "    PGPASSWORD=%s %s -h 127.0.0.1 -p %d -U %s %s\n", d.password, filepath.Join(d.programs, "psql"), d.port, role, role)
+	}
 	<-ctx.Done()
 }
 

@@ -82,6 +82,9 @@ func (s *stage) report(ctx context.Context) error {
 	if err := table.Print(s.Out); err != nil {
 		return err
 	}
+	if err := s.showDatabase(ctx, len(rows)); err != nil {
+		return err
+	}
 	fmt.Fprintf(s.Out, "\nA lead time can be checked by hand. What checkout's second release brought, the oldest first:\n\n%s", s.source.proof())
 	fmt.Fprintf(s.Out, "\nThe ledger stays at %s. A minute of deployments gives no rate per week yet: /WEEK shows –.\n", s.LedgerPath)
 	return nil
