@@ -67,7 +67,8 @@ func (o Options) dial(c *pgx.ConnConfig, hosts []endpoint) error {
 	}
 	c.Host, c.Port, c.TLSConfig, c.Fallbacks = fallbacks[0].Host, fallbacks[0].Port, fallbacks[0].TLSConfig, fallbacks[1:]
 	c.Database, c.User, c.Password = o.Database, o.User, o.Password
-	c.RuntimeParams = map[string]string{"application_name": "dora-controller"}
+	// A database may have another encoding than what is sent to it.
+	c.RuntimeParams = map[string]string{"application_name": "dora-controller", "client_encoding": "UTF8"}
 	c.MaxProtocolMessageBodyLen, c.ConnectTimeout = maxMessage, connectWithin
 	c.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if network != "tcp" {

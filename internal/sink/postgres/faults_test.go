@@ -158,4 +158,10 @@ func TestWhatARoleMayNotDo(t *testing.T) {
 
 	o.Schema, o.Migrate = "other", true
 	refusal(t, open(t, o), sink.CredentialsRefused, `GRANT CREATE ON SCHEMA "other", or ON DATABASE`)
+	postgrestest.Exec(t, conn, "CREATE SCHEMA other")
+	postgrestest.Exec(t, conn, "GRANT USAGE ON SCHEMA other TO "+o.User)
+	_, err := open(t, o).Send(t.Context(), sinktest.Events())
+	NewWithT(t).Expect(sink.ReasonOf(err)).To(Equal(sink.CredentialsRefused), "%v", err)
+	NewWithT(t).Expect(err).To(MatchError(ContainSubstring("permission denied for schema other")))
+	postgrestest.Exec(t, conn, "DROP OWNED BY "+o.User)
 }

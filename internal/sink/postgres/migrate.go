@@ -116,7 +116,7 @@ func (s *Sink) bringUp(ctx context.Context) (version int64, err error) {
 // mend says who has to do what about a schema that is too old.
 func (s *Sink) mend() string {
 	if s.migrate {
-		return "the next attempt migrates it, unless the migrations were noted and then undone"
+		return "the next attempt migrates it, unless " + versions + " says that this was done"
 	}
 	return "an administrator runs what `dora-controller migrate --print` prints, or the sink's migrations are set to Run"
 }

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ import (
 	"github.com/dora-controller/dora-controller/internal/sink/sinktest"
 )
 
-// print is the SQL for an administrator.
+// printed is the SQL for an administrator.
 func printed(t *testing.T, schema string, partitioned bool) string {
 	t.Helper()
 	var text strings.Builder
@@ -185,6 +186,12 @@ func TestWhatAnAdministratorRunsAfterAnUpgrade(t *testing.T) {
 	g.Expect(noted(t, conn)[:3]).To(Equal([]int64{0, 1, 2}))
 	postgrestest.Exec(t, conn, "GRANT dora_writer TO "+o.User)
 	send(t, open(t, o), sinktest.Events()...)
+}
+
+func TestOnlyAPlainNameIsPrinted(t *testing.T) {
+	for _, schema := range []string{"a'b", `a"b`, "a;b", "A", "1a", strings.Repeat("a", 64)} {
+		NewWithT(t).Expect(postgres.PrintMigrations(io.Discard, schema, false)).NotTo(Succeed(), schema)
+	}
 }
 
 // after is the first event so much later.

@@ -58,7 +58,7 @@ func TestPrintedPartitions(t *testing.T) {
 	event := sinktest.Events()[0]
 	event.OccurredAt = time.Now()
 	send(t, s, event)
-	g.Expect(send(t, s, event)).To(Equal("1 rows, 0 of them new or changed"))
+	g.Expect(send(t, s, event)).To(Equal("1 row, 0 new or changed"))
 	g.Expect(ids(t, conn)).To(Equal([]string{"e1"}))
 }
 
@@ -132,11 +132,11 @@ func TestAKeyWithTheTimeInIt(t *testing.T) {
 			s := open(t, o)
 			send(t, s, inMonths(0, 0)...)
 			ingested := one[time.Time](t, conn, "SELECT ingested_at FROM dora.delivery_events WHERE id = 'e1'")
-			g.Expect(send(t, s, inMonths(0, 0)...)).To(Equal("2 rows, 0 of them new or changed"))
+			g.Expect(send(t, s, inMonths(0, 0)...)).To(Equal("2 rows, 0 new or changed"))
 			found := inMonths(0)[0]
 			found.Enrich(dora.CommitFacts{Commits: 2, FirstCommitAt: after(-1), FirstCommit: "aaa", Base: "bbb"})
 			send(t, s, found)
-			g.Expect(send(t, s, inMonths(0, 0)...)).To(Equal("2 rows, 0 of them new or changed"))
+			g.Expect(send(t, s, inMonths(0, 0)...)).To(Equal("2 rows, 0 new or changed"))
 
 			send(t, s, inMonths(1)...)
 			g.Expect(column[time.Time](t, conn, "SELECT occurred_at FROM dora.delivery_events WHERE id = 'e1'")).

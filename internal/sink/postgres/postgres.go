@@ -11,7 +11,8 @@
 // missing, if its role may. A schema that is newer than the driver knows will do, as long as it has the columns.
 //
 // Nothing of a connection comes from the controller's environment or home, as it does in libpq, except the authorities that PGSSLROOTCERT
-// names, for want of others. Every connection is dialled by the guard. Errors hold what the server said, without the password.
+// names, for want of others. Every connection is dialled by the guard. Errors hold what the server said, without the password, and a server
+// that shows no certificate to check is not told the password in clear text.
 //
 // Statements name the schema of each table, settings hold for one transaction, and nothing is prepared, so a pooler that hands out
 // connections by transaction may stand in between; migrations alone need a session, since they hold a lock.
@@ -167,10 +168,14 @@ func (s *Sink) Check(ctx context.Context) error {
 }
 
 func answerOf(sent int, written int64) string {
-	if int64(sent) == written {
-		return fmt.Sprintf("%d rows", sent)
+	rows := "rows"
+	if sent == 1 {
+		rows = "row"
 	}
-	return fmt.Sprintf("%d rows, %d of them new or changed", sent, written)
+	if int64(sent) == written {
+		return fmt.Sprintf("%d %s", sent, rows)
+	}
+	return fmt.Sprintf("%d %s, %d new or changed", sent, rows, written)
 }
 
 // begin starts a transaction that waits for nobody for long. What a role or a database sets otherwise does not matter.

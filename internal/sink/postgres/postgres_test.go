@@ -3,7 +3,7 @@ package postgres_test
 import (
 	"context"
 	"net/netip"
-	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -138,7 +138,7 @@ func TestEveryColumn(t *testing.T) {
 		FirstCommit: "aaa", BaseCommit: "bbb", Repository: "https://git.example.com/cart", FailureID: "f1", CausedBy: "e0",
 		RecoverySeconds: &recovery, Basis: dora.BasisLive, Reason: "Synced", Message: "it's \"fine\" \\u0000 ü",
 	}
-	g.Expect(send(t, s, full)).To(Equal("1 rows"))
+	g.Expect(send(t, s, full)).To(Equal("1 row"))
 	for name, want := range map[string]string{
 		"id": "e1", "event_type": "deploy", "service": "cart", "team": "shop", "environment": "production", "commit_sha": "4f5e6d7",
 		"first_commit_ts": "2026-03-01 10:30:00.123456+00", "occurred_at": "2026-03-01 12:00:00.123456+00", "success": "true", "is_rollback": "false",
@@ -191,22 +191,22 @@ func TestAnEventIsKeptOnceInItsNewestForm(t *testing.T) {
 		return one[string](t, conn, "SELECT xmin::text || ctid::text FROM dora.delivery_events")
 	}
 
-	g.Expect(send(t, s, event)).To(Equal("1 rows"))
+	g.Expect(send(t, s, event)).To(Equal("1 row"))
 	g.Expect(state()).To(Equal("- - 1 0"))
 	ingested := one[time.Time](t, conn, "SELECT ingested_at FROM dora.delivery_events")
 
-	g.Expect(send(t, s, found)).To(Equal("1 rows"))
+	g.Expect(send(t, s, found)).To(Equal("1 row"))
 	g.Expect(state()).To(Equal("2 - 0 1"))
 	g.Expect(one[time.Time](t, conn, "SELECT ingested_at FROM dora.delivery_events")).To(Equal(ingested))
 
 	before := version()
-	g.Expect(send(t, s, found)).To(Equal("1 rows, 0 of them new or changed"), "the same again changes nothing")
-	g.Expect(send(t, s, event)).To(Equal("1 rows, 0 of them new or changed"), "an older form does not replace a newer one")
+	g.Expect(send(t, s, found)).To(Equal("1 row, 0 new or changed"), "the same again changes nothing")
+	g.Expect(send(t, s, event)).To(Equal("1 row, 0 new or changed"), "an older form does not replace a newer one")
 	g.Expect(version()).To(Equal(before))
 
 	send(t, s, lost)
 	g.Expect(state()).To(Equal("- no_repository 0 0"), "what was found out later holds")
-	g.Expect(send(t, s, event, found)).To(Equal("2 rows, 1 of them new or changed"), "both forms in one batch are one row")
+	g.Expect(send(t, s, event, found)).To(Equal("2 rows, 1 new or changed"), "both forms in one batch are one row")
 	g.Expect(state()).To(Equal("2 - 0 1"))
 }
 
@@ -241,9 +241,9 @@ func TestFigures(t *testing.T) {
 		f.To, f.Attempts = f.To.Add(time.Duration(hours)*time.Hour), attempts
 		return f
 	}
-	g.Expect(s.SendFigures(t.Context(), []sink.Figures{at(1, 13), at(2, 14)})).To(Equal("2 rows, 1 of them new or changed"))
+	g.Expect(s.SendFigures(t.Context(), []sink.Figures{at(1, 13), at(2, 14)})).To(Equal("2 rows, 1 new or changed"))
 	g.Expect(attempts()).To(Equal([]string{"2026-03-01 14"}), "the last of a day stays")
-	g.Expect(s.SendFigures(t.Context(), []sink.Figures{at(1, 13)})).To(Equal("1 rows, 0 of them new or changed"))
+	g.Expect(s.SendFigures(t.Context(), []sink.Figures{at(1, 13)})).To(Equal("1 row, 0 new or changed"))
 	_, err := s.SendFigures(t.Context(), []sink.Figures{at(11, 20), at(12, 21)})
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(attempts()).To(Equal([]string{"2026-03-01 20", "2026-03-02 21"}), "a day begins at midnight, UTC")
@@ -260,14 +260,16 @@ func TestWhatPostgreSQLCannotHold(t *testing.T) {
 		To(Equal("ab \\u0000\uFFFD ab"), "NUL is left out, and what only looks like it stays")
 
 	events := sinktest.Events()
-	long := events[1]
-	long.CausedBy = string(slices.Repeat([]byte("x"), 300)) // repeats itself, so it is compressed
-	send(t, s, long)
+	send(t, s, events[1])
+	long := events[2]
+	for i := range 4000 { // longer than a page of an index, however well it is compressed
+		long.CausedBy += strconv.Itoa(i * i)
+	}
 	huge := events[2]
 	huge.OccurredAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
 	strange := events[2]
 	strange.Type = "restarted"
-	for name, event := range map[string]dora.Event{"a year beyond JSON": huge, "an unknown type": strange} {
+	for name, event := range map[string]dora.Event{"a year beyond JSON": huge, "an unknown type": strange, "a key too long for an index": long} {
 		_, err := s.Send(t.Context(), []dora.Event{event})
 		g.Expect(sink.IsPermanent(err)).To(BeTrue(), "%s: %v", name, err)
 	}
@@ -278,4 +280,22 @@ func TestWhatPostgreSQLCannotHold(t *testing.T) {
 	g.Expect(err).To(MatchError(And(ContainSubstring("no_returns"), ContainSubstring("SQLSTATE 23514"))))
 	g.Expect(ids(t, conn)).To(Equal([]string{"e1", "e2"}), "of a batch that is refused nothing arrives")
 	send(t, s, events[0], events[1])
+}
+
+func TestADatabaseOfAnotherEncoding(t *testing.T) {
+	g := NewWithT(t)
+	server, o, conn := fresh(t)
+	o.Database += "_latin1"
+	postgrestest.Exec(t, conn, "CREATE DATABASE "+o.Database+" OWNER "+o.User+" ENCODING 'LATIN1' TEMPLATE template0")
+	s := open(t, o)
+	t.Cleanup(func() {
+		s.Close()
+		postgrestest.Exec(t, conn, "DROP DATABASE "+o.Database+" WITH (FORCE)")
+	})
+	events := sinktest.Events()[:2]
+	events[0].Message, events[1].Message = "Überfällig", "→"
+	send(t, s, events[0])
+	g.Expect(one[string](t, server.Connect(t, o.Database), "SELECT message || (payload->>'message') FROM dora.delivery_events")).To(Equal("ÜberfälligÜberfällig"))
+	_, err := s.Send(t.Context(), events)
+	g.Expect(sink.IsPermanent(err)).To(BeTrue(), "what it cannot hold it never will: %v", err)
 }

@@ -1,17 +1,25 @@
 package postgres
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"regexp"
 	"strings"
 )
+
+// plainName is what DoraSinks may call their schema.
+var plainName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
 
 // PrintMigrations writes the SQL that makes the schema, for an administrator who runs it with psql; running it again, or that of a newer
 // release, does what is missing. It notes the migrations as the driver does, and makes two roles with the least that is needed: dora_writer
 // for the sink and dora_reader for dashboards. If partitioned, delivery_events is partitioned by month, with partitions for two years.
 func PrintMigrations(w io.Writer, schema string, partitioned bool) error {
 	schema = schemaOr(schema)
+	if !plainName.MatchString(schema) {
+		return errors.New("the schema is a name of lower-case letters, digits and '_', such as dora")
+	}
 	var text strings.Builder
 	fmt.Fprintf(&text, printedHead, quote(schema), versions, migrationLock)
 	names, err := fs.Glob(Migrations(), "*.sql")

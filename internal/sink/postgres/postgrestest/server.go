@@ -360,7 +360,7 @@ func (s *Server) Connect(tb testing.TB, database string) *pgx.Conn {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Within)
 	defer cancel()
-	conn, err := s.connect(ctx, database, map[string]string{"default_transaction_read_only": "off", "timezone": "UTC"})
+	conn, err := s.connect(ctx, database, map[string]string{"default_transaction_read_only": "off", "timezone": "UTC", "client_encoding": "UTF8"})
 	if err != nil {
 		tb.Fatalf("cannot connect to PostgreSQL: %v", err)
 	}
