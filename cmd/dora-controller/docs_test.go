@@ -117,17 +117,14 @@ func checkCommandLine(t *testing.T, page string, words []string) {
 	}
 }
 
-// foreignFlags are of kubectl.
+// foreignFlags are of kubectl and psql.
 var foreignFlags = []string{
-	"all-namespaces", "clusterrole", "for", "from-file", "from-literal", "no-merges", "output-watch-events", "overwrite", "replicas", "server-side",
-	"serviceaccount", "show-labels", "watch",
+	"all-namespaces", "clusterrole", "file", "for", "from-file", "from-literal", "no-merges", "output-watch-events", "overwrite", "replicas", "server-side",
+	"serviceaccount", "set", "show-labels", "watch",
 }
 
 func TestFlagsInPagesExist(t *testing.T) {
-	known := slices.Clone(foreignFlags)
-	for _, cmd := range newRootCommand().Commands() {
-		cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
-	}
+	known := append(flagsOf(newRootCommand()), foreignFlags...)
 	for _, name := range pages {
 		for _, m := range anyFlag.FindAllStringSubmatch(readPage(t, name), -1) {
 			if !slices.Contains(known, m[1]) {
@@ -135,6 +132,15 @@ func TestFlagsInPagesExist(t *testing.T) {
 			}
 		}
 	}
+}
+
+// flagsOf are those of all commands below one.
+func flagsOf(cmd *cobra.Command) (known []string) {
+	for _, below := range cmd.Commands() {
+		below.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+		known = append(known, flagsOf(below)...)
+	}
+	return known
 }
 
 func TestEveryFlagIsDocumentedWithItsDefault(t *testing.T) {

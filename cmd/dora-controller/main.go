@@ -1,11 +1,14 @@
 // Command dora-controller emits one exact event for each production deployment that Argo CD and Argo Rollouts make.
 //
-//	dora-controller [run]    the controller, in a cluster
-//	dora-controller replay   what recorded watch events would have led to
-//	dora-controller events   what the ledger holds
-//	dora-controller backfill look again for the commits of deployments that have none
-//	dora-controller port     prepare a portal of Port
-//	dora-controller demo     all of it on a control plane of its own
+//	dora-controller [run]      the controller, in a cluster
+//	dora-controller replay     what recorded watch events would have led to
+//	dora-controller events     what the ledger holds
+//	dora-controller backfill   look again for the commits of deployments that have none
+//	dora-controller sinks      what stands in the way of sinks; try again
+//	dora-controller deliveries what was sent to sinks; send again
+//	dora-controller migrate    the SQL of the PostgreSQL sink
+//	dora-controller port       prepare a portal of Port
+//	dora-controller demo       all of it on a control plane of its own
 //
 // Errors go to stderr. The exit code is 0 when all went well, 1 on failure and 2 when the command line was wrong.
 package main
@@ -88,6 +91,7 @@ deployment: succeeded, failed, rolled back. Without a command it runs the contro
 	root.SuggestionsMinimumDistance = 2
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(newRunCommand(), newReplayCommand(), newEventsCommand(), newBackfillCommand(), newDemoCommand(), newVersionCommand())
+	root.AddCommand(newSinksCommand(), newDeliveriesCommand(), newMigrateCommand())
 	root.AddCommand(newPortCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	tellUsageErrors(root)
@@ -126,14 +130,15 @@ func usage(cmd *cobra.Command, err error) error {
 	return &usageError{cmd.CommandPath(), err}
 }
 
-// tellUsageErrors marks what cobra finds wrong with flags and arguments.
-func tellUsageErrors(root *cobra.Command) {
-	root.SetFlagErrorFunc(usage)
-	for _, cmd := range append(root.Commands(), root) {
-		check := cmd.Args
-		if check == nil {
-			check = cobra.NoArgs
-		}
-		cmd.Args = func(cmd *cobra.Command, args []string) error { return usage(cmd, check(cmd, args)) }
+// tellUsageErrors marks what cobra finds wrong with flags and arguments, also of the commands below.
+func tellUsageErrors(cmd *cobra.Command) {
+	cmd.SetFlagErrorFunc(usage)
+	check := cmd.Args
+	if check == nil {
+		check = cobra.NoArgs
+	}
+	cmd.Args = func(cmd *cobra.Command, args []string) error { return usage(cmd, check(cmd, args)) }
+	for _, below := range cmd.Commands() {
+		tellUsageErrors(below)
 	}
 }

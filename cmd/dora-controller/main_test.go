@@ -93,7 +93,7 @@ func TestWrongCommandLines(t *testing.T) {
 
 func TestHelpNamesEveryCommand(t *testing.T) {
 	got := runCommand(t, "", "--help")
-	for _, name := range []string{"run", "replay", "events", "demo", "version"} {
+	for _, name := range []string{"run", "replay", "events", "sinks", "deliveries", "migrate", "demo", "version"} {
 		if !strings.Contains(got.stdout, "\n  "+name+" ") {
 			t.Errorf("--help does not name %s:\n%s", name, got.stdout)
 		}

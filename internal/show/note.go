@@ -25,7 +25,7 @@ func Line(e *dora.Event) string {
 	if e.Type == dora.TypeDeploy && e.Previous.Version != nil {
 		line += ", before it " + previousOf(e)
 	}
-	return printable(line)
+	return Printable(line)
 }
 
 // versionOf is what an event is about: the attempt's version, or, of a failure, what ran.
@@ -40,7 +40,7 @@ func versionOf(e *dora.Event) string {
 func previousOf(e *dora.Event) string {
 	switch {
 	case e.Type != dora.TypeDeploy:
-		return nothing
+		return Nothing
 	case !e.Previous.Known:
 		return "?"
 	case e.Previous.Version == nil:
@@ -53,7 +53,7 @@ func previousOf(e *dora.Event) string {
 func tag(v *dora.Version) string {
 	switch {
 	case v == nil:
-		return nothing
+		return Nothing
 	case v.Tag == "" && len(v.Images) == 1:
 		return dora.ImageTag(v.Images[0])
 	case v.Tag == "":

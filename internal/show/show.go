@@ -1,6 +1,7 @@
-// Package show prints events and decisions: one JSON object a line for programs, and an aligned table for people.
+// Package show prints events, decisions and deliveries: one JSON object a line for programs, and an aligned table for people.
 //
-// A JSON line is exactly the event's form as docs/events.md describes it, and nothing else is ever among those lines.
+// A JSON line of an event is exactly the form that docs/events.md describes, and nothing else is ever among those lines. A line of
+// a delivery is what the ledger's log holds, or how an event stands with a sink, with the event beside it if that is asked for.
 // The table leaves out what does not fit in a line. What it prints came from a cluster, so control characters, which a
 // terminal would obey, are taken out.
 package show
@@ -17,8 +18,8 @@ import (
 	"github.com/dora-controller/dora-controller/internal/dora"
 )
 
-// nothing is what the table shows where there is no value.
-const nothing = "–"
+// Nothing is what tables show where there is no value.
+const Nothing = "–"
 
 // JSON writes events, one a line.
 type JSON struct{ encoder *json.Encoder }
@@ -40,7 +41,7 @@ func Decision(at time.Time, subject dora.Subject, d deploy.Decision) string {
 	if d.Attempt != "" {
 		parts = append(parts, "(attempt "+d.Attempt+")")
 	}
-	return printable(strings.Join(parts, " "))
+	return Printable(strings.Join(parts, " "))
 }
 
 func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }
@@ -68,8 +69,8 @@ func Duration(d time.Duration) string {
 	return fmt.Sprintf("%ds", d/time.Second)
 }
 
-// printable replaces what a terminal would not print but obey.
-func printable(text string) string {
+// Printable replaces what a terminal would not print but obey.
+func Printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' '

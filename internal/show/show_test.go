@@ -78,7 +78,7 @@ func TestFailuresNameTheirCause(t *testing.T) {
 func TestVersionsAreNamedInAWord(t *testing.T) {
 	digest := "sha256:" + strings.Repeat("ab", 32)
 	for want, v := range map[string]*dora.Version{
-		nothing:               nil,
+		Nothing:               nil,
 		"1.2.0":               {Tag: "1.2.0"},
 		"sha256:abababababab": {Tag: digest},
 		"3":                   {Images: []string{"example.com/web:3"}},
