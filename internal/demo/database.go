@@ -42,7 +42,7 @@ var postgresFolders = []string{"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", 
 func findPostgres() string {
 	var found []string
 	for _, pattern := range postgresFolders {
-		folders, _ := filepath.Glob(pattern) //nolint:errcheck // the patterns are good
+		folders, _ := filepath.Glob(pattern)
 		found = append(found, folders...)
 	}
 	if initdb, err := exec.LookPath("initdb"); err == nil {
@@ -98,7 +98,7 @@ func (d *database) start(ctx context.Context) error {
 	}
 	return until(ctx, settle, "PostgreSQL does not answer", func(ctx context.Context) (bool, error) {
 		_, err := d.ask(ctx, "postgres", "CREATE DATABASE "+role)
-		return err == nil, nil //nolint:nilerr // not yet
+		return err == nil, nil
 	})
 }
 
@@ -112,9 +112,12 @@ func (d *database) drop(files ...string) error {
 		if err != nil {
 			continue
 		}
-		uid, _ := strconv.Atoi(known.Uid) //nolint:errcheck // numbers, on systems that have a root
-		gid, _ := strconv.Atoi(known.Gid) //nolint:errcheck // as above
-		d.user = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+		uid, errUID := strconv.Atoi(known.Uid)
+		gid, errGID := strconv.Atoi(known.Gid)
+		if err := errors.Join(errUID, errGID); err != nil {
+			return err
+		}
+		d.user = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)} //nolint:gosec // ids of this system fit
 		var failed error
 		for _, file := range append(files, d.folder) {
 			failed = errors.Join(failed, os.Chown(file, uid, gid))
@@ -148,13 +151,13 @@ func (d *database) ask(ctx context.Context, name, query string) (string, error) 
 // stop ends the server and removes its files.
 func (d *database) stop() error {
 	if d.server != nil && d.server.Process != nil {
-		_ = d.server.Process.Signal(syscall.SIGQUIT) //nolint:errcheck // nothing is kept, so nothing has to be saved
+		_ = d.server.Process.Signal(syscall.SIGQUIT)
 		ended := make(chan struct{})
-		go func() { _ = d.server.Wait(); close(ended) }() //nolint:errcheck // it was told to end
+		go func() { _ = d.server.Wait(); close(ended) }()
 		select {
 		case <-ended:
 		case <-time.After(settle):
-			_ = d.server.Process.Kill() //nolint:errcheck // as above
+			_ = d.server.Process.Kill()
 			<-ended
 		}
 	}

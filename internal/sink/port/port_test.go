@@ -731,3 +731,16 @@ func TestAnEventWithHardlyAnythingInIt(t *testing.T) {
 		}
 	}
 }
+
+// TestACredentialThatPortDoesNotKnowIsNoMissingBlueprint: Port may answer with the same words to both.
+func TestACredentialThatPortDoesNotKnowIsNoMissingBlueprint(t *testing.T) {
+	g := NewWithT(t)
+	w := newWorld(t)
+	unknown := porttest.Answered(http.StatusNotFound, `{"ok":false,"error":"not_found","message":"the credential was not found"}`, nil)
+	w.NextToken(unknown, unknown)
+	s := w.sink(t)
+	g.Expect(sink.ReasonOf(s.Check(t.Context()))).To(Equal(sink.CredentialsRefused))
+	_, err := s.Send(t.Context(), sinktest.Events())
+	g.Expect(sink.ReasonOf(err)).To(Equal(sink.CredentialsRefused))
+	g.Expect(sink.IsPermanent(err)).To(BeFalse())
+}

@@ -145,7 +145,7 @@ func (c *Client) Missing(err error) bool { return isNotFound(err) }
 
 func isNotFound(err error) bool {
 	problem, ok := errors.AsType[*Error](err)
-	return ok && problem.Status == http.StatusNotFound && problem.Code == codeNotFound
+	return ok && problem.Status == http.StatusNotFound && problem.Code == codeNotFound && sink.ReasonOf(err) != sink.CredentialsRefused
 }
 
 // gaps are what a portal would need to have and has not.
