@@ -19,7 +19,7 @@ STEP := hack/step.sh
 
 .DEFAULT_GOAL := help
 .PHONY: help build test check test-go test-race fmt fmt-check vet lint dockerlint generate verify \
-        envtest crds demo bench fuzz drift image tools clean
+        envtest crds postgres demo bench fuzz drift image tools clean
 
 ##@ Everyday
 
@@ -44,7 +44,7 @@ clean: ## Remove all that was built, tools included
 
 ##@ Tests
 
-test-go: envtest crds ## Run the Go tests (PKG, TESTFLAGS)
+test-go: envtest crds postgres ## Run the Go tests (PKG, TESTFLAGS)
 	@$(STEP) testreport go build -o bin/testreport ./hack/testreport
 	@echo "==> go test $(PKG)"
 	@set -o pipefail; go test -json -timeout 20m $(TESTFLAGS) $(PKG) | bin/testreport
@@ -105,7 +105,10 @@ envtest: ## Get the tests' control plane: kube-apiserver, etcd, kubectl
 crds:
 	@hack/argo-crds.sh
 
-tools: envtest crds ## Get all tools ahead of time
+postgres: ## Find the tests' PostgreSQL server; install the system's package where that can be done
+	@hack/postgres.sh >/dev/null
+
+tools: envtest crds postgres ## Get all tools ahead of time
 	@hack/tool.sh golangci-lint controller-gen dockerlint
 
 image: ## Build the container image, the same one from the same commit

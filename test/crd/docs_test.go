@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
+	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/internal/commit"
 	"github.com/dora-controller/dora-controller/internal/dora"
 )
@@ -61,8 +62,8 @@ var _ = Describe("The page docs/doratarget.md", func() {
 		text := pageText(targetPage)
 		for path := range fieldsOf(readSchema(targets), "") {
 			field := documented.FindStringSubmatch(path)
-			if field == nil || path == "spec.images" || path == "spec.sinks" {
-				continue // told elsewhere (of sinks by their own page), or part by part
+			if field == nil || path == "spec.images" {
+				continue // told part by part
 			}
 			Expect(strings.Contains(text, "`"+field[1]+field[2]+field[3]+"`")).To(BeTrue(), path)
 		}
@@ -79,7 +80,7 @@ var _ = Describe("The page docs/doratarget.md", func() {
 
 	It("has a part for every reason that says what to do next", func() {
 		text := pageText(targetPage)
-		reasons := reasonsOf(root+"/api/v1alpha1/conditions.go", "Reason", "")
+		reasons := append(reasonsOf(root+"/api/v1alpha1/conditions.go", "Reason", ""), dorav1alpha1.ReasonSinkNotFound)
 		Expect(len(reasons)).To(BeNumerically(">", 5), "the walk lost its way")
 		waiting := reasonsOf(root+"/internal/commit/reason.go", "", "it is tried again")
 		Expect(waiting).To(ContainElements("Unreachable", "SecretNotUsable"), "the walk lost its way")

@@ -40,8 +40,8 @@
 //	rework_rate                       percent, 0 to 100     unplanned deployments of all; not in Port's guides
 //	..._tier                          Elite to Low          of each of the four metrics; of this controller's own bands
 //
-// The names are those of Port's guides "Track DORA metrics" (docs.port.io/guides/all/setup-dora-metrics) and "Set up DORA scorecards"
-// (setup-dora-scorecards). The units are those that the scorecard of Port's "DORA metrics benchmark" compares with: 7 a week, 24 hours,
+// The names follow Port's guides "Track DORA metrics" (docs.port.io/guides/all/setup-dora-metrics) and "Set up DORA scorecards"
+// (setup-dora-scorecards), as far as they could be read; editions of them differ. The units are those that the scorecard of Port's "DORA metrics benchmark" compares with: 7 a week, 24 hours,
 // 5 percent and 60 minutes are Elite there. recoveryTime of an incident is in minutes, as in the first guide.
 package port
 
