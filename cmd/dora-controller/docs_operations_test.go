@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 
+	"github.com/dora-controller/dora-controller/controllers/dorasink"
 	"github.com/dora-controller/dora-controller/controllers/doratarget"
 	"github.com/dora-controller/dora-controller/internal/dispatch"
 	"github.com/dora-controller/dora-controller/internal/enrich"
@@ -77,7 +78,7 @@ func (d *described) Unregister(prometheus.Collector) bool     { return false }
 
 // metrics are all that a leader registers, with their labels.
 func metrics() map[string]string {
-	all := described{recordpkg.NewPrometheus(), (*recordpkg.Recorder)(nil).Gauges(), doratarget.NewMetrics()}
+	all := described{recordpkg.NewPrometheus(), (*recordpkg.Recorder)(nil).Gauges(), doratarget.NewMetrics(), dorasink.Dropped()}
 	dispatch.New(nil, dispatch.Options{Registerer: &all})
 	enrich.NewRateLimits(&all)
 	descs := make(chan *prometheus.Desc)

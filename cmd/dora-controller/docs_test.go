@@ -26,7 +26,8 @@ import (
 // pages are the ones that this test holds against the commands.
 var pages = []string{
 	"README.md", "CONTRIBUTING.md", "docs/README.md", "docs/concepts.md", "docs/doratarget.md", "docs/events.md", "docs/metrics.md",
-	"docs/operations.md", "docs/replay.md", "docs/scenarios.md",
+	"docs/operations.md", "docs/replay.md", "docs/scenarios.md", "docs/dorasink.md", "docs/port.md", "docs/postgres.md", "docs/grafana.md",
+	"docs/cloudevents.md",
 }
 
 func readPage(t *testing.T, name string) string {
@@ -120,7 +121,7 @@ func checkCommandLine(t *testing.T, page string, words []string) {
 // foreignFlags are of kubectl and psql.
 var foreignFlags = []string{
 	"all-namespaces", "clusterrole", "file", "for", "from-file", "from-literal", "no-merges", "output-watch-events", "overwrite", "replicas", "server-side",
-	"serviceaccount", "set", "show-labels", "watch",
+	"resource", "resource-name", "role", "serviceaccount", "set", "show-labels", "verb", "watch",
 }
 
 func TestFlagsInPagesExist(t *testing.T) {

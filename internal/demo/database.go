@@ -62,7 +62,11 @@ func findPostgres() string {
 // startDatabase starts a server.
 func startDatabase(ctx context.Context, programs string) (d *database, err error) {
 	d = &database{programs: programs, password: rand.Text()}
-	if d.folder, err = os.MkdirTemp("", "dora-demo-postgres-"); err != nil {
+	within := ""
+	if os.Geteuid() == 0 {
+		within = "/tmp" // whoever it is made to run as has to be able to get there
+	}
+	if d.folder, err = os.MkdirTemp(within, "dora-demo-postgres-"); err != nil {
 		return nil, fmt.Errorf("cannot make a folder: %w", err)
 	}
 	if err = d.start(ctx); err != nil {

@@ -27,6 +27,8 @@ import (
 	"github.com/dora-controller/dora-controller/internal/app"
 	"github.com/dora-controller/dora-controller/internal/commit/committest"
 	"github.com/dora-controller/dora-controller/internal/kube"
+	"github.com/dora-controller/dora-controller/internal/sink/cloudevents/cloudeventstest"
+	"github.com/dora-controller/dora-controller/internal/sink/sinktest"
 )
 
 const (
@@ -106,6 +108,39 @@ var _ = Describe("With the rights of config/rbac and no others", Ordered, func()
 			g.Expect(condition(s, "CommitsUnresolved")).To(Equal("CommitsUnresolved is absent"))
 			g.Expect(s.Commits.Pending).To(BeZero())
 		})
+	})
+
+	It("delivers with a sink's Secret once somebody there lets it, and never with a token of its own", func(ctx SpecContext) {
+		refused, token := &refusals{}, sinktest.Secret("token")
+		p := start(refused.watch(asServiceAccount()), loopback)
+		p.awaitReady()
+		namespace := newNamespace(ctx, api)
+		receiver := cloudeventstest.New(GinkgoTB(), cloudeventstest.Settings{Token: token})
+		newSecret(ctx, namespace, "hooks", map[string]string{"token": token})
+		hooks := newSink(ctx, namespace, "hooks", `{type: CloudEvents, default: true, cloudEvents: {url: "`+receiver.URL+`", secretRef: {name: hooks}}}`)
+		expectSink(ctx, p, hooks, func(g Gomega, s *dorav1alpha1.DoraSinkStatus) {
+			g.Expect(stateOf(s)).To(Equal("False (CredentialsMissing) 0/0/0"))
+		})
+		newTarget(ctx, api, namespace, "all", `{applications: {}}`)
+		newApplication(ctx, api, p.clock, namespace, "cart", nil).deploy(v1)
+		expectSink(ctx, p, hooks, func(g Gomega, s *dorav1alpha1.DoraSinkStatus) {
+			g.Expect(stateOf(s)).To(Equal("False (CredentialsMissing) 0/1/0"))
+			g.Expect(meta.FindStatusCondition(s.Conditions, "Ready").Message).To(ContainSubstring(
+				"bind ClusterRole dora-controller-secret-reader to it in namespace " + namespace))
+		})
+		Expect(refused.all()).To(HaveEach(ContainSubstring("/secrets/hooks")), "nothing else is forbidden")
+		Expect(api.Create(ctx, &rbacv1.RoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "dora-controller-secret-reader"},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: kube.SecretReaderRole},
+			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: systemNamespace, Name: serviceAccount}},
+		})).To(Succeed())
+		annotateSink(ctx, hooks, dorav1alpha1.AnnotationRetry, "the right is there")
+		expectSink(ctx, p, hooks, func(g Gomega, s *dorav1alpha1.DoraSinkStatus) {
+			g.Expect(stateOf(s)).To(Equal("True (Delivering) 1/0/0"))
+		})
+		for _, r := range receiver.Received() {
+			Expect(r.Header.Values("Authorization")).To(Equal([]string{"Bearer " + token}))
+		}
 	})
 })
 

@@ -28,13 +28,14 @@ import (
 // loopback lets sinks, which run on this machine, be reached.
 func loopback(o *app.Options) { o.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} }
 
-// newSink creates a DoraSink whose spec is written as YAML.
+// newSink creates a DoraSink whose spec is written as YAML, until the spec ends: other specs watch all namespaces.
 func newSink(ctx context.Context, namespace, name, spec string) *dorav1alpha1.DoraSink {
 	GinkgoHelper()
 	s := &dorav1alpha1.DoraSink{}
 	Expect(yaml.UnmarshalStrict([]byte(spec), &s.Spec)).To(Succeed(), spec)
 	s.Namespace, s.Name = namespace, name
 	Expect(api.Create(ctx, s)).To(Succeed())
+	DeferCleanup(func(ctx SpecContext) { Expect(client.IgnoreNotFound(api.Delete(ctx, s))).To(Succeed()) })
 	return s
 }
 
@@ -110,7 +111,7 @@ var _ = Describe("Sinks", func() {
 
 	It("get what the targets count that name them, or the defaults of the namespace", func(ctx SpecContext) {
 		named, ofNamed := receive(ctx, namespace, "named", "")
-		_, ofDefault := receive(ctx, namespace, "fallback", ", default: true")
+		fallback, ofDefault := receive(ctx, namespace, "fallback", ", default: true")
 		_, ofFailures := receive(ctx, namespace, "failures", `, filter: 'event.outcome == "failed"'`)
 		_, ofShared := receive(ctx, other, "shared", ", shared: true")
 		_, ofPrivate := receive(ctx, other, "private", "")
@@ -129,6 +130,9 @@ var _ = Describe("Sinks", func() {
 		})
 
 		second := newTarget(ctx, api, namespace, "second", `{applications: {}}`)
+		expectSink(ctx, p, fallback, func(g Gomega, s *dorav1alpha1.DoraSinkStatus) {
+			g.Expect(stateOf(s)).To(Equal("True (Delivering) 0/0/0"))
+		})
 		expectStatus(ctx, second, func(g Gomega, s *dorav1alpha1.DoraTargetStatus) {
 			g.Expect(ready(s)).To(Equal("Ready=True (Followed)"))
 		})
@@ -265,6 +269,9 @@ var _ = Describe("Sinks", func() {
 			"host": database.Host, "port": fmt.Sprint(database.Port), "dbname": database.Name, "user": database.User, "password": database.Password,
 		})
 		db := newSink(ctx, namespace, "db", `{type: Postgres, default: true, postgres: {secretRef: {name: db}, tls: Disable}}`)
+		expectSink(ctx, p, db, func(g Gomega, s *dorav1alpha1.DoraSinkStatus) {
+			g.Expect(stateOf(s)).To(Equal("True (Delivering) 0/0/0"))
+		})
 		target := newTarget(ctx, api, namespace, "all", `{applications: {}}`)
 		newCart(ctx)
 		expectStatus(ctx, target, func(g Gomega, s *dorav1alpha1.DoraTargetStatus) {
