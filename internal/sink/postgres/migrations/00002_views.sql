@@ -448,6 +448,17 @@ SELECT m.window_from AS week, m.* FROM (
     SELECT dora_weeks(min(occurred_at), greatest(now(), max(occurred_at) + interval '1 microsecond')) AS edges FROM delivery_events
 ) w CROSS JOIN LATERAL dora_metrics_by(w.edges, 'team') m;
 
+COMMENT ON VIEW dora_deployments IS 'One row for each attempt to deploy, with what it means to the metrics. It counts each change once.';
+COMMENT ON VIEW dora_failures IS 'One row for each failure of production, from its beginning to its end.';
+COMMENT ON VIEW dora_services IS 'The services that are known: their team, since when they were followed, and until when.';
+COMMENT ON VIEW dora_weekly_service IS 'The five metrics of each service, environment and ISO week. The last week ends now.';
+COMMENT ON VIEW dora_weekly_team IS 'The five metrics of each team, environment and ISO week. The last week ends now.';
+COMMENT ON FUNCTION dora_deployments_of IS 'As the view dora_deployments, given the kinds of change that count.';
+COMMENT ON FUNCTION dora_failures_of IS 'As the view dora_failures, given the kinds of change that count.';
+COMMENT ON FUNCTION dora_metrics_between IS 'The five metrics from since until just before until: of each service, team or environment, or of all.';
+COMMENT ON FUNCTION dora_metrics_by IS 'The five metrics in each of the windows between neighbouring edges.';
+COMMENT ON FUNCTION dora_weeks IS 'The ISO weeks between two times, by UTC, as the edges that dora_metrics_by takes.';
+
 -- +goose Down
 DROP VIEW dora_weekly_team, dora_weekly_service;
 DROP FUNCTION dora_metrics_between, dora_metrics_by, dora_weeks;

@@ -167,7 +167,34 @@ func TestTheLastWeekEndsNow(t *testing.T) {
 	alike(t, got[0].Weeks, got[0].Whole+1)
 }
 
-// published are queries as articles print them, for a table of this name and these columns.
+// A Monday begins at midnight by UTC, whatever the session's time zone. In Auckland it is 13:00 then.
+func TestWeeksBeginOnMondayByUTC(t *testing.T) {
+	db := sqltest.Open(t, postgres.Migrations())
+	postgrestest.Exec(t, db.Conn, "SET timezone = 'Pacific/Auckland'")
+	for since, want := range map[string][]time.Time{
+		"2026-11-01T23:59:59Z": {at(-7 * 24), at(0), at(7 * 24), at(8 * 24)},
+		"2026-11-02T00:00:00Z": {at(0), at(7 * 24), at(8 * 24)},
+		"2026-11-10T00:00:00Z": {at(7 * 24), at(8 * 24)}, // the first week is whole, up to the end
+		"2026-11-17T00:00:00Z": {at(8 * 24)},             // it would end before it begins
+	} {
+		got := query[struct{ Edges []time.Time }](t, t, db, "SELECT dora_weeks($1::timestamptz, $2) AS edges", since, at(8*24))
+		alike(t, want, got[0].Edges)
+	}
+	whole := query[struct{ Edges []time.Time }](t, t, db, "SELECT dora_weeks($1, $2) AS edges", at(0), at(7*24))
+	alike(t, []time.Time{at(0), at(7 * 24)}, whole[0].Edges)
+}
+
+// Others may write into the table too, and write nothing for what is not known.
+func TestFailuresWithoutAnIDNeverEnd(t *testing.T) {
+	db := sqltest.Open(t, postgres.Migrations())
+	db.Insert(t, november(t))
+	postgrestest.Exec(t, db.Conn, "UPDATE delivery_events SET incident_id = '' WHERE incident_id IS NOT NULL")
+	got := query[struct{ Failures, Open, Healed int }](t, t, db, `SELECT count(*) AS failures, count(*) FILTER (WHERE open) AS open,
+		(SELECT count(*) FROM dora_deployments WHERE class = 'failed' AND deployed_at IS NOT NULL) AS healed FROM dora_failures`)
+	NewWithT(t).Expect(got[0]).To(Equal(struct{ Failures, Open, Healed int }{Failures: 4, Open: 4}))
+}
+
+// Articles print such queries, for a table of this name and these columns.
 func TestPublishedQueriesRunUnchanged(t *testing.T) {
 	db := sqltest.Open(t, postgres.Migrations())
 	db.Insert(t, november(t))
