@@ -59,6 +59,12 @@ func outbox(t *testing.T, open Open) {
 			f.Expect(f.Delivered(f.ctx, "port", sentAt(start), f.row("e2"))).To(Succeed())
 			f.Expect(f.NextDue(f.ctx, "port")).To(BeZero())
 		}},
+		{"the cursor moves over a parked row", func(f *fixture) {
+			f.commit(ledger.Change{Events: deployments("e", "cart", 2), Sinks: []string{"port"}})
+			f.Expect(f.Delivered(f.ctx, "port", sentAt(start), f.row("e1"))).To(Succeed())
+			f.Expect(f.Park(f.ctx, "port", f.seq("e2"), failed("refused"))).To(Succeed())
+			f.Expect(f.figures("port").Cursor).To(Equal(f.seq("e2")))
+		}},
 		{"the next time is that of the first row of a service, since the others wait for it", nextDue},
 		{"only a pending row can be retried or parked", settledRows},
 		{"a delivery that is recorded twice counts once", func(f *fixture) {

@@ -74,11 +74,12 @@ func TestOweLooksAgain(t *testing.T) {
 	attempt := ledger.Attempt{At: noon, Answer: "refused"}
 	g.Expect(s.Park(t.Context(), "port", 2, attempt)).To(Succeed())
 	g.Expect(s.Delivered(t.Context(), "port", attempt, ledger.Delivery{Seq: 3})).To(Succeed())
-	g.Expect(s.writer.do(t.Context(), "owe", func(tx *connection) error {
-		n, err := tx.oweAgain("port", []int64{1, 2, 3, 4711}, noon)
-		g.Expect(n).To(Equal(int64(2)))
+	var n int64
+	g.Expect(s.writer.do(t.Context(), "owe", func(tx *connection) (err error) {
+		n, err = tx.oweAgain("port", []int64{1, 2, 3, 4711}, noon)
 		return err
 	})).To(Succeed())
+	g.Expect(n).To(Equal(int64(2)))
 	g.Expect(s.Sinks(t.Context())).To(HaveExactElements(And(HaveField("Pending", int64(3)), HaveField("Parked", int64(0)))))
 }
 
@@ -95,11 +96,12 @@ func TestHastenLooksAgain(t *testing.T) {
 	}
 	g.Expect(s.Park(t.Context(), "port", 2, attempt)).To(Succeed())
 	g.Expect(s.Delivered(t.Context(), "port", attempt, ledger.Delivery{Seq: 3})).To(Succeed())
-	g.Expect(s.writer.do(t.Context(), "hasten", func(tx *connection) error {
-		n, err := tx.hasten("port", []int64{1, 2, 3, 4}, noon)
-		g.Expect(n).To(Equal(int64(1)))
+	var n int64
+	g.Expect(s.writer.do(t.Context(), "hasten", func(tx *connection) (err error) {
+		n, err = tx.hasten("port", []int64{1, 2, 3, 4}, noon)
 		return err
 	})).To(Succeed())
+	g.Expect(n).To(Equal(int64(1)))
 	g.Expect(s.Due(t.Context(), "port", noon, 9)).To(HaveExactElements(HaveField("Event.ID", "failed"), HaveField("Event.ID", "fresh")))
 }
 
@@ -112,12 +114,14 @@ func TestForgetStoppedHalfWay(t *testing.T) {
 		change.Events = append(change.Events, ledgertest.Deployment(fmt.Sprintf("e%d", i), "cart", noon))
 	}
 	g.Expect(s.Commit(t.Context(), change)).To(Succeed())
-	g.Expect(s.writer.do(t.Context(), "forget", func(tx *connection) error {
-		n, done, err := tx.forget("port")
-		g.Expect(n).To(Equal(int64(owedRows)))
-		g.Expect(done).To(BeFalse())
+	var n int64
+	var done bool
+	g.Expect(s.writer.do(t.Context(), "forget", func(tx *connection) (err error) {
+		n, done, err = tx.forget("port")
 		return err
 	})).To(Succeed())
+	g.Expect(n).To(Equal(int64(owedRows)))
+	g.Expect(done).To(BeFalse())
 	g.Expect(s.Sinks(t.Context())).To(HaveExactElements(HaveField("Pending", int64(100))))
 	g.Expect(s.Commit(t.Context(), deployment("meanwhile"))).To(Succeed())
 	g.Expect(s.Forget(t.Context(), "port")).To(Equal(int64(101)))
