@@ -122,7 +122,7 @@ var _ = Describe("With the rights of config/rbac and no others", Ordered, func()
 			g.Expect(stateOf(s)).To(Equal("False (CredentialsMissing) 0/0/0"))
 		})
 		newTarget(ctx, api, namespace, "all", `{applications: {}}`)
-		newApplication(ctx, api, p.clock, namespace, "cart", nil).deploy(v1)
+		newApplication(ctx, api, p.clock, namespace, "orders", nil).deploy(v1)
 		expectSink(ctx, p, hooks, func(g Gomega, s *dorav1alpha1.DoraSinkStatus) {
 			g.Expect(stateOf(s)).To(Equal("False (CredentialsMissing) 0/1/0"))
 			g.Expect(meta.FindStatusCondition(s.Conditions, "Ready").Message).To(ContainSubstring(
