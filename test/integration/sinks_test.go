@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -187,7 +188,7 @@ var _ = Describe("Sinks", func() {
 		cart.deploy(v3)
 		p.expectEvents("cart: succeeded main-1a1a1a1", "cart: succeeded main-2b2b2b2", "cart: succeeded main-3c3c3c3")
 		cart.wait(25 * time.Hour)
-		late, receiver = receive(ctx, namespace, "elsewhere", "")
+		late, _ = receive(ctx, namespace, "elsewhere", "")
 		Expect(api.Delete(ctx, late)).To(Succeed())
 		Eventually(func(g Gomega) {
 			cart.wait(time.Minute)
@@ -266,7 +267,7 @@ var _ = Describe("Sinks", func() {
 		database := postgrestest.Start(GinkgoTB()).Database(GinkgoTB())
 		server := postgrestest.Start(GinkgoTB())
 		newSecret(ctx, namespace, "db", map[string]string{
-			"host": database.Host, "port": fmt.Sprint(database.Port), "dbname": database.Name, "user": database.User, "password": database.Password,
+			"host": database.Host, "port": strconv.Itoa(database.Port), "dbname": database.Name, "user": database.User, "password": database.Password,
 		})
 		db := newSink(ctx, namespace, "db", `{type: Postgres, default: true, postgres: {secretRef: {name: db}, tls: Disable}}`)
 		expectSink(ctx, p, db, func(g Gomega, s *dorav1alpha1.DoraSinkStatus) {

@@ -41,8 +41,9 @@
 //	..._tier                          Elite to Low          of each of the four metrics; of this controller's own bands
 //
 // The names follow Port's guides "Track DORA metrics" (docs.port.io/guides/all/setup-dora-metrics) and "Set up DORA scorecards"
-// (setup-dora-scorecards), as far as they could be read; editions of them differ. The units are those that the scorecard of Port's "DORA metrics benchmark" compares with: 7 a week, 24 hours,
-// 5 percent and 60 minutes are Elite there. recoveryTime of an incident is in minutes, as in the first guide.
+// (setup-dora-scorecards), as far as they could be read; editions of them differ. The units are those that the scorecard of Port's "DORA
+// metrics benchmark" compares with: 7 a week, 24 hours, 5 percent and 60 minutes are Elite there. recoveryTime of an incident is in
+// minutes, as in the first guide.
 package port
 
 import (
