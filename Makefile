@@ -11,6 +11,7 @@ PKG       ?= ./...
 TESTFLAGS ?=
 BENCHTIME ?= 1s
 FUZZTIME  ?= 10s
+KILLS     ?= 1000
 
 # The tests' control plane; envtest finds it here.
 export KUBEBUILDER_ASSETS := $(CURDIR)/bin/envtest
@@ -53,9 +54,12 @@ test-go: envtest crds postgres ## Run the Go tests (PKG, TESTFLAGS)
 test-race: ## Run the Go tests with the race detector
 	@$(MAKE) --no-print-directory test-go TESTFLAGS="-race $(TESTFLAGS)"
 
-bench: ## Measure, and print the aims beside it; some two minutes (BENCHTIME)
+bench: ## Measure, and print the aims beside it; some three minutes (BENCHTIME)
 	@$(STEP) benchtable go build -o bin/benchtable ./hack/benchtable
 	@bin/benchtable -benchtime $(BENCHTIME)
+
+crash: ## Kill a process that delivers, and count what is lost (KILLS)
+	@DELIVERY_KILLS=$(KILLS) go test -run '^TestKilled$$' -v -count 1 -timeout 60m ./test/delivery
 
 fuzz: ## Run each fuzz target for a short while (FUZZTIME)
 	@hack/fuzz.sh $(FUZZTIME)

@@ -34,6 +34,8 @@ var suites = []suite{
 	{folder: "./internal/argocd", bench: "Trim10000/(unstructured|trimmed)", once: true},
 	{folder: "./internal/fourkeys", bench: "."},
 	{folder: "./internal/commit/git", bench: ".", once: true},
+	{folder: "./internal/sink/postgres", bench: "."},
+	{folder: "./test/delivery", bench: ".", once: true},
 }
 
 func main() {

@@ -40,6 +40,13 @@ var rows = []row{
 	{"  git's own fetch and log", "IncrementalResolve", baseline, milliseconds("ms/git")},
 	{"figures of 10,000 events of one service", "Compute", "", timeAndAllocs},
 	{"figures of 10,000 events of 1,000 services", "Aggregate", "", timeAndAllocs},
+	{"write new events to PostgreSQL, 200 at a time", "Send", "", eventRate("events/s")},
+	{"  events that are there already", "SendAgain", "", eventRate("events/s")},
+	{"  the same with a bare insert", "BareInsert", baseline, eventRate("events/s")},
+	{"100,000 larger events, with the driver alone", "DrainPostgres", ">= 0.5 of bare", asBare("events/s-driver", "of-bare-driver")},
+	{"  from the ledger, by the dispatcher", "DrainPostgres", "", asBare("events/s", "of-bare")},
+	{"  the same rows, ready, with a bare insert", "DrainPostgres", baseline, eventRate("events/s-bare")},
+	{"  until the ledger owed none, and memory at most", "DrainPostgres", "< 32 MB", drainAndMemory},
 }
 
 var (
@@ -89,6 +96,20 @@ func timeAndAllocs(figures map[string]float64) string {
 
 func rate(unit string) func(map[string]float64) string {
 	return func(figures map[string]float64) string { return thousands(figures[unit]) + " changes/s" }
+}
+
+func eventRate(unit string) func(map[string]float64) string {
+	return func(figures map[string]float64) string { return thousands(figures[unit]) + " events/s" }
+}
+
+func asBare(unit, share string) func(map[string]float64) string {
+	return func(figures map[string]float64) string {
+		return fmt.Sprintf("%s events/s, %.2f of bare", thousands(figures[unit]), figures[share])
+	}
+}
+
+func drainAndMemory(figures map[string]float64) string {
+	return fmt.Sprintf("%.1f s, %.0f MB", figures["s/drain"], figures["MB-memory"])
 }
 
 func milliseconds(unit string) func(map[string]float64) string {

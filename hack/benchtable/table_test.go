@@ -18,6 +18,10 @@ BenchmarkAggregate     	     170	  16269910 ns/op	 2969257 B/op	   42000 allocs/
 BenchmarkFirstResolve-2                	       1	         2.117 MB-disk/driver	        11.80 MB-disk/git	        42.38 MB-memory	       408.0 ms/driver	       434.0 ms/git	         0.9396 times-git
 BenchmarkFirstResolveWithinAFolder-2   	       1	        25.78 MB-disk/driver	        22.74 MB-disk/git	        59.39 MB-memory	       767.0 ms/driver	      1137 ms/git	         0.6749 times-git
 BenchmarkIncrementalResolve-2          	       1	        54.00 ms/driver	        90.00 ms/git	         0.6066 times-git
+BenchmarkSend-2         	     187	  12446554 ns/op	     16069 events/s
+BenchmarkSendAgain-2    	     234	  10143914 ns/op	     19716 events/s
+BenchmarkBareInsert-2   	     248	  11493145 ns/op	     17402 events/s
+BenchmarkDrainPostgres-2   	       1	13955431920 ns/op	        12.46 MB-memory	      7178 events/s	     19301 events/s-bare	     11224 events/s-driver	         0.3719 of-bare	         0.5815 of-bare-driver	        13.93 s/drain	         9.071 s/sending
 PASS
 ok  	example.com/all	22.371s
 `
@@ -41,6 +45,13 @@ next lead time, after 10 new commits           54 ms, 0.61 times git < 1.5 times
   git's own fetch and log                      90 ms                 (to compare with)
 figures of 10,000 events of one service        22.8 ms, 8,684 allocs
 figures of 10,000 events of 1,000 services     16.3 ms, 42,000 allocs
+write new events to PostgreSQL, 200 at a time     16,069 events/s
+  events that are there already     19,716 events/s
+  the same with a bare insert     17,402 events/s (to compare with)
+100,000 larger events, with the driver alone     11,224 events/s, 0.58 of bare  >= 0.5 of bare
+  from the ledger, by the dispatcher     7,178 events/s, 0.37 of bare
+  the same rows, ready, with a bare insert     19,301 events/s (to compare with)
+  until the ledger owed none, and memory at most     13.9 s, 12 MB  < 32 MB
 `
 
 func TestTable(t *testing.T) {

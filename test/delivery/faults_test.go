@@ -54,7 +54,7 @@ func TestFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			drawn := seed(t)
-			w := newWorld(t, drawn, sinkName)
+			w := newWorld(t, jitter(drawn), sinkName)
 			d := build(t, w.clock)
 			w.dispatcher.Register(d.connect(), dispatch.Route{})
 			w.start()

@@ -27,14 +27,15 @@ type world struct {
 	workers    int      // how many of them go to sleep
 }
 
-func newWorld(tb testing.TB, seed uint64, sinks ...string) *world {
+// newWorld is one whose dispatcher draws its jitter from random.
+func newWorld(tb testing.TB, random func() float64, sinks ...string) *world {
 	tb.Helper()
 	w := &world{WithT: NewWithT(tb), clock: newClock(), t: tb, sinks: sinks, workers: len(sinks)}
 	var err error
 	w.store, err = sqlite.Open(tb.Context(), filepath.Join(tb.TempDir(), "ledger.db"), sqlite.Options{Now: w.Now})
 	w.Expect(err).NotTo(HaveOccurred())
 	tb.Cleanup(func() { w.Expect(w.store.Close()).To(Succeed()) })
-	w.dispatcher = dispatch.New(w.store, dispatch.Options{Clock: w.clock, Random: jitter(seed)})
+	w.dispatcher = dispatch.New(w.store, dispatch.Options{Clock: w.clock, Random: random})
 	return w
 }
 
