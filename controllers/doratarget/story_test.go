@@ -24,6 +24,7 @@ import (
 	"github.com/dora-controller/dora-controller/internal/ledger"
 	"github.com/dora-controller/dora-controller/internal/ledger/ledgertest"
 	"github.com/dora-controller/dora-controller/internal/record"
+	"github.com/dora-controller/dora-controller/internal/sink"
 )
 
 var epoch = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
@@ -36,6 +37,7 @@ type story struct {
 	store      *broken
 	client     client.Client
 	writes     int
+	shared     map[string][]sink.Figures // what each sink was given last
 	reconciler *Reconciler
 }
 
@@ -73,7 +75,7 @@ func (s served) Served(kind dora.Kind) bool { return s[kind] }
 
 func newStory(t *testing.T, objects ...client.Object) *story {
 	t.Helper()
-	s := &story{T: t, clock: clocktesting.NewFakeClock(epoch)}
+	s := &story{T: t, clock: clocktesting.NewFakeClock(epoch), shared: map[string][]sink.Figures{}}
 	s.store = &broken{Store: ledgertest.NewMemory(s.clock.Now)}
 	scheme, err := kube.NewScheme()
 	if err != nil {
@@ -90,6 +92,8 @@ func newStory(t *testing.T, objects ...client.Object) *story {
 	s.reconciler = &Reconciler{
 		Client: s.client, World: kube.NewWorld(s.client, kinds, "eu", nil), Targets: kube.NewTargets(s.client, []string{"platform"}),
 		Served: kinds, Events: s.store, Metrics: NewMetrics(), Cluster: "eu", Clock: s.clock,
+		Sinks: kube.NewSinks(s.client, []string{"platform"}),
+		Share: func(name, _ string, figures []sink.Figures) { s.shared[name] = figures },
 	}
 	s.open()
 	return s

@@ -55,8 +55,9 @@ var _ = Describe("With the rights of config/rbac and no others", Ordered, func()
 		p.awaitReady()
 		namespace := newNamespace(ctx, api)
 		target := newTarget(ctx, api, namespace, "all", `{applications: {}, rollouts: {}}`)
-		newApplication(ctx, api, p.clock, namespace, "cart", nil).deploy(v1)
-		newRollout(ctx, api, p.clock, namespace, "search").deploy(v2)
+		// All namespaces are watched, so these are services that no other spec has.
+		newApplication(ctx, api, p.clock, namespace, "books", nil).deploy(v1)
+		newRollout(ctx, api, p.clock, namespace, "films").deploy(v2)
 		expectStatus(ctx, target, func(g Gomega, s *dorav1alpha1.DoraTargetStatus) {
 			g.Expect(ready(s)).To(Equal("Ready=True (Followed)"))
 			g.Expect(summary(g, s).Counts.Succeeded).To(Equal(int64(2)))
