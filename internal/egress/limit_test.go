@@ -81,6 +81,7 @@ func TestHowLongAServerAsksToBeLeftAlone(t *testing.T) {
 		{"nothing is said", nil, 0},
 		{"seconds", map[string]string{"Retry-After": "17"}, 17 * time.Second},
 		{"a date, by the server's clock", map[string]string{"Retry-After": "Wed, 21 Oct 2026 07:28:30 GMT"}, 30 * time.Second},
+		{"a date as some write it", map[string]string{"Retry-After": "2026-10-21T07:28:45Z"}, 45 * time.Second},
 		{"a date that has passed", map[string]string{"Retry-After": "Wed, 21 Oct 2026 07:00:00 GMT"}, 0},
 		{"less than nothing", map[string]string{"Retry-After": "-3"}, 0},
 		{"nonsense", map[string]string{"Retry-After": "soon"}, 0},
