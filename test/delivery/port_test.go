@@ -185,6 +185,19 @@ func (p *portal) troubles(c *clock) []trouble {
 			p.Revoke()
 			return func() {}
 		}},
+		{"it takes some, and others only later", func(drawn *rand.Rand) func() {
+			const every = 3
+			some := drawn.IntN(every)
+			each := func(do func(id string)) {
+				for i := some; i < 2*faultyEvents; i += every {
+					do(fmt.Sprintf("%04x-%08x", 1, i))
+				}
+			}
+			each(func(id string) {
+				p.Refuse(id, porttest.Problem{Status: http.StatusServiceUnavailable, Code: "unavailable", Message: "not now"})
+			})
+			return func() { each(p.Accept) }
+		}},
 		{"the rate limit is spent", func(drawn *rand.Rand) func() {
 			p.LimitTo(drawn.IntN(5), c.Now().Add(time.Duration(1+drawn.IntN(3600))*time.Second), drawn.IntN(2) == 0)
 			return func() {}
@@ -218,7 +231,7 @@ func portDestination(t *testing.T, c *clock) *destination {
 			changes++
 			there.ClientSecret = sinktest.Secret(fmt.Sprintf("port-%d", changes))
 		},
-		arrived: there.arrived, held: there.held, form: formOfEntity, known: idInPortal,
+		arrived: there.arrived, held: there.held, form: formOfEntity, known: idInPortal, piecemeal: true,
 		// A batch goes in two calls, deployments first, as incidents are related to them.
 		stream: func(e dora.Event) string {
 			return fmt.Sprintf("%s, deployments: %t", e.Service, e.Type == dora.TypeDeploy)
