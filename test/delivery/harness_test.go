@@ -67,17 +67,19 @@ func deliverUntilKilled(text string) error {
 		return err
 	}
 	dispatcher := dispatch.New(store, dispatch.Options{Backoff: quick})
-	dispatcher.Register(talkative{destination}, dispatch.Route{})
+	underWay := make(chan struct{}, 50) // no more are recorded before some were sent: both are to be going on when the end comes
+	dispatcher.Register(talkative{destination, underWay}, dispatch.Route{})
 	go func() { _ = dispatcher.Start(context.Background()) }()
-	return recordForever(s, store, dispatcher.Notify)
+	return recordForever(s, store, dispatcher.Notify, underWay)
 }
 
-func recordForever(s settings, store *sqlite.Store, notify func()) error {
+func recordForever(s settings, store *sqlite.Store, notify func(), underWay chan<- struct{}) error {
 	lots := lots(s.Seed, uint64(s.Run))
 	teller := newStoryteller(lots, s.Run)
 	for {
 		events, facts := teller.some(1+lots.IntN(5), time.Now())
 		for _, event := range events {
+			underWay <- struct{}{}
 			say(aboutTo, event.ID)
 		}
 		for _, change := range []ledger.Change{{Events: events, Sinks: []string{sinkName}}, {Facts: facts, Sinks: []string{sinkName}}} {
@@ -93,13 +95,20 @@ func recordForever(s settings, store *sqlite.Store, notify func()) error {
 }
 
 // talkative says when it sends, so that the process can be killed just then.
-type talkative struct{ sink.Sink }
+type talkative struct {
+	sink.Sink
+
+	underWay <-chan struct{}
+}
 
 // Send implements sink.Sink.
 func (t talkative) Send(ctx context.Context, events []dora.Event) (string, error) {
 	say(sending, len(events))
 	answer, err := t.Sink.Send(ctx, events)
 	say(sent, len(events))
+	for range min(len(events), len(t.underWay)) {
+		<-t.underWay
+	}
 	return answer, err
 }
 
