@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	faultyEvents  = 10_000
+	faultyEvents  = 10_000 / scale
 	faultyRounds  = 25
 	refusedEvents = 20
 )

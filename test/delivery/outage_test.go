@@ -21,7 +21,7 @@ import (
 
 const (
 	outage      = 7 * 24 * time.Hour
-	owedAtEnd   = 100_000
+	owedAtEnd   = 100_000 / scale
 	commitsOf   = 500
 	mostGrowth  = 32 << 20
 	measurement = 10 // so often while events wait, and while they go out
