@@ -18,7 +18,8 @@ type SecretError struct{ message string }
 
 func (e *SecretError) Error() string { return e.message }
 
-// ReadSecret reads a Secret by its name, from the API server: Secrets are never watched. field is that which names it.
+// ReadSecret reads a Secret by its name, from the API server: Secrets are never watched. field is that which names it. What it holds is sent
+// to an address that somebody chose, so those that Kubernetes makes for service accounts are refused: their key is token too.
 func ReadSecret(ctx context.Context, live client.Reader, namespace, name, field string) (map[string][]byte, error) {
 	secret := &corev1.Secret{}
 	err := live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, secret)
@@ -30,6 +31,9 @@ func ReadSecret(ctx context.Context, live client.Reader, namespace, name, field 
 			namespace, name, SecretReaderRole, namespace)}
 	case err != nil:
 		return nil, fmt.Errorf("cannot read Secret %s/%s: %w", namespace, name, err)
+	case secret.Type == corev1.SecretTypeServiceAccountToken:
+		return nil, &SecretError{fmt.Sprintf("Secret %s/%s is the token of a service account, which is sent to nobody: create another Secret, and change %s",
+			namespace, name, field)}
 	}
 	return secret.Data, nil
 }

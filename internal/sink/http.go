@@ -1,17 +1,10 @@
 package sink
 
 import (
-	"context"
-	"crypto/tls"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/dora-controller/dora-controller/internal/egress"
 )
@@ -41,12 +34,14 @@ func Judge(answer *http.Response) error {
 		return nil
 	}
 	err := fmt.Errorf("the destination answered %s", Status(answer))
-	if answer.StatusCode >= 300 && answer.StatusCode < 400 {
-		err = fmt.Errorf("%w, a redirect, which is not followed: name the address where it is", err)
-	}
 	reason, permanent := verdict(answer.StatusCode)
-	if permanent {
+	switch {
+	case permanent:
 		return &PermanentError{Because(reason, err)}
+	case reason == Redirected:
+		err = fmt.Errorf("%w, a redirect, which is not followed: name the address where it is", err)
+	case reason == Refused, answer.StatusCode == http.StatusGone:
+		err = fmt.Errorf("%w, as to whatever it is sent there: look at the address", err)
 	}
 	return &RetryableError{Err: Because(reason, err), After: egress.RetryAfter(answer.Header)}
 }
@@ -56,15 +51,18 @@ func Status(answer *http.Response) string {
 	return strings.TrimSpace(fmt.Sprintf("%d %s", answer.StatusCode, http.StatusText(answer.StatusCode)))
 }
 
+// verdict blames an event for few answers. The others that a wrong address gets, such as 405 of a server of files, would be got by all
+// events, and to set all of them aside would lose them.
 func verdict(status int) (reason Reason, permanent bool) {
 	switch status {
-	case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusGone,
-		http.StatusLengthRequired, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
-		http.StatusUnprocessableEntity, http.StatusNotImplemented:
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
 		return Refused, true
+	case http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusLengthRequired, http.StatusUnsupportedMediaType,
+		http.StatusNotImplemented:
+		return Refused, false
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
 		return CredentialsRefused, false
-	case http.StatusNotFound:
+	case http.StatusNotFound, http.StatusGone:
 		return NotFound, false
 	case http.StatusTooManyRequests:
 		return RateLimited, false
@@ -75,78 +73,4 @@ func verdict(status int) (reason Reason, permanent bool) {
 		return Redirected, false
 	}
 	return Failing, false
-}
-
-// Unsent is the error of a request that got no answer, with its reason, and without the address that net/http writes into it: path,
-// query and user are all places where tokens live.
-func Unsent(err error) error {
-	if errors.Is(err, context.Canceled) {
-		return Redact(err)
-	}
-	reason := Unreachable
-	var certificate *tls.CertificateVerificationError
-	switch {
-	case errors.Is(err, egress.ErrRefused):
-		reason = AddressRefused
-	case errors.As(err, &certificate):
-		reason = CertificateRefused
-	case errors.Is(err, ErrTooLarge):
-		reason = Failing
-	}
-	return &RetryableError{Err: Because(reason, Redact(err))}
-}
-
-// Redact takes the address out of an error of net/http, which holds the whole URL with its path, query and user, all
-// places where tokens live. The host stays, since without it nobody can find the mistake.
-func Redact(err error) error {
-	var failed *url.Error
-	if !errors.As(err, &failed) {
-		return err
-	}
-	host := "the destination"
-	if address, parseErr := url.Parse(failed.URL); parseErr == nil && address.Host != "" {
-		host = address.Host
-	}
-	return fmt.Errorf("cannot reach %s: %w", host, failed.Err)
-}
-
-// maxSaid bounds what is kept of what a server says, in characters.
-const maxSaid = 300
-
-// Quote makes what a server said fit to be shown: one line, shortened, printable, and without any of the secrets, in whatever of the usual
-// forms they come back.
-func Quote(said string, secrets ...string) string {
-	said = Hide(said, secrets...)
-	clean := strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(said, " "))
-	clean = strings.Join(strings.Fields(clean), " ")
-	if runes := []rune(clean); len(runes) > maxSaid {
-		return string(runes[:maxSaid]) + "…"
-	}
-	return clean
-}
-
-// shortest is the length of a secret that is worth hiding: to hide a shorter one would hide most of the text, and tell where it is.
-const shortest = 4
-
-// Hide takes secrets out of a text, also those in base64 or as a part of an address.
-func Hide(text string, secrets ...string) string {
-	for _, secret := range secrets {
-		if len(secret) < shortest {
-			continue
-		}
-		raw := []byte(secret)
-		for _, form := range []string{
-			secret, url.QueryEscape(secret), url.PathEscape(secret), strings.Trim(strconv.Quote(secret), `"`),
-			base64.StdEncoding.EncodeToString(raw), base64.RawStdEncoding.EncodeToString(raw),
-			base64.URLEncoding.EncodeToString(raw), base64.RawURLEncoding.EncodeToString(raw), hex.EncodeToString(raw),
-		} {
-			text = strings.ReplaceAll(text, form, "***")
-		}
-	}
-	return text
 }

@@ -12,7 +12,7 @@ const (
 	BlueprintMissing   Reason = "BlueprintMissing"   // the portal has not the blueprint, or the blueprint not the property
 	SchemaTooOld       Reason = "SchemaTooOld"       // the database has not the tables, or not all of their columns
 	SchemaTooNew       Reason = "SchemaTooNew"       // a newer release has changed the tables
-	Unreachable        Reason = "Unreachable"        // no connection, or no answer in time
+	Unreachable        Reason = "Unreachable"        // no connection, no answer in time, or none that is HTTP
 	AddressRefused     Reason = "AddressRefused"     // an address that the administrator does not allow
 	CertificateRefused Reason = "CertificateRefused" // the destination's certificate is not trusted
 	NotFound           Reason = "NotFound"           // nothing is at that address

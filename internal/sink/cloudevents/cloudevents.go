@@ -51,7 +51,7 @@ const DefaultSignatureHeader = "X-Dora-Signature-256"
 
 const (
 	batch     = 20
-	maxAnswer = 64 << 10
+	maxAnswer = 4 << 10 // what is quoted of one
 )
 
 // Options are the settings of a sink, and its credentials.
@@ -195,9 +195,11 @@ func (s *Sink) attempt(ctx context.Context, encode func() (*event.Event, error))
 // changes nothing, whether it is there, is who it says it is, and lets these credentials in. Most receivers know no OPTIONS, and answer 404, 405
 // or an error of their own: they are there. The handshake of CloudEvents' webhooks is not made: few receivers want it.
 func (s *Sink) Check(ctx context.Context) error {
+	ctx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
 	request, err := http.NewRequestWithContext(ctx, http.MethodOptions, s.opts.URL, http.NoBody)
 	if err != nil {
-		return sink.Redact(err)
+		return errAddress
 	}
 	s.identify(request)
 	answer, err := s.client.Do(request)
@@ -208,10 +210,10 @@ func (s *Sink) Check(ctx context.Context) error {
 	switch answer.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired,
 		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return s.judge(answer)
+		return s.judge(answer, giveUp)
 	}
 	if answer.StatusCode >= 300 && answer.StatusCode < 400 {
-		return s.judge(answer)
+		return s.judge(answer, giveUp)
 	}
 	return nil
 }

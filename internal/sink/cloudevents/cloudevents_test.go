@@ -1,10 +1,12 @@
 package cloudevents_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -339,6 +341,81 @@ func TestALargeAnswerIsNotRead(t *testing.T) {
 	r.Answer(http.StatusInternalServerError, strings.Repeat("a", 1<<20))
 	_, err := s.Send(t.Context(), sinktest.Events()[:1])
 	g.Expect(len(err.Error())).To(BeNumerically("<", 500))
+}
+
+// endless is a receiver that answers at once, says something, and never comes to an end.
+func endless(t *testing.T, status int, said string) *cloudevents.Sink {
+	t.Helper()
+	_, s := plain(t, func(o *cloudevents.Options) {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, said)
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}))
+		t.Cleanup(server.Close)
+		o.URL = server.URL
+	})
+	return s
+}
+
+// Without a deadline, as here, whoever waits for the end waits for ever.
+func TestAnAnswerWithoutAnEnd(t *testing.T) {
+	g := NewWithT(t)
+	g.Expect(endless(t, http.StatusAccepted, "thanks").Send(t.Context(), sinktest.Events())).To(Equal("202 Accepted"))
+	refusing := endless(t, http.StatusUnauthorized, "not you")
+	_, err := refusing.Send(t.Context(), sinktest.Events()[:1])
+	g.Expect(err).To(MatchError("the destination answered 401 Unauthorized, and said: not you"))
+	g.Expect(refusing.Check(t.Context())).To(MatchError("the destination answered 401 Unauthorized, and said: not you"))
+}
+
+// parrot is a server whose answer is no HTTP, and repeats the header with the credentials.
+func parrot(t *testing.T) string {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			if request, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+				_, _ = io.Copy(io.Discard, request.Body)
+				_, _ = io.WriteString(conn, "HTTP/1.1 400 Bad\r\n"+request.Header.Get("Authorization")+" "+request.URL.Path+"\r\n\r\n")
+			}
+			_ = conn.Close()
+		}
+	}()
+	return "http://" + listener.Addr().String()
+}
+
+func TestAnAnswerThatIsNoHTTPTellsNoSecret(t *testing.T) {
+	g := NewWithT(t)
+	address := parrot(t)
+	_, s := plain(t, func(o *cloudevents.Options) {
+		o.URL, o.Token = address+"/hook/"+sinktest.Secret("path"), sinktest.Secret("token")
+	})
+	_, err := s.Send(t.Context(), sinktest.Events()[:1])
+	g.Expect(err).To(MatchError("cannot reach " + strings.TrimPrefix(address, "http://") + ": what answered there does not speak HTTP, or broke off"))
+	sinktest.KeepsSecrets(t, errors.Join(err, s.Check(t.Context())), sinktest.Canary)
+}
+
+func TestAWrongAddressSetsNoEventAside(t *testing.T) {
+	for _, status := range []int{405, 406, 410, 411, 415, 501} {
+		g := NewWithT(t)
+		r, s := plain(t, nil)
+		r.Answer(status, "")
+		_, err := s.Send(t.Context(), sinktest.Events())
+		partial, ok := errors.AsType[*sink.PartialError](err)
+		g.Expect(ok).To(BeTrue())
+		for _, err := range partial.Failed {
+			g.Expect(sink.IsPermanent(err)).To(BeFalse(), "status %d", status)
+		}
+		g.Expect(r.Asked()).To(HaveLen(1), "all others would get the same answer")
+	}
 }
 
 // gossip is a server that says all that it was told.

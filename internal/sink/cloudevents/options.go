@@ -62,9 +62,6 @@ const secretPiece = 12
 // secrets are what no answer may repeat.
 func (o *Options) secrets(address *url.URL) []string {
 	all := []string{o.Token, o.Password, string(o.HMACKey), address.RawQuery}
-	if o.Username != "" {
-		all = append(all, o.Username+":"+o.Password)
-	}
 	pieces := strings.Split(address.Path, "/")
 	for _, values := range address.Query() {
 		pieces = append(pieces, values...)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/cloudevents/sdk-go/v2/binding"
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -23,16 +24,18 @@ const attributePrefix = "Ce-"
 
 // post makes one attempt to send an event.
 func (s *Sink) post(ctx context.Context, e *event.Event) (answer string, err error) {
+	ctx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
 	request, err := s.request(ctx, e)
 	if err != nil {
-		return "", &sink.PermanentError{Err: fmt.Errorf("cannot encode: %w", sink.Redact(err))}
+		return "", &sink.PermanentError{Err: fmt.Errorf("cannot encode: %s", sink.Quote(err.Error(), s.secrets...))}
 	}
 	response, err := s.client.Do(request)
 	if err != nil {
 		return "", sink.Unsent(err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	if err := s.judge(response); err != nil {
+	if err := s.judge(response, giveUp); err != nil {
 		return "", err
 	}
 	return sink.Status(response), nil
@@ -106,13 +109,19 @@ func percentEncoded(value string) string {
 	return b.String()
 }
 
-// judge is the verdict on an answer, with what the receiver said about it. The client bounds what is read.
-func (s *Sink) judge(answer *http.Response) error {
+// listen is how long a receiver has to say why it refuses an event.
+const listen = time.Second
+
+// judge is the verdict on an answer, with what the receiver said about it, as far as it came soon; the client bounds how much is read.
+// What is said of an event that was taken is not read, since a body may never end. giveUp ends the request.
+func (s *Sink) judge(answer *http.Response, giveUp context.CancelFunc) error {
 	err := sink.Judge(answer)
-	said, _ := io.ReadAll(answer.Body) // read to its end, so that the connection is used again
 	if err == nil {
 		return nil
 	}
+	patience := time.AfterFunc(listen, giveUp)
+	defer patience.Stop()
+	said, _ := io.ReadAll(answer.Body) // as much as there is
 	if text := sink.Quote(string(said), s.secrets...); text != "" {
 		return fmt.Errorf("%w, and said: %s", err, text)
 	}

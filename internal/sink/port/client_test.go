@@ -3,6 +3,8 @@ package port_test
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -170,7 +172,7 @@ func TestAWrongSecretIsNotTold(t *testing.T) {
 	w.Echo = true
 	wrong := sinktest.Secret("wrong")
 	err := look(t, w.client(t, func(o *port.ClientOptions) { o.ClientSecret = wrong }))
-	g.Expect(err).To(MatchError(And(ContainSubstring("401"), ContainSubstring("invalid_credentials"), ContainSubstring("***"))))
+	g.Expect(err).To(MatchError(And(ContainSubstring("401"), ContainSubstring("invalid_credentials"), ContainSubstring("(an answer that repeats a credential)"))))
 	sinktest.KeepsSecrets(t, err, wrong)
 }
 
@@ -363,4 +365,25 @@ func TestThePartsOfACall(t *testing.T) {
 	failed := partialOf(t, err).Failed
 	g.Expect(failed).To(And(HaveLen(1), HaveKey("e2")))
 	g.Expect(sink.IsPermanent(failed["e2"])).To(BeFalse())
+}
+
+// TestWhatAnswersIsNoHTTP: net/http quotes in its errors what the server sent.
+func TestWhatAnswersIsNoHTTP(t *testing.T) {
+	g := NewWithT(t)
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		_, _ = conn.Read(make([]byte, 64<<10))
+		_, _ = io.WriteString(conn, "HTTP/1.1 400 Bad\r\n{\"clientSecret\" \""+secret+"\"}\r\n\r\n")
+		_ = conn.Close()
+	}()
+	err = look(t, newWorld(t).client(t, func(o *port.ClientOptions) { o.BaseURL = "http://" + listener.Addr().String() }))
+	g.Expect(err).To(MatchError("cannot reach " + listener.Addr().String() + ": what answered there does not speak HTTP, or broke off"))
+	g.Expect(sink.IsPermanent(err)).To(BeFalse())
+	sinktest.KeepsSecrets(t, err, secret, sinktest.Canary)
 }

@@ -16,16 +16,19 @@ func (s *Sink) SendFigures(ctx context.Context, figures []sink.Figures) (answer 
 		return "", fmt.Errorf("cannot send: %w", err)
 	}
 	var services, teams []measured
+	var told tally
 	for _, f := range figures {
+		service, team := f.Scope == sink.ScopeService && s.o.Blueprints.Service != "", f.Scope == sink.ScopeTeam && s.o.Blueprints.Team != ""
 		switch {
-		case !f.Primary || f.Environment != s.o.MetricsEnvironment:
-		case f.Scope == sink.ScopeService && s.o.Blueprints.Service != "":
+		case !f.Primary || !service && !team:
+		case !s.chosen(f.Environment):
+			told.elsewhere++
+		case service:
 			services = append(services, measured{f.Service, serviceFigures(f)})
-		case f.Scope == sink.ScopeTeam && s.o.Blueprints.Team != "":
+		case team:
 			teams = append(teams, measured{f.Team, teamFigures(f)})
 		}
 	}
-	var told tally
 	err = s.measure(ctx, s.o.Blueprints.Service, s.o.ServiceBy, ServiceProperties(), services, &told)
 	also := s.measure(ctx, s.o.Blueprints.Team, s.o.TeamBy, TeamProperties(), teams, &told)
 	switch {
@@ -37,6 +40,16 @@ func (s *Sink) SendFigures(ctx context.Context, figures []sink.Figures) (answer 
 	return told.String(), err
 }
 
+// chosen tells whether figures of an environment are sent. Environments are compared by the portal's names, as deployments have them; but who
+// chose one that the settings name means that one, and none beside it that shares its name and would write to the same place.
+func (s *Sink) chosen(environment string) bool {
+	wanted := s.o.MetricsEnvironment
+	if _, named := s.o.Environments[wanted]; named {
+		return environment == wanted
+	}
+	return s.environment(environment) == s.environment(wanted)
+}
+
 // measured are the figures of a service or team of that name.
 type measured struct {
 	name       string
@@ -44,7 +57,7 @@ type measured struct {
 }
 
 // tally is what became of figures.
-type tally struct{ updated, absent, computed int }
+type tally struct{ updated, absent, computed, elsewhere int }
 
 // String is the tally in a few words.
 func (t tally) String() string {
@@ -54,6 +67,9 @@ func (t tally) String() string {
 	}
 	if t.computed > 0 {
 		text += fmt.Sprintf(", %d computed by the portal itself", t.computed)
+	}
+	if t.elsewhere > 0 {
+		text += fmt.Sprintf(", %d of another environment", t.elsewhere)
 	}
 	return text
 }

@@ -91,7 +91,8 @@ type Options struct {
 	ServiceBy, TeamBy string
 	// Environments says what an environment is called in the portal. For those without an entry see DefaultEnvironment.
 	Environments map[string]string
-	// MetricsEnvironment is the environment whose figures are sent; production by default.
+	// MetricsEnvironment is the environment whose figures are sent; production by default. All that the portal calls by the same
+	// name are meant, unless Environments has an entry for it.
 	MetricsEnvironment string
 	// Succeeded and Failed are the values of deploymentStatus; Success and Failed by default.
 	Succeeded, Failed string

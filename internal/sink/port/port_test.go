@@ -448,7 +448,7 @@ func TestSomeAreRefused(t *testing.T) {
 	failed := partialOf(t, err).Failed
 	g.Expect(failed).To(HaveLen(3))
 	g.Expect(sink.IsPermanent(failed["e1"])).To(BeTrue())
-	g.Expect(failed["e1"]).To(MatchError(And(ContainSubstring("invalid_request: not so"), ContainSubstring("x-trace-id trace-"))))
+	g.Expect(failed["e1"]).To(MatchError(And(ContainSubstring("invalid_request: (an answer that repeats a credential)"), ContainSubstring("x-trace-id trace-"))))
 	g.Expect(sink.IsPermanent(failed["e3"])).To(BeFalse())
 	g.Expect(sink.IsPermanent(failed["e4"])).To(BeTrue(), "it is related to nothing any more, and would hold up its service")
 	g.Expect(w.Entity("deployment", "e2")).NotTo(BeNil())
@@ -623,7 +623,7 @@ func TestFiguresThatArePassedOver(t *testing.T) {
 		change func(f *sink.Figures)
 		want   string
 	}{
-		"of another environment":    {func(f *sink.Figures) { f.Environment = "staging" }, "0 updated"},
+		"of another environment":    {func(f *sink.Figures) { f.Environment = "staging" }, "0 updated, 1 of another environment"},
 		"counted by an older one":   {func(f *sink.Figures) { f.Primary = false }, "0 updated"},
 		"of what nobody made there": {func(f *sink.Figures) { f.Service = "ghost" }, "0 updated, 1 not in the portal"},
 	} {
@@ -635,6 +635,33 @@ func TestFiguresThatArePassedOver(t *testing.T) {
 			g.Expect(w.sink(t).SendFigures(t.Context(), []sink.Figures{f})).To(Equal(c.want))
 			g.Expect(w.Arrivals()).To(BeEmpty())
 			g.Expect(w.Entity("service", "ghost")).To(BeNil())
+		})
+	}
+}
+
+// TestFiguresOfWhatThePortalCallsProduction: figures are of the environments whose deployments the portal shows as that one.
+func TestFiguresOfWhatThePortalCallsProduction(t *testing.T) {
+	for environment, c := range map[string]struct {
+		chosen string
+		called map[string]string
+		want   string
+	}{
+		"prod":       {"", nil, "1 updated"},
+		"PRODUCTION": {"production", nil, "1 updated"},
+		"production": {"prod", nil, "1 updated"},
+		"prod-eu":    {"production", map[string]string{"prod-eu": "Production"}, "1 updated"},
+		"live":       {"Production", map[string]string{"live": "Production"}, "1 updated"},
+		"prod-us":    {"production", map[string]string{"prod-eu": "Production"}, "0 updated, 1 of another environment"},
+		"of two":     {"prod-eu", map[string]string{"prod-eu": "Production", "of two": "Production"}, "0 updated, 1 of another environment"},
+		"one":        {"one", map[string]string{"one": "Production", "two": "Production"}, "1 updated"},
+		"":           {"production", nil, "0 updated, 1 of another environment"},
+	} {
+		t.Run(environment, func(t *testing.T) {
+			w := newWorld(t)
+			w.options.MetricsEnvironment, w.options.Environments = c.chosen, c.called
+			f := sinktest.Figures()[0]
+			f.Environment = environment
+			NewWithT(t).Expect(w.sink(t).SendFigures(t.Context(), []sink.Figures{f})).To(Equal(c.want))
 		})
 	}
 }
