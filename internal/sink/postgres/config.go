@@ -12,6 +12,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,10 +26,12 @@ const (
 	connectWithin = 10 * time.Second
 	// maxMessage is the longest message of a server that is read: none has more to say than an error.
 	maxMessage = 1 << 20
+	// maxAnswers is how much is read of one connection, whatever it is.
+	maxAnswers = 4 << 20
 )
 
-// config is how a pool connects.
-func (o Options) config() (*pgxpool.Config, error) {
+// config is how a pool connects. It notes when a server floods a connection.
+func (o Options) config(flooded *atomic.Bool) (*pgxpool.Config, error) {
 	hosts, err := o.endpoints()
 	if err != nil {
 		return nil, sink.Because(sink.CredentialsMissing, err)
@@ -43,7 +46,7 @@ func (o Options) config() (*pgxpool.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := o.dial(config.ConnConfig, hosts); err != nil {
+	if err := o.dial(config.ConnConfig, hosts, flooded); err != nil {
 		return nil, sink.Because(sink.CredentialsMissing, err)
 	}
 	// Nothing is prepared, so that a pooler may stand in between.
@@ -52,11 +55,12 @@ func (o Options) config() (*pgxpool.Config, error) {
 	config.MaxConns, config.MinConns, config.MinIdleConns = 2, 0, 0
 	config.MaxConnLifetime, config.MaxConnLifetimeJitter, config.MaxConnIdleTime = 30*time.Minute, 3*time.Minute, 5*time.Minute
 	config.PingTimeout = 5 * time.Second
+	config.PrepareConn = func(_ context.Context, c *pgx.Conn) (bool, error) { return !spent(c.PgConn().Conn()), nil }
 	return config, nil
 }
 
 // dial fills in where to connect to, and as whom.
-func (o Options) dial(c *pgx.ConnConfig, hosts []endpoint) error {
+func (o Options) dial(c *pgx.ConnConfig, hosts []endpoint, flooded *atomic.Bool) error {
 	fallbacks := make([]*pgconn.FallbackConfig, 0, len(hosts))
 	for _, to := range hosts {
 		encryption, err := o.encryption(to.host)
@@ -74,8 +78,15 @@ func (o Options) dial(c *pgx.ConnConfig, hosts []endpoint) error {
 		if network != "tcp" {
 			return nil, errSocket
 		}
-		return o.Guard.DialContext(ctx, network, address)
+		conn, err := o.Guard.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &metered{Conn: conn, flooded: flooded}, nil
 	}
+	// Nobody listens. Without these, pgx keeps notifications for whoever might.
+	c.OnNotice = func(*pgconn.PgConn, *pgconn.Notice) {}
+	c.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) {}
 	// The guard looks names up itself, when it dials.
 	c.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
 	c.ValidateConnect = nil

@@ -122,6 +122,8 @@ func (s *Sink) explainConnection(err error) error {
 		record      tls.RecordHeaderError
 	)
 	switch {
+	case s.flooded.Swap(false):
+		return retry(sink.Failing, "%w", errFlood)
 	case errors.Is(err, egress.ErrRefused):
 		return retry(sink.AddressRefused, "%s", text)
 	case errors.Is(err, errReadOnly):

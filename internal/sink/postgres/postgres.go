@@ -12,7 +12,8 @@
 //
 // Nothing of a connection comes from the controller's environment or home, as it does in libpq, except the authorities that PGSSLROOTCERT
 // names, for want of others. Every connection is dialled by the guard. Errors hold what the server said, without the password, and a server
-// that shows no certificate to check is not told the password in clear text.
+// that shows no certificate to check is not told the password in clear text. Of a connection no more than 4 MiB is read, so that no server can
+// fill the memory.
 //
 // Statements name the schema of each table, settings hold for one transaction, and nothing is prepared, so a pooler that hands out
 // connections by transaction may stand in between; migrations alone need a session, since they hold a lock.
@@ -74,6 +75,7 @@ type Sink struct {
 	migrate       bool
 	secrets       []string
 	pool          *pgxpool.Pool
+	flooded       *atomic.Bool  // since the last error of a connection
 	preparing     chan struct{} // one at a time
 	known         atomic.Pointer[layout]
 }
@@ -85,7 +87,8 @@ var (
 
 // New makes a sink. It connects to nothing yet. It fails if an option is missing or makes no sense.
 func New(o Options) (*Sink, error) {
-	config, err := o.config()
+	flooded := new(atomic.Bool)
+	config, err := o.config(flooded)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +98,7 @@ func New(o Options) (*Sink, error) {
 	}
 	return &Sink{
 		name: o.Name, cluster: o.Cluster, schema: schemaOr(o.Schema), migrate: o.Migrate, secrets: []string{o.Password, string(o.Key)},
-		pool: pool, preparing: make(chan struct{}, 1),
+		pool: pool, flooded: flooded, preparing: make(chan struct{}, 1),
 	}, nil
 }
 
