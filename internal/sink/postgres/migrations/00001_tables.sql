@@ -2,7 +2,8 @@
 --
 -- Names stand without a schema: each migration runs in a transaction of its own whose search_path is the sink's schema alone. There is no way
 -- down: an older release works on a newer schema as long as its columns are there. Whoever needs delivery_events partitioned makes it before
--- this runs, with PRIMARY KEY (id, occurred_at); `dora-controller migrate --print --partitioned` prints how.
+-- this runs, with PRIMARY KEY (id, occurred_at); `dora-controller migrate --print --partitioned` prints how. A delivery_events that others have
+-- made, with the published columns, is taken over: it keeps its rows and gets what it lacks.
 --
 -- What says where something belongs (service, team, environment, cluster) is never NULL but '' if it is not known, so that joins and
 -- comparisons keep those rows. Everything else is NULL if it is not known.
@@ -25,37 +26,64 @@ CREATE TABLE IF NOT EXISTS delivery_events (
     source            text             NOT NULL,
     payload           jsonb            NOT NULL,
     ingested_at       timestamptz      NOT NULL DEFAULT now(),
-    -- Our own.
-    cluster           text             NOT NULL DEFAULT '',
-    type              text             NOT NULL,
-    outcome           text,
-    change            text,
-    subject_kind      text,
-    subject_namespace text,
-    subject_name      text,
-    subject_uid       text,
-    attempt           text,
-    started_at        timestamptz,
-    observed_at       timestamptz,
-    tag               text,
-    previous_tag      text,
-    running_tag       text,
-    unplanned         boolean,
-    exposed           boolean,
-    commit_count      integer,
-    first_commit      text,
-    base_commit       text,
-    repository        text,
-    lead_time_seconds double precision,
-    lead_time_unknown text,
-    caused_by         text,
-    recovery_seconds  double precision,
-    basis             text,
-    reason            text,
-    message           text,
-    updated_at        timestamptz      NOT NULL DEFAULT now(),
     PRIMARY KEY (id)
 );
+
+-- Our own columns. Others may write into the table and know nothing of them, so each can be left out.
+ALTER TABLE delivery_events
+    ADD COLUMN IF NOT EXISTS cluster           text             NOT NULL DEFAULT '',
+    ADD COLUMN IF NOT EXISTS type              text             NOT NULL DEFAULT '',
+    ADD COLUMN IF NOT EXISTS outcome           text,
+    ADD COLUMN IF NOT EXISTS change            text,
+    ADD COLUMN IF NOT EXISTS subject_kind      text,
+    ADD COLUMN IF NOT EXISTS subject_namespace text,
+    ADD COLUMN IF NOT EXISTS subject_name      text,
+    ADD COLUMN IF NOT EXISTS subject_uid       text,
+    ADD COLUMN IF NOT EXISTS attempt           text,
+    ADD COLUMN IF NOT EXISTS started_at        timestamptz,
+    ADD COLUMN IF NOT EXISTS observed_at       timestamptz,
+    ADD COLUMN IF NOT EXISTS tag               text,
+    ADD COLUMN IF NOT EXISTS previous_tag      text,
+    ADD COLUMN IF NOT EXISTS running_tag       text,
+    ADD COLUMN IF NOT EXISTS unplanned         boolean,
+    ADD COLUMN IF NOT EXISTS exposed           boolean,
+    ADD COLUMN IF NOT EXISTS commit_count      integer,
+    ADD COLUMN IF NOT EXISTS first_commit      text,
+    ADD COLUMN IF NOT EXISTS base_commit       text,
+    ADD COLUMN IF NOT EXISTS repository        text,
+    ADD COLUMN IF NOT EXISTS lead_time_seconds double precision,
+    ADD COLUMN IF NOT EXISTS lead_time_unknown text,
+    ADD COLUMN IF NOT EXISTS caused_by         text,
+    ADD COLUMN IF NOT EXISTS recovery_seconds  double precision,
+    ADD COLUMN IF NOT EXISTS basis             text,
+    ADD COLUMN IF NOT EXISTS reason            text,
+    ADD COLUMN IF NOT EXISTS message           text,
+    ADD COLUMN IF NOT EXISTS updated_at        timestamptz      NOT NULL DEFAULT now(),
+    ALTER COLUMN ingested_at SET DEFAULT now();
+
+-- Events are found by their ids, so a table of others may need a key. One with the time in it will do.
+-- +goose StatementBegin
+DO $key$
+BEGIN
+    IF EXISTS (
+        SELECT FROM pg_index i
+        WHERE i.indrelid = 'delivery_events'::regclass AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+            AND (SELECT array_agg(a.attname::text ORDER BY a.attname::text) FROM pg_attribute a
+                WHERE a.attrelid = i.indrelid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])) IN ('{id}', '{id,occurred_at}')
+    ) THEN
+        RETURN;
+    END IF;
+    IF (SELECT relkind = 'p' FROM pg_class WHERE oid = 'delivery_events'::regclass) THEN
+        CREATE UNIQUE INDEX ON delivery_events (id, occurred_at);
+    ELSE
+        CREATE UNIQUE INDEX ON delivery_events (id);
+    END IF;
+EXCEPTION WHEN unique_violation THEN
+    RAISE EXCEPTION 'delivery_events has several rows with the same id, so it can have no unique index on it: delete all but one of each'
+        USING ERRCODE = 'invalid_column_reference';
+END
+$key$;
+-- +goose StatementEnd
 
 CREATE INDEX IF NOT EXISTS delivery_events_service_idx ON delivery_events (service, environment, occurred_at);
 CREATE INDEX IF NOT EXISTS delivery_events_occurred_at_idx ON delivery_events (occurred_at);
@@ -78,7 +106,7 @@ COMMENT ON COLUMN delivery_events.source IS 'argocd.';
 COMMENT ON COLUMN delivery_events.payload IS 'The whole event, as docs/events.md describes it.';
 COMMENT ON COLUMN delivery_events.ingested_at IS 'When the row was first written.';
 COMMENT ON COLUMN delivery_events.cluster IS 'The name of the cluster that the controller follows.';
-COMMENT ON COLUMN delivery_events.type IS 'deploy, degraded or recovered: what dora-controller calls event_type.';
+COMMENT ON COLUMN delivery_events.type IS 'deploy, degraded or recovered: what dora-controller calls event_type. Empty in rows of others.';
 COMMENT ON COLUMN delivery_events.outcome IS 'How a deployment ended: succeeded, failed, rolled_back or unknown.';
 COMMENT ON COLUMN delivery_events.change IS 'What was deployed: image or config.';
 COMMENT ON COLUMN delivery_events.subject_kind IS 'The kind of the object whose deployments are followed: Application or Rollout.';
