@@ -144,7 +144,8 @@ END;
 CREATE VIEW dora_deployments AS SELECT * FROM dora_deployments_of('{image,config}');
 CREATE VIEW dora_failures AS SELECT * FROM dora_failures_of('{image,config}');
 
--- The services that are known: their team, since when they were followed as far as the tables tell, and until when.
+-- The services that are known: their team, since when they were followed as far as the tables tell, and until when. As in all figures, one name
+-- in one environment is one service, in however many clusters it runs.
 CREATE VIEW dora_services AS
 SELECT s.service, s.environment, t.team, s.followed_since, s.followed_until
 FROM (
@@ -437,22 +438,25 @@ BEGIN ATOMIC
 END;
 -- +goose StatementEnd
 
--- The ISO weeks since the first event. The last one ends now, or after the newest event if its clock is ahead.
+-- The ISO weeks since the first event. The last one ends now, or after the newest event if its clock is ahead. An event of longer ago than ten
+-- years, or of a clock that is more than a year ahead, adds no weeks: otherwise a single wrong time would add hundreds of thousands.
 CREATE VIEW dora_weekly_service AS
 SELECT m.window_from AS week, m.* FROM (
     SELECT dora_weeks(min(occurred_at), greatest(now(), max(occurred_at) + interval '1 microsecond')) AS edges FROM delivery_events
+    WHERE occurred_at BETWEEN now() - interval '10 years' AND now() + interval '1 year'
 ) w CROSS JOIN LATERAL dora_metrics_by(w.edges, 'service') m;
 
 CREATE VIEW dora_weekly_team AS
 SELECT m.window_from AS week, m.* FROM (
     SELECT dora_weeks(min(occurred_at), greatest(now(), max(occurred_at) + interval '1 microsecond')) AS edges FROM delivery_events
+    WHERE occurred_at BETWEEN now() - interval '10 years' AND now() + interval '1 year'
 ) w CROSS JOIN LATERAL dora_metrics_by(w.edges, 'team') m;
 
 COMMENT ON VIEW dora_deployments IS 'One row for each attempt to deploy, with what it means to the metrics. It counts each change once.';
 COMMENT ON VIEW dora_failures IS 'One row for each failure of production, from its beginning to its end.';
 COMMENT ON VIEW dora_services IS 'The services that are known: their team, since when they were followed, and until when.';
-COMMENT ON VIEW dora_weekly_service IS 'The five metrics of each service, environment and ISO week. The last week ends now.';
-COMMENT ON VIEW dora_weekly_team IS 'The five metrics of each team, environment and ISO week. The last week ends now.';
+COMMENT ON VIEW dora_weekly_service IS 'The five metrics of each service, environment and ISO week, of ten years at most. The last week ends now.';
+COMMENT ON VIEW dora_weekly_team IS 'The five metrics of each team, environment and ISO week, of ten years at most. The last week ends now.';
 COMMENT ON FUNCTION dora_deployments_of IS 'As the view dora_deployments, given the kinds of change that count.';
 COMMENT ON FUNCTION dora_failures_of IS 'As the view dora_failures, given the kinds of change that count.';
 COMMENT ON FUNCTION dora_metrics_between IS 'The five metrics from since until just before until: of each service, team or environment, or of all.';

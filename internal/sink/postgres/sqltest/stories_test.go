@@ -264,3 +264,48 @@ func TestViewsGoAndComeBack(t *testing.T) {
 	got := query[struct{ Count int }](t, t, db, "SELECT count(*) FROM dora_deployments")
 	alike(t, 10, got[0].Count)
 }
+
+// Clocks go wrong. 11 years have 574 Mondays in them, and begin on 575 weeks at most.
+func TestATimeThatIsFarOffAddsNoWeeks(t *testing.T) {
+	g := NewWithT(t)
+	db := sqltest.Open(t, postgres.Migrations())
+	db.Insert(t, november(t))
+	before := query[struct{ Weeks int }](t, t, db, "SELECT count(*) AS weeks FROM dora_weekly_service")[0].Weeks
+	far := []string{"0001-01-02T00:00:00Z", "1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z"}
+	for _, when := range far {
+		e := november(t)[0]
+		e.ID = when
+		var err error
+		e.OccurredAt, err = time.Parse(time.RFC3339, when)
+		g.Expect(err).NotTo(HaveOccurred())
+		db.Insert(t, []dora.Event{e})
+	}
+	for _, view := range []string{"dora_weekly_service", "dora_weekly_team"} {
+		g.Expect(query[struct{ Weeks int }](t, t, db, "SELECT count(*) AS weeks FROM "+view)[0].Weeks).To(Equal(before), view)
+	}
+	g.Expect(query[struct{ Sum int }](t, t, db, "SELECT sum(deployments) FROM dora_weekly_service")[0].Sum).To(Equal(6), "the month is as it was")
+
+	postgrestest.Exec(t, db.Conn, "UPDATE delivery_events SET occurred_at = now() - interval '10 years' + interval '1 minute' WHERE id = $1", far[0])
+	postgrestest.Exec(t, db.Conn, "UPDATE delivery_events SET occurred_at = now() + interval '1 year' - interval '1 minute' WHERE id = $1", far[2])
+	g.Expect(query[struct{ Weeks int }](t, t, db, "SELECT count(*) AS weeks FROM dora_weekly_service")[0].Weeks).
+		To(And(BeNumerically(">=", 573), BeNumerically("<=", 576)))
+	db.Clear(t)
+	g.Expect(query[struct{ Weeks int }](t, t, db, "SELECT count(*) AS weeks FROM dora_weekly_service")[0].Weeks).To(BeZero())
+}
+
+func TestAServiceOfSeveralClustersIsOne(t *testing.T) {
+	db := sqltest.Open(t, postgres.Migrations())
+	events := november(t)
+	for i := range events {
+		events[i].Cluster = "eu"
+	}
+	db.Insert(t, events)
+	for i := range events {
+		events[i].ID, events[i].Cluster = events[i].ID+"-us", "us"
+	}
+	db.Insert(t, events)
+	got := query[struct{ Services, Deployments int }](t, t, db, `SELECT (SELECT count(*) FROM dora_services) AS services,
+		(SELECT deployments FROM dora_metrics_between('2026-11-01T00:00Z', '2026-12-01T00:00Z')) AS deployments`)
+	alike(t, 1, got[0].Services)
+	NewWithT(t).Expect(got[0].Deployments).To(BeNumerically(">=", 10), "those of both clusters count")
+}
