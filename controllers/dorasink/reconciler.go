@@ -35,7 +35,7 @@ type Ledger interface {
 	Hasten(ctx context.Context, sink string, now time.Time) (int64, error)
 	Owe(ctx context.Context, sink string, q ledger.EventQuery, now time.Time) (int64, error)
 	Gone(ctx context.Context, sink string, at time.Time) error
-	Forget(ctx context.Context, sink string) (int64, error)
+	Forget(ctx context.Context, sink string, before time.Time) (int64, error)
 }
 
 // Dispatcher delivers to sinks. Package dispatch has one.
@@ -44,6 +44,7 @@ type Dispatcher interface {
 	Remove(name string)
 	Health(name string) (dispatch.Health, bool)
 	Notify()
+	Hurry(name string)
 }
 
 // Maker makes the driver of a sink with the contents of its Secret; nil if it names none. An error is of settings that cannot be used.
@@ -71,6 +72,8 @@ type Reconciler struct {
 
 	mu      sync.Mutex
 	running map[string][sha256.Size]byte // of each registered sink, what it was made from
+	heeded  map[string]heeded            // of each sink, what was asked of it and done
+	known   map[string]bool              // the sinks that were registered before
 }
 
 var _ reconcile.Reconciler = (*Reconciler)(nil)
@@ -86,7 +89,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	} else if err != nil {
 		return ctrl.Result{}, fmt.Errorf("cannot read the sink: %w", err)
 	}
-	if err := r.welcome(ctx, kube.SinkKey(object)); err != nil {
+	if err := r.welcome(ctx, object); err != nil {
 		return ctrl.Result{}, err
 	}
 	refused, err := r.run(ctx, object)
@@ -105,19 +108,27 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 }
 
 // welcome notes that a sink exists that may have been gone.
-func (r *Reconciler) welcome(ctx context.Context, name string) error {
+func (r *Reconciler) welcome(ctx context.Context, object *dorav1alpha1.DoraSink) error {
+	name := kube.SinkKey(object)
 	if r.runs(name) {
 		return nil
 	}
-	known, err := r.known(ctx, name)
+	known, err := r.figures(ctx, name)
 	if err != nil || known == nil || known.GoneAt.IsZero() {
 		return err
+	}
+	// What targets owe a sink by its name they have owed it meanwhile. To a default they could not.
+	if _, err := r.owe(ctx, object, ledger.EventQuery{Since: known.GoneAt.Add(-overlap)}); err != nil {
+		return fmt.Errorf("cannot queue what happened while the sink was gone: %w", err)
 	}
 	if err := r.Ledger.Gone(ctx, name, time.Time{}); err != nil {
 		return fmt.Errorf("cannot note that the sink exists: %w", err)
 	}
 	return nil
 }
+
+// overlap is how long before a sink was noticed to be gone it may have been.
+const overlap = 10 * time.Minute
 
 // run sees to it that the sink is delivered to, if it can be. Otherwise it tells why not.
 func (r *Reconciler) run(ctx context.Context, object *dorav1alpha1.DoraSink) (*metav1.Condition, error) {
@@ -153,14 +164,15 @@ func (r *Reconciler) run(ctx context.Context, object *dorav1alpha1.DoraSink) (*m
 		WithoutEvents:  !object.Spec.Takes(dorav1alpha1.SendEvents),
 		WithoutFigures: !object.Spec.Takes(dorav1alpha1.SendMetrics),
 	})
-	r.set(name, made)
-	return nil, r.begin(ctx, name)
+	return nil, r.begin(ctx, name, r.set(name, made))
 }
 
-// begin tries at once what waits, and asks for figures.
-func (r *Reconciler) begin(ctx context.Context, name string) error {
-	if _, err := r.Ledger.Hasten(ctx, name, r.Clock.Now()); err != nil {
-		return fmt.Errorf("cannot hasten deliveries: %w", err)
+// begin tries at once what waits, and asks for figures. After a start nothing is mended that was not before: what waits then goes on waiting.
+func (r *Reconciler) begin(ctx context.Context, name string, again bool) error {
+	if again {
+		if _, err := r.Ledger.Hasten(ctx, name, r.Clock.Now()); err != nil {
+			return fmt.Errorf("cannot hasten deliveries: %w", err)
+		}
 	}
 	r.Dispatcher.Notify()
 	view, err := r.Targets.View(ctx)
@@ -200,13 +212,15 @@ func (r *Reconciler) is(name string, made [sha256.Size]byte) bool {
 	return ok && known == made
 }
 
-func (r *Reconciler) set(name string, made [sha256.Size]byte) {
+// set notes what a sink was made from, and says whether it was made before.
+func (r *Reconciler) set(name string, made [sha256.Size]byte) (again bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.running == nil {
-		r.running = map[string][sha256.Size]byte{}
+		r.running, r.known = map[string][sha256.Size]byte{}, map[string]bool{}
 	}
-	r.running[name] = made
+	again, r.running[name], r.known[name] = r.known[name], made, true
+	return again
 }
 
 // secret reads the Secret that a sink names; nil if it names none.
@@ -232,11 +246,12 @@ func fingerprint(object *dorav1alpha1.DoraSink, secret map[string][]byte) [sha25
 func (r *Reconciler) bury(ctx context.Context, key types.NamespacedName) (ctrl.Result, error) {
 	name := key.String()
 	r.stop(name)
+	r.unlearn(name)
 	now := r.Clock.Now()
 	if err := r.Ledger.Gone(ctx, name, now); err != nil {
 		return ctrl.Result{}, fmt.Errorf("cannot note that the sink is gone: %w", err)
 	}
-	known, err := r.known(ctx, name)
+	known, err := r.figures(ctx, name)
 	if err != nil || known == nil {
 		return ctrl.Result{}, err
 	}
@@ -247,9 +262,13 @@ func (r *Reconciler) bury(ctx context.Context, key types.NamespacedName) (ctrl.R
 		}
 		return ctrl.Result{RequeueAfter: until.Sub(now)}, nil
 	}
-	dropped, err := r.Ledger.Forget(ctx, name)
+	// What came while it was gone has its own time to wait.
+	dropped, err := r.Ledger.Forget(ctx, name, now.Add(-r.Grace))
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("cannot drop what the sink was owed: %w", err)
+	}
+	if dropped == 0 {
+		return ctrl.Result{}, nil // Sweep asks again
 	}
 	r.say(key, "DeliveriesDropped", fmt.Sprintf("DoraSink %s did not exist for %s; %d events that it was owed were dropped, the ledger keeps them",
 		name, r.Grace, dropped))
@@ -264,8 +283,8 @@ func (r *Reconciler) say(key types.NamespacedName, reason, note string) {
 	r.Events.Eventf(gone, nil, "Warning", reason, "Delivering", "%s", note)
 }
 
-// known is what the ledger knows of a sink; nil if nothing.
-func (r *Reconciler) known(ctx context.Context, name string) (*ledger.SinkState, error) {
+// figures are what the ledger knows of a sink; nil if nothing.
+func (r *Reconciler) figures(ctx context.Context, name string) (*ledger.SinkState, error) {
 	states, err := r.Ledger.Sinks(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read what the sink is owed: %w", err)
@@ -280,7 +299,8 @@ func (r *Reconciler) known(ctx context.Context, name string) (*ledger.SinkState,
 
 // sentence begins with a capital, as the messages of conditions do.
 func sentence(text string) string {
-	if text == "" {
+	word, _, _ := strings.Cut(text, " ")
+	if text == "" || strings.Contains(word, ".") { // the name of a key or a field
 		return text
 	}
 	return strings.ToUpper(text[:1]) + text[1:]

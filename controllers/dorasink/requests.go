@@ -9,6 +9,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/internal/kube"
@@ -17,22 +18,55 @@ import (
 
 // heed does what is asked of a sink, once for each time that it is asked, and returns what was done last.
 func (r *Reconciler) heed(ctx context.Context, object *dorav1alpha1.DoraSink) (*dorav1alpha1.SinkRequests, error) {
-	done := object.Status.Requests.DeepCopy()
-	if done == nil {
-		done = &dorav1alpha1.SinkRequests{}
-	}
+	done := r.recall(object)
 	before := *done
 	err := errors.Join(r.backfill(ctx, object, done), r.retry(ctx, object, done), r.resend(ctx, object, done))
+	if *done != before {
+		r.remember(object, done)
+		r.Dispatcher.Notify()
+	}
 	if err != nil {
 		return nil, err
-	}
-	if *done != before {
-		r.Dispatcher.Notify()
 	}
 	if *done == (dorav1alpha1.SinkRequests{}) {
 		return nil, nil //nolint:nilnil // nothing was ever asked
 	}
 	return done, nil
+}
+
+// heeded is what was asked of a sink, and done.
+type heeded struct {
+	uid      types.UID
+	requests dorav1alpha1.SinkRequests
+}
+
+// recall is what was done last. The status may not say so yet, if it could not be written.
+func (r *Reconciler) recall(object *dorav1alpha1.DoraSink) *dorav1alpha1.SinkRequests {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if known, ok := r.heeded[kube.SinkKey(object)]; ok && known.uid == object.UID {
+		return known.requests.DeepCopy()
+	}
+	if object.Status.Requests != nil {
+		return object.Status.Requests.DeepCopy()
+	}
+	return &dorav1alpha1.SinkRequests{}
+}
+
+func (r *Reconciler) remember(object *dorav1alpha1.DoraSink, done *dorav1alpha1.SinkRequests) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.heeded == nil {
+		r.heeded = map[string]heeded{}
+	}
+	r.heeded[kube.SinkKey(object)] = heeded{object.UID, *done.DeepCopy()}
+}
+
+func (r *Reconciler) unlearn(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.heeded, name)
+	delete(r.known, name)
 }
 
 func (r *Reconciler) backfill(ctx context.Context, object *dorav1alpha1.DoraSink, done *dorav1alpha1.SinkRequests) error {
@@ -53,15 +87,22 @@ func (r *Reconciler) retry(ctx context.Context, object *dorav1alpha1.DoraSink, d
 	if request == "" || request == done.Retry {
 		return nil
 	}
-	requeued, err := r.Ledger.Requeue(ctx, kube.SinkKey(object))
-	if err != nil {
+	name := kube.SinkKey(object)
+	if _, err := r.Ledger.Requeue(ctx, name); err != nil {
 		return fmt.Errorf("cannot requeue parked events: %w", err)
 	}
-	hastened, err := r.Ledger.Hasten(ctx, kube.SinkKey(object), r.Clock.Now())
-	if err != nil {
+	if _, err := r.Ledger.Hasten(ctx, name, r.Clock.Now()); err != nil {
 		return fmt.Errorf("cannot hasten deliveries: %w", err)
 	}
-	done.Retry, done.Retried = request, requeued+hastened
+	known, err := r.figures(ctx, name)
+	if err != nil {
+		return err
+	}
+	done.Retry, done.Retried = request, 0
+	if known != nil {
+		done.Retried = known.Pending
+	}
+	r.Dispatcher.Hurry(name)
 	return nil
 }
 

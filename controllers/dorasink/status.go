@@ -30,7 +30,7 @@ func Dropped() prometheus.Collector { return dropCounter }
 func (r *Reconciler) status(
 	ctx context.Context, object *dorav1alpha1.DoraSink, refused *metav1.Condition, requests *dorav1alpha1.SinkRequests,
 ) (*dorav1alpha1.DoraSinkStatus, error) {
-	known, err := r.known(ctx, kube.SinkKey(object))
+	known, err := r.figures(ctx, kube.SinkKey(object))
 	if err != nil {
 		return nil, err
 	}

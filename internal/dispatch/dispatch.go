@@ -20,10 +20,13 @@
 //	                  └──▶ retried: put off, and the sink rests ┘
 //
 // A row is put off by its own failures, the sink rests by its failures in a row, both with exponential backoff and full
-// jitter: that is its circuit breaker. A sink that has failed is tried with one event, and with twice as many each time that it takes them; so
-// a destination that is down is asked ever less often, and an event on which alone it chokes is found: from then on that one is sent
-// alone, and after those that never failed. A batch that is refused for good is sent again in halves, until only the events at fault
-// are parked.
+// jitter: that is its circuit breaker. A failure of the whole destination is charged to one event and not to the batch. A sink that has failed is
+// tried with one event, and with twice as many each time that it takes them; so a destination that is down is asked ever less often, and
+// an event on which alone it chokes is found. From then on that one is sent alone, one such event after each round of those that never
+// failed, and its failures make the sink rest no more as long as it takes others: services do not wait for each other.
+//
+// A batch that is refused for good is sent again in halves, until only the events at fault are parked. A destination that refuses ten in a row
+// is suspected itself: the sink rests between them, so that a wrong address does not park a whole backlog at once.
 //
 // The destination is asked whether it would take events when its sink is registered and every ten minutes, or every minute while something
 // stands in the way. Events are sent all the same: only a delivery proves anything.
@@ -149,6 +152,16 @@ func (d *Dispatcher) Notify() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, w := range d.workers {
+		w.notify()
+	}
+}
+
+// Hurry makes a sink end its rest: what stood in its way may be mended. Rows that were put off wait on, unless the ledger hastens them.
+func (d *Dispatcher) Hurry(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if w := d.workers[name]; w != nil {
+		w.hurried.Store(true)
 		w.notify()
 	}
 }

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"reflect"
 	"sync"
@@ -25,6 +26,7 @@ type mailbox struct {
 
 	failures int       // in a row
 	rest     time.Time // nothing is sent before
+	batch    int       // how many are sent at once: one after a failure, then twice as many each time; 0 is as many as the sink takes
 }
 
 // put replaces the figures of a target, and says whether any of them are news.
@@ -119,7 +121,8 @@ func (w *worker) measure(ctx context.Context) time.Time {
 	if !ok {
 		return time.Time{}
 	}
-	some := w.mailbox.next(max(w.sink.Batch(), 1))
+	most := max(w.sink.Batch(), 1)
+	some := w.mailbox.next(min(most, cmp.Or(w.mailbox.batch, most)))
 	if len(some) == 0 {
 		return time.Time{}
 	}
@@ -134,8 +137,16 @@ func (w *worker) measure(ctx context.Context) time.Time {
 	defer w.opts.Changed(w.name)
 	if err == nil {
 		w.mailbox.took(some)
-		w.mailbox.failures = 0
+		w.mailbox.failures, w.mailbox.batch = 0, min(2*len(some), most)
 		w.health.set(func(s *state) { s.asked, s.figures, s.figuresTakenAt = true, nil, now })
+		return now
+	}
+	w.mailbox.batch = 1 // so that one that is refused does not take others with it
+	if sink.IsPermanent(err) {
+		if len(some) == 1 {
+			w.mailbox.took(some) // it will not be taken until it changes
+		}
+		w.health.set(func(s *state) { s.figures = err })
 		return now
 	}
 	w.mailbox.failures++

@@ -8,10 +8,11 @@ import (
 	"github.com/dora-controller/dora-controller/internal/sink"
 )
 
-// How often a destination is asked whether it would take events: while it did, and while it did not.
+// How often a destination is asked whether it would take events: while it did, while it did not, and once it takes some after all.
 const (
 	checkEvery = 10 * time.Minute
 	checkAgain = time.Minute
+	checkSoon  = 5 * time.Second
 )
 
 // Health is what is known of a sink's destination.
@@ -80,9 +81,10 @@ func (w *worker) ask(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
-	w.check = w.opts.Clock.Now().Add(checkEvery)
+	w.checked = w.opts.Clock.Now()
+	w.check = w.checked.Add(checkEvery)
 	if err != nil {
-		w.check = w.opts.Clock.Now().Add(checkAgain)
+		w.check = w.checked.Add(checkAgain)
 		w.log.Info("The destination would not take events", "reason", sink.ReasonOf(err), "error", bounded(err.Error()))
 	}
 	w.health.set(func(s *state) { s.asked, s.checked = true, err })
@@ -101,7 +103,7 @@ func (w *worker) tell(failure error, verdicts []verdict) {
 	}
 	w.health.set(func(s *state) {
 		if failure == nil && s.checked != nil {
-			w.check = sooner(w.check, w.opts.Clock.Now().Add(checkAgain))
+			w.check = sooner(w.check, w.checked.Add(checkSoon))
 		}
 		s.asked, s.sent = true, held
 	})

@@ -1,9 +1,7 @@
 package dispatch
 
 import (
-	"cmp"
 	"errors"
-	"slices"
 
 	"github.com/dora-controller/dora-controller/internal/ledger"
 	"github.com/dora-controller/dora-controller/internal/sink"
@@ -28,26 +26,18 @@ type verdict struct {
 
 var errElsewhere = errors.New("the sink told of failed events, but of none that it was sent")
 
-// healthyFirst puts the services whose first row failed least before the others, and leaves the order within each as it
-// is. So an event that its destination chokes on is tried last, and when it makes the sink rest the others have gone.
-func healthyFirst(due []ledger.Delivery) []ledger.Delivery {
-	failures := map[string]int{}
-	for _, row := range slices.Backward(due) {
-		failures[row.Event.Service] = row.Attempts
+// divide tells rows that never failed from the one that failed and has been due longest; nil if there is none. Those go alone, so that one
+// event that the destination chokes on does not take others down with it for ever.
+func divide(due []ledger.Delivery) (fresh, suspect []ledger.Delivery) {
+	for i, row := range due {
+		switch {
+		case row.Attempts == 0:
+			fresh = append(fresh, row)
+		case suspect == nil || row.NextAt.Before(suspect[0].NextAt):
+			suspect = due[i : i+1]
+		}
 	}
-	return slices.SortedStableFunc(slices.Values(due), func(a, b ledger.Delivery) int {
-		return cmp.Compare(failures[a.Event.Service], failures[b.Event.Service])
-	})
-}
-
-// together is how many of the rows, the first ones, are sent at once: up to most that never failed, or one that did, so that one event that the
-// destination chokes on does not take others down with it for ever.
-func together(rows []ledger.Delivery, most int) int {
-	n := 0
-	for n < min(len(rows), most) && rows[n].Attempts == 0 {
-		n++
-	}
-	return max(n, 1)
+	return fresh, suspect
 }
 
 // judge decides the fate of each row of a batch by the answer to it. If it cannot tell the rows apart, apart is true:

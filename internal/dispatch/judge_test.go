@@ -62,25 +62,17 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-func TestTogether(t *testing.T) {
+func TestDivide(t *testing.T) {
 	g := NewWithT(t)
-	due := rows("a1", "b1", "c1", "d1", "e1")
-	due[2].Attempts = 3
-	g.Expect(together(due, 9)).To(Equal(2), "up to what failed before")
-	g.Expect(together(due, 1)).To(Equal(1))
-	g.Expect(together(due[2:], 9)).To(Equal(1), "which goes alone")
-	g.Expect(together(due[3:], 9)).To(Equal(2))
-}
-
-func TestHealthyFirst(t *testing.T) {
-	g := NewWithT(t)
-	due := rows("a1", "b1", "c1", "a2", "b2", "d1")
-	due[0].Attempts, due[1].Attempts = 5, 1
-	order := []string{}
-	for _, row := range healthyFirst(due) {
-		order = append(order, row.Event.ID)
+	due := rows("a1", "b1", "c1", "a2", "d1")
+	for i, ago := range map[int]time.Duration{1: time.Minute, 2: time.Hour, 4: time.Second} {
+		due[i].Attempts, due[i].NextAt = 1, noon.Add(-ago)
 	}
-	g.Expect(order).To(Equal([]string{"c1", "d1", "b1", "b2", "a1", "a2"}))
+	fresh, suspect := divide(due)
+	g.Expect(fresh).To(Equal([]ledger.Delivery{due[0], due[3]}))
+	g.Expect(suspect).To(Equal([]ledger.Delivery{due[2]}), "the one that has been due longest")
+	_, suspect = divide(due[:1])
+	g.Expect(suspect).To(BeNil())
 }
 
 func TestBounded(t *testing.T) {

@@ -223,7 +223,7 @@ func TestAForgottenSinkIsNoError(t *testing.T) {
 			story(t, func(f *fixture) {
 				s := sinktest.NewScripted("port")
 				s.Answer(func(ctx context.Context, _ []dora.Event) error {
-					_, err := f.Forget(ctx, "port")
+					_, err := f.Forget(ctx, "port", time.Time{})
 					f.Expect(err).NotTo(HaveOccurred())
 					return answer
 				})
@@ -275,7 +275,7 @@ dora_sink_pending{sink="port"} 1
 dora_sink_retried_total{sink="port"} 1
 `))).To(Succeed())
 		f.d.Remove("port")
-		f.Expect(f.Forget(f.ctx, "port")).To(Equal(int64(2)), "one is parked, one pending")
+		f.Expect(f.Forget(f.ctx, "port", time.Time{})).To(Equal(int64(2)), "one is parked, one pending")
 		f.Expect(testutil.CollectAndCount(f.registry)).To(BeZero())
 		f.stop()
 	})

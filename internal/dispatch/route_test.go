@@ -76,28 +76,57 @@ func TestATriedSinkIsTriedWithOne(t *testing.T) {
 		for _, call := range calls {
 			sizes = append(sizes, len(call))
 		}
-		// Eight are due at a time: 1+2+3 that never failed, a1 and b1 alone; then the rest.
-		f.Expect(sizes).To(Equal([]int{1, 2, 3, 1, 1, 8, 4}))
+		// Of eight that never failed 1, 2, 4 and the last, and one that did; eight more, and the other that did; the last two.
+		f.Expect(sizes).To(Equal([]int{1, 2, 4, 1, 1, 8, 1, 2}))
 		f.Expect(f.figures("port")).To(And(HaveField("Delivered", int64(20)), HaveField("Pending", int64(0))))
 		f.stop()
 	})
 }
 
-// TestALongOutageIsNoFaultOfWhatWasTriedInIt: all that failed in it is due at once when it ends.
-func TestALongOutageIsNoFaultOfWhatWasTriedInIt(t *testing.T) {
+// TestADestinationThatRefusesEverythingIsSuspected: a wrong address must not park a backlog as fast as it can be sent.
+func TestADestinationThatRefusesEverythingIsSuspected(t *testing.T) {
 	story(t, func(f *fixture) {
 		s := sinktest.NewScripted("port")
-		s.Fail(errBusy)
-		f.start(s)
-		for i := range 15 {
-			f.record(port, fmt.Sprintf("%c1", 'a'+i))
-			f.wait(5 * time.Minute)
+		s.Fail(errRefused)
+		f.d.Register(s.Takes(1), Route{})
+		f.start()
+		var names []string
+		for i := range 100 {
+			names = append(names, fmt.Sprintf("a%d", i))
 		}
-		f.Expect(len(s.Calls())).To(BeNumerically(">=", longOutage))
-		f.record(port, "z1")
+		f.record(port, names...)
+		f.Expect(f.figures("port").Parked).To(Equal(int64(manyRefused)))
+		health, _ := f.d.Health("port")
+		f.Expect(health.Reason).To(Equal(sink.Refused))
+		f.Expect(health.Err).To(MatchError("it refuses everything, 10 events in a row; the last: refused"))
+		f.wait(time.Second)
+		f.wait(2 * time.Second)
+		f.Expect(f.figures("port").Parked).To(Equal(int64(manyRefused+2)), "ever more slowly")
 		s.Fail(nil)
-		f.wait(5 * time.Minute)
-		f.Expect(f.figures("port")).To(And(HaveField("Delivered", int64(16)), HaveField("Pending", int64(0))))
+		f.wait(4 * time.Second)
+		f.Expect(f.figures("port")).To(And(HaveField("Parked", int64(12)), HaveField("Delivered", int64(88))))
+		health, _ = f.d.Health("port")
+		f.Expect(health.Err).NotTo(HaveOccurred())
+		f.stop()
+	})
+}
+
+func TestASinkThatIsHurriedEndsItsRest(t *testing.T) {
+	story(t, func(f *fixture) {
+		s := sinktest.NewScripted("port")
+		s.Fail(&sink.RetryableError{Err: errBusy, After: time.Hour})
+		f.start(s)
+		f.record(port, "a1", "b1")
+		s.Fail(nil)
+		s.Calls()
+		f.d.Hurry("port")
+		f.d.Hurry("none")
+		synctest.Wait()
+		f.Expect(s.Calls()).To(Equal([][]string{{"b1"}}), "what was put off itself is the ledger's to hasten")
+		f.Expect(f.Hasten(f.ctx, "port", noon)).To(Equal(int64(1)))
+		f.d.Hurry("port")
+		synctest.Wait()
+		f.Expect(s.Calls()).To(Equal([][]string{{"a1"}}))
 		f.stop()
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -20,8 +21,8 @@ const (
 	maxAfter = time.Hour
 	// maxReason bounds what is kept of an answer, in bytes.
 	maxReason = 500
-	// longOutage is how many failures in a row are no fault of the events that were tried: they get another chance with all others.
-	longOutage = 10
+	// manyRefused is how many events a destination may refuse for good in a row before it is the one that is suspected.
+	manyRefused = 10
 )
 
 var errTimeout = errors.New("no answer in time")
@@ -44,9 +45,12 @@ type worker struct {
 	done   chan struct{}
 
 	failures int       // of the sink, in a row
+	refusals int       // of events, for good, in a row
 	rest     time.Time // nothing is sent before
 	batch    int       // how many events are sent at once: one after a failure, then twice as many each time
 	check    time.Time // when to ask the destination next
+	checked  time.Time // when it was asked last
+	hurried  atomic.Bool
 }
 
 func newWorker(s sink.Sink, route Route, d *Dispatcher) *worker {
@@ -117,6 +121,10 @@ func (w *worker) sleep(ctx context.Context, until time.Time) {
 // drain delivers what is due and returns when to look again; zero if nothing will be.
 func (w *worker) drain(ctx context.Context) time.Time {
 	for ctx.Err() == nil {
+		if w.hurried.Swap(false) {
+			w.rest, w.check, w.failures = time.Time{}, time.Time{}, 0
+			w.mailbox.rest = time.Time{}
+		}
 		w.ask(ctx)
 		now := w.opts.Clock.Now()
 		if now.Before(w.rest) {
@@ -149,21 +157,27 @@ func sooner(a, b time.Time) time.Time {
 	return a
 }
 
-// deliver sends due rows until one has to be retried. It fails if the ledger does.
+// deliver sends due rows: those that never failed, until one has to be retried, and then one that did, the one that has been due longest. So what
+// the destination chokes on costs the others one attempt at a time. It fails if the ledger does.
 func (w *worker) deliver(ctx context.Context, due []ledger.Delivery) error {
 	wanted, err := w.sift(ctx, due)
 	if err != nil {
 		return err
 	}
-	for rows := healthyFirst(wanted); len(rows) > 0; {
-		n := together(rows, w.batch)
-		goOn, err := w.attempt(ctx, rows[:n])
+	fresh, suspect := divide(wanted)
+	for len(fresh) > 0 {
+		n := min(len(fresh), w.batch)
+		goOn, err := w.attempt(ctx, fresh[:n])
 		if err != nil || !goOn {
 			return err
 		}
-		rows = rows[n:]
+		fresh = fresh[n:]
 	}
-	return nil
+	if suspect == nil {
+		return nil
+	}
+	_, err = w.attempt(ctx, suspect)
+	return err
 }
 
 // sift passes over the rows that the sink does not want. A filter that fails is the fault of whoever wrote it: the row is set aside.
@@ -191,6 +205,7 @@ func (w *worker) sift(ctx context.Context, due []ledger.Delivery) (wanted []ledg
 	}
 	ctx, stop := w.limited(ctx)
 	defer stop()
+	defer w.opts.Changed(w.name)
 	w.metrics.passed.WithLabelValues(w.name).Add(float64(len(passed)))
 	return wanted, w.outbox.Pass(ctx, w.name, passed...)
 }
@@ -250,14 +265,9 @@ func (w *worker) try(ctx context.Context, call func(ctx context.Context) (string
 	return made, err
 }
 
-// limited is a context that ends after the timeout, by the dispatcher's clock.
-func (w *worker) limited(ctx context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	timer := w.opts.Clock.AfterFunc(w.opts.Timeout, func() { cancel(errTimeout) })
-	return ctx, func() {
-		timer.Stop()
-		cancel(nil)
-	}
+// limited is a context that ends after the timeout. That is the machine's time, whatever the dispatcher's clock says: a call takes as long as it takes.
+func (w *worker) limited(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, w.opts.Timeout, errTimeout)
 }
 
 // settle records the fates of a batch. What arrived is recorded also while stopping, so that it is not sent again.
@@ -282,10 +292,23 @@ func (w *worker) settle(ctx context.Context, made attempt, verdicts []verdict) (
 			return false, err
 		}
 	}
-	if !goOn {
-		w.pause(longest(verdicts))
+	switch {
+	case w.refusals >= manyRefused:
+		w.pause(longest(verdicts)) // what is left must not be parked as fast as it can be sent
+		return false, nil
+	case !goOn:
+		w.suspect(verdicts)
 	}
 	return goOn, nil
+}
+
+// suspect lets the sink rest after a failure, unless it is the old one of a single event: as long as the sink takes others, that is the event's.
+func (w *worker) suspect(verdicts []verdict) {
+	asked := longest(verdicts)
+	if old := len(verdicts) == 1 && verdicts[0].row.Attempts > 0; old && w.failures == 0 && asked == 0 {
+		return
+	}
+	w.pause(asked)
 }
 
 func (w *worker) settleDelivered(ctx context.Context, made attempt, verdicts []verdict) error {
@@ -302,19 +325,9 @@ func (w *worker) settleDelivered(ctx context.Context, made attempt, verdicts []v
 		return err
 	}
 	w.metrics.delivered.WithLabelValues(w.name).Add(float64(len(sent)))
-	return w.recovered(ctx)
-}
-
-// recovered notes that the sink takes events. After a long outage those are tried again at once that were tried in it.
-func (w *worker) recovered(ctx context.Context) error {
-	failed := w.failures
-	w.failures = 0
+	w.failures, w.refusals = 0, 0
 	w.batch = min(w.batch*2, max(w.sink.Batch(), 1))
-	if failed < longOutage {
-		return nil
-	}
-	_, err := w.outbox.Hasten(ctx, w.name, w.opts.Clock.Now())
-	return err
+	return nil
 }
 
 func (w *worker) park(ctx context.Context, made attempt, v verdict) error {
@@ -322,8 +335,13 @@ func (w *worker) park(ctx context.Context, made attempt, v verdict) error {
 	if err := w.outbox.Park(ctx, w.name, v.row.Seq, made.record(v.err.Error())); err != nil {
 		return ignoreGone(err)
 	}
-	w.failures = 0 // it answered
 	w.metrics.parked.WithLabelValues(w.name).Inc()
+	if w.refusals++; w.refusals < manyRefused {
+		w.failures = 0 // it answered
+		return nil
+	}
+	all := sink.Because(sink.Refused, fmt.Errorf("it refuses everything, %d events in a row; the last: %w", w.refusals, v.err))
+	w.health.set(func(s *state) { s.sent = all })
 	return nil
 }
 

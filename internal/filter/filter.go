@@ -13,6 +13,7 @@ package filter
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -81,7 +82,7 @@ func New(expression string) (*Filter, error) {
 	}
 	ast, issues := env.Compile(expression)
 	if issues.Err() != nil {
-		return nil, explain(issues)
+		return nil, explain(expression, issues)
 	}
 	if ast.OutputType() != cel.BoolType {
 		return nil, fmt.Errorf("it must say true or false, and says a %s: compare something, such as event.environment == \"production\"", ast.OutputType())
@@ -109,19 +110,27 @@ func environment() (*cel.Env, error) {
 	return env, nil
 }
 
+// mention is where an expression names a field of the event.
+var mention = regexp.MustCompile(`\bevent\.\w+`)
+
 // explain adds what there is, if a name is wrong.
-func explain(issues *cel.Issues) error {
+func explain(expression string, issues *cel.Issues) error {
 	text := strings.Join(strings.Fields(issues.Errors()[0].Message), " ")
 	at := issues.Errors()[0].Location
-	err := fmt.Errorf("at line %d, column %d: %s", at.Line(), at.Column()+1, text)
-	if !strings.Contains(text, "undeclared reference") {
-		return err
-	}
 	names := make([]string, len(fields))
 	for i, f := range fields {
 		names[i] = "event." + f.name
 	}
 	slices.Sort(names)
+	for _, named := range mention.FindAllString(expression, -1) {
+		if !slices.Contains(names, named) {
+			return fmt.Errorf("there is no %s; there are %s", named, strings.Join(names, ", "))
+		}
+	}
+	err := fmt.Errorf("at line %d, column %d: %s", at.Line(), at.Column()+1, text)
+	if !strings.Contains(text, "undeclared reference") {
+		return err
+	}
 	return fmt.Errorf("%w; there are %s", err, strings.Join(names, ", "))
 }
 

@@ -84,7 +84,7 @@ func TestFigures(t *testing.T) {
 
 func TestMistakes(t *testing.T) {
 	for expression, want := range map[string]string{
-		`event.enviroment == "production"`: "undeclared reference to 'event' (in container ''); there are event.basis, event.change, event.cluster,",
+		`event.enviroment == "production"`: "there is no event.enviroment; there are event.basis, event.change, event.cluster,",
 		`service == "cart"`:                "at line 1, column 1: undeclared reference to 'service'",
 		`event.service`:                    "it must say true or false, and says a string",
 		`event.service == 1`:               "found no matching overload for '_==_' applied to '(string, int)'",

@@ -71,7 +71,7 @@ type Bands struct {
 // recovery time. Rework has no band, since nobody publishes one.
 func (t Thresholds) Bands(s Summary) Bands {
 	b := Bands{
-		Frequency:         t.Frequency.band(s.weeklyRate(), atLeast),
+		Frequency:         t.Frequency.band(s.WeeklyRate(), atLeast),
 		LeadTime:          t.LeadTime.band(s.LeadTime.P50, atMost),
 		ChangeFailureRate: t.ChangeFailureRate.band(s.ChangeFailureRate.Value, atMost),
 		Recovery:          t.Recovery.band(s.Recovery.P50, atMost),
@@ -132,9 +132,9 @@ func (s Spread) with(b Band) Spread {
 	return s
 }
 
-// weeklyRate is the frequency that can be judged: until its services were followed for a day on average, a rate per week says more
+// WeeklyRate is the frequency that can be judged, per week and service; nil if there is none: until its services were followed for a day on average, a rate per week says more
 // about the clock than about them.
-func (s *Summary) weeklyRate() *float64 {
+func (s *Summary) WeeklyRate() *float64 {
 	if s.Frequency.FollowedSeconds < secondsPerDay*float64(max(s.Services, 1)) {
 		return nil
 	}

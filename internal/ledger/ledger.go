@@ -365,10 +365,15 @@ type Reader interface {
 	Since(ctx context.Context) (time.Time, error)
 }
 
+// FarAhead is longer than any row is put off.
+const FarAhead = 2 * time.Hour
+
 // Outbox is what the delivery worker needs.
 type Outbox interface {
-	// Due returns up to limit rows of a sink whose time has come, oldest first, and of each service only
-	// those with no pending row before them that is not itself among the rows returned. Parked rows hold nobody up.
+	// Due returns, in their order, rows of a sink that may be sent: up to limit that never failed, and up to limit that did and whose time has
+	// come, those first that have been due longest. Of each service it has only those with no pending row before them that is not itself among
+	// the rows returned, and behind a row that failed none, so that what a few services wait for takes no room from the others. Parked rows
+	// hold nobody up. A row that is put off beyond FarAhead is due: the clock was wrong when it was.
 	Due(ctx context.Context, sink string, now time.Time, limit int) ([]Delivery, error)
 	// NextDue is the earliest time at which Due has a row of that sink; zero if nothing is pending. A row that waits
 	// behind a retried one of its service does not count, or the worker would spin.
@@ -428,9 +433,10 @@ type Upkeep interface {
 	// Gone remembers since when the object that declares a sink is gone, unless that is remembered already. The zero time says that it
 	// is back. A sink that never had a row stays unknown.
 	Gone(ctx context.Context, sink string, at time.Time) error
-	// Forget drops all rows, figures and records of a sink that is gone, so that what it was owed no longer keeps events, and counts the
-	// pending and parked rows that it dropped. It works in small transactions; stopped half way, what it dropped is dropped.
-	Forget(ctx context.Context, sink string) (dropped int64, err error)
+	// Forget drops what a sink that is gone was owed before a time, all of it if that is zero, so that it no longer keeps events, and counts the
+	// rows that were dropped, pending and parked. If nothing is left its figures and records go too. It works in small transactions between
+	// which changes are committed.
+	Forget(ctx context.Context, sink string, before time.Time) (dropped int64, err error)
 }
 
 // Store is what a driver implements.

@@ -38,7 +38,7 @@ type Figures struct {
 
 	// Services is how many services these are the figures of.
 	Services int `json:"services"`
-	// Deployments is the sample of the frequency; PerWeek and PerDay are per service.
+	// Deployments is the sample of the frequency; PerWeek and PerDay are per service, and nil until its services were followed for a day.
 	Deployments int      `json:"deployments"`
 	PerWeek     *float64 `json:"deployments_per_week,omitempty"`
 	PerDay      *float64 `json:"deployments_per_day,omitempty"`
@@ -80,7 +80,10 @@ type Figures struct {
 // Measure fills in the metrics of a summary.
 func (f *Figures) Measure(s *fourkeys.Summary, b fourkeys.Bands) {
 	f.Services = s.Services
-	f.Deployments, f.PerWeek, f.PerDay = s.Frequency.Deployments, s.Frequency.PerWeek, s.Frequency.PerDay
+	f.Deployments = s.Frequency.Deployments
+	if f.PerWeek = s.WeeklyRate(); f.PerWeek != nil {
+		f.PerDay = s.Frequency.PerDay
+	}
 	f.LeadTimeP50, f.LeadTimeP90 = s.LeadTime.P50, s.LeadTime.P90
 	f.LeadTimeSamples, f.LeadTimeRejected = s.LeadTime.Samples, s.LeadTime.Rejected
 	f.ChangeFailureRate, f.FailedAttempts, f.Attempts = s.ChangeFailureRate.Value, s.ChangeFailureRate.Part, s.ChangeFailureRate.Whole

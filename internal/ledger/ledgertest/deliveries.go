@@ -73,7 +73,7 @@ func logging(t *testing.T, open Open) {
 			f.commit(ledger.Change{Events: deployments("e", "cart", 1), Sinks: port})
 			f.Expect(f.Retry(f.ctx, "port", f.seq("e1"), start, failed("busy"))).To(Succeed())
 			last := f.log("port")[0].Seq
-			f.Expect(f.Forget(f.ctx, "port")).To(Equal(int64(1)))
+			f.Expect(f.Forget(f.ctx, "port", time.Time{})).To(Equal(int64(1)))
 			f.commit(ledger.Change{Events: deployments("f", "cart", 1), Sinks: port})
 			f.Expect(f.Retry(f.ctx, "port", f.seq("f1"), start, failed("busy"))).To(Succeed())
 			f.Expect(f.log("port")).To(HaveExactElements(HaveField("Seq", BeNumerically(">", last))))
@@ -87,7 +87,7 @@ func logging(t *testing.T, open Open) {
 			f.Expect(f.Owe(f.ctx, "port", ledger.EventQuery{}, start)).To(Equal(int64(1)))
 			f.Expect(f.Gone(f.ctx, "port", start)).To(Succeed())
 			f.Expect(f.Prune(f.ctx, ledger.Retention{DeliveriesPerSink: 1})).To(BeZero())
-			f.Expect(f.Forget(f.ctx, "port")).To(Equal(int64(3)))
+			f.Expect(f.Forget(f.ctx, "port", time.Time{})).To(Equal(int64(3)))
 			f.Expect(f.revision()).To(Equal(before))
 		}},
 		{"a record is written with its duration in seconds", func(f *fixture) {

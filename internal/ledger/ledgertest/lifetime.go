@@ -2,6 +2,7 @@ package ledgertest
 
 import (
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 
@@ -72,7 +73,7 @@ func (f *fixture) writeAll() []error {
 	_, hurry := f.Hurry(f.ctx, ledger.ResolutionQuery{}, start)
 	_, hasten := f.Hasten(f.ctx, "port", start)
 	_, owe := f.Owe(f.ctx, "port", ledger.EventQuery{}, start)
-	_, forget := f.Forget(f.ctx, "port")
+	_, forget := f.Forget(f.ctx, "port", time.Time{})
 	return []error{
 		f.Commit(f.ctx, ledger.Change{Events: deployments("e", "cart", 1)}),
 		f.Delivered(f.ctx, "port", sentAt(start), ledger.Delivery{Seq: 1}),

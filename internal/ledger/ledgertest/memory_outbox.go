@@ -17,18 +17,36 @@ func (m *Memory) Due(ctx context.Context, sink string, now time.Time, limit int)
 		return nil, err
 	}
 	defer leave()
-	var due []ledger.Delivery
+	var fresh, failed []*owed
 	waiting := map[string]bool{}
 	for _, row := range m.pending(sink) {
-		service := row.service
-		waiting[service] = waiting[service] || row.NextAt.After(micro(now))
-		if !waiting[service] && len(due) < limit {
-			delivery := row.Delivery
-			delivery.Event, delivery.Content = m.read(m.event(row.Seq)), m.content(row.Seq)
-			due = append(due, delivery)
+		held, seen := waiting[row.service]
+		if held {
+			continue
+		}
+		waiting[row.service] = row.Attempts > 0
+		come := !row.NextAt.After(micro(now)) || row.NextAt.After(micro(now.Add(ledger.FarAhead)))
+		switch {
+		case row.Attempts == 0 && len(fresh) < limit:
+			fresh = append(fresh, row)
+		case row.Attempts > 0 && !seen && come && len(fresh) < limit:
+			failed = append(failed, row)
 		}
 	}
-	return due, nil
+	slices.SortStableFunc(failed, func(a, b *owed) int { return a.NextAt.Compare(b.NextAt) })
+	rows := append(fresh, failed[:min(limit, len(failed))]...)
+	slices.SortFunc(rows, func(a, b *owed) int { return cmp.Compare(a.Seq, b.Seq) })
+	return m.deliveries(rows), nil
+}
+
+func (m *Memory) deliveries(rows []*owed) []ledger.Delivery {
+	var due []ledger.Delivery
+	for _, row := range rows {
+		delivery := row.Delivery
+		delivery.Event, delivery.Content = m.read(m.event(row.Seq)), m.content(row.Seq)
+		due = append(due, delivery)
+	}
+	return due
 }
 
 // pending are the rows that a sink is owed, by sequence.

@@ -86,15 +86,20 @@ func (m *Memory) Gone(ctx context.Context, sink string, at time.Time) error {
 }
 
 // Forget implements ledger.Upkeep.
-func (m *Memory) Forget(ctx context.Context, sink string) (int64, error) {
+func (m *Memory) Forget(ctx context.Context, sink string, until time.Time) (int64, error) {
 	leave, err := m.enter(ctx)
 	if err != nil {
 		return 0, err
 	}
 	defer leave()
 	before := len(m.outbox)
+	m.outbox = slices.DeleteFunc(m.outbox, func(o *owed) bool {
+		return o.Sink == sink && (until.IsZero() || o.recorded.Before(micro(until)))
+	})
+	if slices.ContainsFunc(m.outbox, func(o *owed) bool { return o.Sink == sink }) {
+		return int64(before - len(m.outbox)), nil
+	}
 	delete(m.sinks, sink)
-	m.outbox = slices.DeleteFunc(m.outbox, func(o *owed) bool { return o.Sink == sink })
 	m.log = slices.DeleteFunc(m.log, func(r ledger.DeliveryRecord) bool { return r.Sink == sink })
 	return int64(before - len(m.outbox)), nil
 }

@@ -1,6 +1,7 @@
 package ledgertest
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -74,6 +75,8 @@ func outbox(t *testing.T, open Open) {
 			}
 			f.Expect(f.figures("port")).To(And(HaveField("Delivered", int64(1)), HaveField("Pending", int64(1))))
 		}},
+		{"what waits takes no room from what does not", crowded},
+		{"a clock that was wrong holds nothing up", mistaken},
 		{"a requeued row is due at once, as if it had never failed", requeued},
 		{"a forgotten sink is owed nothing and has no figures", forgotten},
 		{"the figures follow each row", figuresFollow},
@@ -94,8 +97,35 @@ func retried(f *fixture) {
 	f.Expect(f.due("port", 9)).To(Equal([]string{"p1"}))
 	f.Expect(f.due("lake", 9)).To(Equal([]string{"c1", "p1", "c2"}), "another sink waits for nobody")
 	f.step(time.Minute)
-	f.Expect(f.due("port", 9)).To(Equal([]string{"c1", "p1", "c2"}))
-	f.Expect(f.due("port", 1)).To(Equal([]string{"c1"}))
+	f.Expect(f.due("port", 9)).To(Equal([]string{"c1", "p1"}), "what is behind a row that failed waits until that one has arrived")
+	f.Expect(f.due("port", 1)).To(Equal([]string{"c1", "p1"}), "what failed takes no room from what did not")
+}
+
+// crowded: services that wait for their first row, with many behind it, take no room from the others; those are returned that have been due
+// longest.
+func crowded(f *fixture) {
+	var all []dora.Event
+	for _, service := range []string{"a", "b", "c"} {
+		for i := range 5 {
+			all = append(all, Deployment(fmt.Sprintf("%s%d", service, i), service, start))
+		}
+	}
+	all = append(all, Deployment("z1", "z", start), Deployment("z2", "z", start))
+	f.commit(ledger.Change{Events: all, Sinks: []string{"port"}})
+	for i, id := range []string{"c0", "a0", "b0"} {
+		f.Expect(f.Retry(f.ctx, "port", f.seq(id), start.Add(time.Duration(i+1)*time.Second), failed("busy"))).To(Succeed())
+	}
+	f.step(time.Minute)
+	f.Expect(f.due("port", 2)).To(Equal([]string{"a0", "c0", "z1", "z2"}))
+	f.Expect(f.due("port", 9)).To(Equal([]string{"a0", "b0", "c0", "z1", "z2"}))
+}
+
+// mistaken: the clock was two days ahead when rows were recorded and put off, and is right again.
+func mistaken(f *fixture) {
+	f.step(48 * time.Hour)
+	f.commit(ledger.Change{Events: []dora.Event{Deployment("a1", "a", start), Deployment("b1", "b", start)}, Sinks: []string{"port"}})
+	f.Expect(f.Retry(f.ctx, "port", f.seq("b1"), f.clock.Now().Add(time.Minute), failed("busy"))).To(Succeed())
+	f.Expect(f.Due(f.ctx, "port", start, 9)).To(HaveExactElements(HaveField("Event.ID", "a1"), HaveField("Event.ID", "b1")))
 }
 
 func nextDue(f *fixture) {
@@ -149,8 +179,8 @@ func forgotten(f *fixture) {
 	f.commit(ledger.Change{Events: deployments("e", "cart", 3), Sinks: []string{"port", "lake"}})
 	f.Expect(f.Delivered(f.ctx, "port", sentAt(start), f.row("e1"))).To(Succeed())
 	f.Expect(f.Park(f.ctx, "port", f.seq("e2"), failed("refused"))).To(Succeed())
-	f.Expect(f.Forget(f.ctx, "port")).To(Equal(int64(2)), "what was delivered is not dropped")
-	f.Expect(f.Forget(f.ctx, "none")).To(BeZero())
+	f.Expect(f.Forget(f.ctx, "port", time.Time{})).To(Equal(int64(2)), "what was delivered is not dropped")
+	f.Expect(f.Forget(f.ctx, "none", time.Time{})).To(BeZero())
 	f.Expect(f.due("port", 9)).To(BeEmpty())
 	f.Expect(f.Sinks(f.ctx)).To(HaveExactElements(HaveField("Sink", "lake")))
 	f.Expect(f.ids(ledger.EventQuery{})).To(HaveLen(3), "the events stay")

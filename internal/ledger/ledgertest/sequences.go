@@ -255,7 +255,7 @@ func (p *pair) forget(t *rapid.T) {
 		t.Skip()
 	}
 	sink := rapid.SampledFrom(sinks).Draw(t, "sink")
-	p.both(t, "forget", func(s ledger.Store) (any, error) { return s.Forget(t.Context(), sink) })
+	p.both(t, "forget", func(s ledger.Store) (any, error) { return s.Forget(t.Context(), sink, time.Time{}) })
 }
 
 func (p *pair) prune(t *rapid.T) {

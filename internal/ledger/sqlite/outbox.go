@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -11,8 +12,8 @@ import (
 )
 
 // Due implements ledger.Outbox. It walks the pending rows in order and leaves out every service from its first row on
-// that must wait; then it loads what it picked. The walk ends at the limit, so a long backlog costs no more than a short
-// one as long as its services are not held up.
+// that must wait; then it loads what it picked. The walk ends once there are enough rows that never failed, so a long backlog costs no more
+// than a short one as long as its services are not held up.
 func (r reader) Due(ctx context.Context, sink string, now time.Time, limit int) ([]ledger.Delivery, error) {
 	seqs, err := r.pick(ctx, sink, now, limit)
 	if err != nil {
@@ -33,7 +34,7 @@ func (r reader) Due(ctx context.Context, sink string, now time.Time, limit int) 
 }
 
 const (
-	pickQuery = `SELECT seq, service, next_at FROM outbox WHERE sink = ? AND parked = 0 ORDER BY seq`
+	pickQuery = `SELECT seq, service, next_at, attempts FROM outbox WHERE sink = ? AND parked = 0 ORDER BY seq`
 	// CROSS JOIN keeps SQLite from walking the events: the picked rows lead.
 	dueQuery = `SELECT o.seq, o.sink, o.attempts, o.next_at, o.last_error, e.payload, c.facts,
 		COALESCE(c.content, 0) FROM outbox o CROSS JOIN events e ON e.seq = o.seq LEFT JOIN commits c ON c.seq = o.seq
@@ -46,19 +47,53 @@ func (r reader) pick(ctx context.Context, sink string, now time.Time, limit int)
 		return nil, err
 	}
 	defer func() { _ = rows.Close() }() // what matters is in rows.Err
-	var seqs []int64
+	var p picked
 	waiting := map[string]bool{}
-	for len(seqs) < limit && rows.Next() {
-		var seq, next int64
+	for len(p.fresh) < limit && rows.Next() {
+		var row candidate
 		var service string
-		if err := rows.Scan(&seq, &service, &next); err != nil {
+		if err := rows.Scan(&row.seq, &service, &row.next, &row.attempts); err != nil {
 			return nil, err
 		}
-		if waiting[service] = waiting[service] || next > now.UnixMicro(); !waiting[service] {
-			seqs = append(seqs, seq)
+		if held, seen := waiting[service]; !held {
+			waiting[service] = p.take(row, !seen, now)
 		}
 	}
-	return seqs, rows.Err()
+	return p.seqs(limit), rows.Err()
+}
+
+// candidate is a row that may be picked.
+type candidate struct {
+	seq, next int64
+	attempts  int
+}
+
+// picked are rows that never failed, and those that did and lead their service.
+type picked struct {
+	fresh  []int64
+	failed []candidate
+}
+
+// take picks a row of a service that nothing before it holds up, and says whether those behind it have to wait.
+func (p *picked) take(row candidate, first bool, now time.Time) (holds bool) {
+	switch {
+	case row.attempts == 0:
+		p.fresh = append(p.fresh, row.seq)
+		return false
+	case first && (row.next <= now.UnixMicro() || row.next > now.Add(ledger.FarAhead).UnixMicro()):
+		p.failed = append(p.failed, row)
+	}
+	return true
+}
+
+// seqs are those that are due, of the failed ones those that have been due longest.
+func (p *picked) seqs(limit int) []int64 {
+	slices.SortFunc(p.failed, func(a, b candidate) int { return cmp.Or(cmp.Compare(a.next, b.next), cmp.Compare(a.seq, b.seq)) })
+	seqs := p.fresh
+	for _, row := range p.failed[:min(len(p.failed), limit)] {
+		seqs = append(seqs, row.seq)
+	}
+	return seqs
 }
 
 func scanDelivery(rows *sql.Rows) (ledger.Delivery, error) { return readDelivery(rows) }

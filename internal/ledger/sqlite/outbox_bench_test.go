@@ -117,7 +117,7 @@ func BenchmarkForget(b *testing.B) {
 		}
 		b.StartTimer()
 		ended := make(chan error)
-		go func() { _, err := s.Forget(b.Context(), "port"); ended <- err }()
+		go func() { _, err := s.Forget(b.Context(), "port", time.Time{}); ended <- err }()
 		var longest time.Duration
 		for waiting := true; waiting; {
 			began := time.Now()

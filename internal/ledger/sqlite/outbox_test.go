@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -36,7 +37,7 @@ func TestPlansOfTheOutbox(t *testing.T) {
 		"an event's log":        {ofEvent, byEvent, []string{"SEARCH deliveries USING INDEX deliveries_by_event (event_id=?)"}},
 		"old records":           {oldDeliveriesQuery, []any{"port", 9}, []string{"SEARCH deliveries USING COVERING INDEX deliveries_by_sink (sink=?)"}},
 		"records to drop":       {dropDeliveriesQuery, []any{"[]"}, []string{"SEARCH deliveries USING INTEGER PRIMARY KEY"}},
-		"rows of a gone sink":   {forgetRows, []any{"port", "port", 9}, []string{"SEARCH outbox USING PRIMARY KEY (seq=? AND sink=?)", "SEARCH outbox USING COVERING INDEX outbox_by_sink (sink=?)"}},
+		"rows of a gone sink":   {forgetRows, []any{"port", "port", 1, 9}, []string{"SEARCH outbox USING PRIMARY KEY (seq=? AND sink=?)", "SEARCH outbox USING INDEX outbox_by_sink (sink=?)"}},
 		"its records":           {forgetRecords, []any{"port", 9}, []string{"SEARCH deliveries USING INTEGER PRIMARY KEY", "SEARCH deliveries USING COVERING INDEX deliveries_by_sink (sink=?)"}},
 		"what is owed anew":     {owe, ofOwe, []string{"events_by_subject (uid=? AND occurred_at>?)"}},
 		"and its rows":          {oweQuery, []any{"port", 1, 1, "[]"}, []string{"SEARCH events USING INTEGER PRIMARY KEY"}},
@@ -117,14 +118,14 @@ func TestForgetStoppedHalfWay(t *testing.T) {
 	var n int64
 	var done bool
 	g.Expect(s.writer.do(t.Context(), "forget", func(tx *connection) (err error) {
-		n, done, err = tx.forget("port")
+		n, done, err = tx.forget("port", math.MaxInt64)
 		return err
 	})).To(Succeed())
 	g.Expect(n).To(Equal(int64(owedRows)))
 	g.Expect(done).To(BeFalse())
 	g.Expect(s.Sinks(t.Context())).To(HaveExactElements(HaveField("Pending", int64(100))))
 	g.Expect(s.Commit(t.Context(), deployment("meanwhile"))).To(Succeed())
-	g.Expect(s.Forget(t.Context(), "port")).To(Equal(int64(101)))
+	g.Expect(s.Forget(t.Context(), "port", time.Time{})).To(Equal(int64(101)))
 	g.Expect(s.Sinks(t.Context())).To(BeEmpty())
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -83,11 +85,15 @@ func (s *Store) Gone(ctx context.Context, sink string, at time.Time) error {
 }
 
 // Forget implements ledger.Upkeep.
-func (s *Store) Forget(ctx context.Context, sink string) (dropped int64, err error) {
+func (s *Store) Forget(ctx context.Context, sink string, before time.Time) (dropped int64, err error) {
+	until := int64(math.MaxInt64)
+	if !before.IsZero() {
+		until = before.UnixMicro()
+	}
 	for done := false; !done; {
 		var n int64
 		err := s.writer.do(ctx, "cannot forget a sink", func(tx *connection) (err error) {
-			n, done, err = tx.forget(sink)
+			n, done, err = tx.forget(sink, until)
 			return err
 		})
 		if err != nil {
@@ -98,11 +104,15 @@ func (s *Store) Forget(ctx context.Context, sink string) (dropped int64, err err
 	return dropped, nil
 }
 
-// forget drops some of what a sink has, and with the last of it the sink itself.
-func (c *connection) forget(sink string) (dropped int64, done bool, err error) {
-	dropped, err = c.affected(forgetRows, sink, sink, owedRows)
+// forget drops some of what a sink has, and with the last of it the sink itself. A row that came meanwhile keeps it.
+func (c *connection) forget(sink string, until int64) (dropped int64, done bool, err error) {
+	dropped, err = c.affected(forgetRows, sink, sink, until, owedRows)
 	if err != nil || dropped == owedRows {
 		return dropped, false, err
+	}
+	left, err := c.owes(sink)
+	if err != nil || left > 0 {
+		return dropped, true, err
 	}
 	records, err := c.affected(forgetRecords, sink, owedRows)
 	if err != nil || records == owedRows {
@@ -113,7 +123,20 @@ func (c *connection) forget(sink string) (dropped int64, done bool, err error) {
 	return dropped, true, err
 }
 
+// owes counts the rows of a sink.
+func (c *connection) owes(sink string) (rows int64, err error) {
+	statement, err := c.prepare(leftQuery) //nolint:sqlclosecheck // it is kept for the next time; close closes it
+	if err == nil {
+		err = statement.QueryRowContext(context.Background(), sink).Scan(&rows)
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return rows, err
+}
+
 const (
-	forgetRows    = `DELETE FROM outbox WHERE sink = ? AND seq IN (SELECT seq FROM outbox WHERE sink = ? LIMIT ?)`
+	forgetRows    = `DELETE FROM outbox WHERE sink = ? AND seq IN (SELECT seq FROM outbox WHERE sink = ? AND recorded_at < ? LIMIT ?)`
+	leftQuery     = `SELECT pending + parked FROM sinks WHERE name = ?`
 	forgetRecords = `DELETE FROM deliveries WHERE seq IN (SELECT seq FROM deliveries WHERE sink = ? LIMIT ?)`
 )

@@ -53,4 +53,4 @@ END;
 -- Finds the row that has been pending longest. The search for due rows no longer needs to know it.
 CREATE INDEX outbox_oldest ON outbox (sink, recorded_at) WHERE parked = 0;
 DROP INDEX outbox_by_sink;
-CREATE INDEX outbox_by_sink ON outbox (sink, parked, seq, service, next_at);
+CREATE INDEX outbox_by_sink ON outbox (sink, parked, seq, service, next_at, attempts);
