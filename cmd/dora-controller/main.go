@@ -14,10 +14,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"strings"
@@ -37,10 +39,23 @@ const (
 )
 
 func main() {
+	log.SetOutput(withoutAnswers{os.Stderr})
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
+}
+
+// withoutAnswers drops what net/http says, through the standard logger alone, of bytes that a server sends unasked: they may repeat a
+// credential.
+type withoutAnswers struct{ out io.Writer }
+
+// Write implements io.Writer.
+func (w withoutAnswers) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte("Unsolicited response")) {
+		return len(line), nil
+	}
+	return w.out.Write(line)
 }
 
 // execute runs one command line and returns the exit code.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +20,16 @@ var update = flag.Bool("update", false, "write the golden files instead of compa
 
 // asCommand makes the test binary be the command itself, for tests that need a process.
 const asCommand = "DORA_TEST_AS_COMMAND"
+
+func TestWhatServersSendUnaskedIsNotLogged(t *testing.T) {
+	var out bytes.Buffer
+	logger := log.New(withoutAnswers{&out}, "", 0)
+	logger.Printf("Unsolicited response received on idle HTTP channel starting with %q; err=%v", "Bearer t0ken", nil)
+	logger.Print("http: TLS handshake error")
+	if out.String() != "http: TLS handshake error\n" {
+		t.Errorf("logged %q", out.String())
+	}
+}
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) != "" {
