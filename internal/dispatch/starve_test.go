@@ -51,7 +51,7 @@ func TestStuckServicesHoldUpNoOthers(t *testing.T) {
 func starve(t *testing.T, stuck, behind, batch int, hang bool) []time.Duration {
 	t.Helper()
 	book := ledgertest.NewMemory(time.Now)
-	jitter := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // no secret
+	jitter := rand.New(rand.NewPCG(1, 2))
 	d := New(book, Options{Random: jitter.Float64})
 	world := &half{arrived: map[string]time.Time{}, hang: hang}
 	s := sinktest.NewScripted("port").Takes(batch)

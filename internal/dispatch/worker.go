@@ -336,7 +336,8 @@ func (w *worker) park(ctx context.Context, made attempt, v verdict) error {
 		return ignoreGone(err)
 	}
 	w.metrics.parked.WithLabelValues(w.name).Inc()
-	if w.refusals++; w.refusals < manyRefused {
+	w.refusals++
+	if w.refusals < manyRefused {
 		w.failures = 0 // it answered
 		return nil
 	}

@@ -132,8 +132,8 @@ func (s Spread) with(b Band) Spread {
 	return s
 }
 
-// WeeklyRate is the frequency that can be judged, per week and service; nil if there is none: until its services were followed for a day on average, a rate per week says more
-// about the clock than about them.
+// WeeklyRate is the frequency that can be judged, per week and service; nil if there is none: until its services were followed for a day on
+// average, a rate per week says more about the clock than about them.
 func (s *Summary) WeeklyRate() *float64 {
 	if s.Frequency.FollowedSeconds < secondsPerDay*float64(max(s.Services, 1)) {
 		return nil

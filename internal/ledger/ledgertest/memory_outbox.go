@@ -34,7 +34,7 @@ func (m *Memory) Due(ctx context.Context, sink string, now time.Time, limit int)
 		}
 	}
 	slices.SortStableFunc(failed, func(a, b *owed) int { return a.NextAt.Compare(b.NextAt) })
-	rows := append(fresh, failed[:min(limit, len(failed))]...)
+	rows := slices.Concat(fresh, failed[:min(limit, len(failed))])
 	slices.SortFunc(rows, func(a, b *owed) int { return cmp.Compare(a.Seq, b.Seq) })
 	return m.deliveries(rows), nil
 }
