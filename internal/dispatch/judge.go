@@ -33,7 +33,7 @@ func divide(due []ledger.Delivery) (fresh, suspect []ledger.Delivery) {
 		switch {
 		case row.Attempts == 0:
 			fresh = append(fresh, row)
-		case suspect == nil || row.NextAt.Before(suspect[0].NextAt):
+		case len(suspect) == 0 || row.NextAt.Before(suspect[0].NextAt):
 			suspect = due[i : i+1]
 		}
 	}

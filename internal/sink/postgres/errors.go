@@ -102,7 +102,8 @@ func (s *Sink) said(refused *pgconn.PgError) string {
 // grants are the privileges that the role needs.
 func (s *Sink) grants() string {
 	schema := quote(s.schema)
-	text := fmt.Sprintf("GRANT USAGE ON SCHEMA %[1]s, GRANT SELECT, INSERT, UPDATE, DELETE ON %[2]s, %[3]s and GRANT SELECT ON %[4]s to the role", schema,
+	text := fmt.Sprintf("GRANT USAGE ON SCHEMA %[1]s, GRANT SELECT, INSERT, UPDATE ON %[2]s, %[3]s and GRANT SELECT ON %[4]s to the role, "+
+		"and DELETE ON %[2]s too if its key holds occurred_at", schema,
 		table(s.schema, "delivery_events"), table(s.schema, "dora_metrics"), table(s.schema, versions))
 	if s.migrate {
 		text += fmt.Sprintf("; or, to migrate, GRANT CREATE ON SCHEMA %s, or ON DATABASE where there is no such schema", schema)
