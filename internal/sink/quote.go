@@ -58,7 +58,7 @@ func repeats(text string, secrets []string) bool {
 	for todo, layer := []string{text}, 0; len(todo) > 0; layer++ {
 		var next []string
 		for _, text := range todo {
-			if known.in(text) || known.in(squeeze(text)) {
+			if known.in(text) || known.in(squeeze(text)) || known.in(squeeze(unplus(text))) {
 				return true
 			}
 			for _, decode := range decoders {
@@ -82,7 +82,7 @@ type parts struct {
 func partsOf(secrets []string) parts {
 	p := parts{pieces: map[uint64]bool{}}
 	for _, secret := range secrets {
-		for _, form := range []string{lower(secret), lower(squeeze(secret))} {
+		for _, form := range []string{fold(secret), fold(squeeze(secret))} {
 			if len(form) >= shortest && len(form) < telling {
 				p.whole = append(p.whole, form)
 			}
@@ -97,7 +97,7 @@ func partsOf(secrets []string) parts {
 
 // in tells whether a text holds any of the parts.
 func (p parts) in(text string) bool {
-	text = lower(text)
+	text = fold(text)
 	for _, secret := range p.whole {
 		if strings.Contains(text, secret) {
 			return true
@@ -118,15 +118,29 @@ func windows(text string, f func(piece uint64) bool) bool {
 	return false
 }
 
-// lower writes ASCII small, and leaves all other bytes as they are, valid or not.
-func lower(text string) string {
-	small := []byte(text)
-	for i, c := range small {
-		if c >= 'A' && c <= 'Z' {
-			small[i] = c + 'a' - 'A'
+// fold makes letters that differ in their case the same, and leaves bytes that are no text as they are.
+func fold(text string) string {
+	var b strings.Builder
+	for text != "" {
+		r, size := utf8.DecodeRuneInString(text)
+		if r == utf8.RuneError && size == 1 {
+			b.WriteByte(text[0])
+		} else {
+			b.WriteRune(folded(r))
 		}
+		text = text[size:]
 	}
-	return string(small)
+	return b.String()
+}
+
+// folded is the least of all letters that are the same as this one but for their case.
+func folded(r rune) rune {
+	r = unicode.ToUpper(r)
+	least := r
+	for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
+		least = min(least, next)
+	}
+	return least
 }
 
 // squeeze leaves out what is not seen: where a text was folded, and what would be shown as a blank.
@@ -143,7 +157,7 @@ func squeeze(text string) string {
 }
 
 // decoders undo encodings wherever they stand in a text. Each takes time in proportion to it, and none makes it more than three times as long.
-var decoders = []func(string) string{unescape, html.UnescapeString, unpercent, unplus, unbase64, unhex}
+var decoders = []func(string) string{unescape, html.UnescapeString, unpercent, unbase64, unhex}
 
 var (
 	escaped    = regexp.MustCompile(`(?s)\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|\\.`)
