@@ -114,17 +114,15 @@ type shared struct {
 }
 
 func newShared(mgr manager.Manager, o Options) *shared {
-	s := &shared{
+	return &shared{
 		Options: o,
 		world:   kube.NewWorld(mgr.GetCache(), o.Kinds, o.Cluster, o.Namespaces),
 		follower: &kube.Follower{
-			Recorder: o.Memory, Targets: o.Figures, Owed: o.Owed, Clock: o.Clock,
+			Recorder: o.Memory, Targets: o.Figures, Sinks: o.Sinks.Owed, Owed: o.Owed, Clock: o.Clock,
 			Announcer: &kube.Announcer{Events: mgr.GetEventRecorder("dora-controller"), Explain: o.Explain},
 		},
 		applications: kube.NewTrigger(), rollouts: kube.NewTrigger(),
 	}
-	s.follower.Sinks = s.owed
-	return s
 }
 
 // deliveries looks after sinks.
@@ -134,15 +132,6 @@ func (s *shared) deliveries(mgr manager.Manager) *dorasink.Reconciler {
 		Ledger: s.Outbox, Dispatcher: s.Dispatcher, Make: s.Make, Figures: s.Figures, Events: mgr.GetEventRecorder("dora-controller"),
 		Cluster: s.Cluster, Grace: s.SinkGrace, Clock: s.Clock, Log: mgr.GetLogger().WithName("sinks"),
 	}
-}
-
-// owed are the sinks that are owed the events of an object.
-func (s *shared) owed(ctx context.Context, selection kube.Selection) ([]string, error) {
-	view, err := s.Sinks.View(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return view.OfEvents(selection), nil
 }
 
 // begin starts the watches of the kinds that are installed, and looks for what vanished while nobody watched.

@@ -27,9 +27,6 @@ const (
 	portClientSecret = "PORT_CLIENT_SECRET" //nolint:gosec // the name of a variable
 )
 
-// portRegions are the addresses of Port's API.
-var portRegions = map[string]string{"EU": "https://api.port.io", "US": "https://api.us.port.io"}
-
 func newPortCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "port",
@@ -91,7 +88,7 @@ spec.port of the DoraSink. The exit code is 1 if something could not be made, or
 
 // check reads the flags.
 func (o *portBootstrapOptions) check(cmd *cobra.Command) (bootstrap.Names, error) {
-	address, known := portRegions[strings.ToUpper(o.region)]
+	address, known := port.Regions[strings.ToUpper(o.region)]
 	switch {
 	case !known:
 		return bootstrap.Names{}, fmt.Errorf("%q is no region of Port: want EU or US", o.region)

@@ -2,15 +2,12 @@ package dorasink
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/internal/dispatch"
@@ -97,9 +94,5 @@ func (r *Reconciler) write(ctx context.Context, object *dorav1alpha1.DoraSink, s
 	}
 	changed := object.DeepCopy()
 	changed.Status = *status
-	err := r.Client.Status().Patch(ctx, changed, client.MergeFrom(object))
-	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("cannot write the status: %w", err)
-	}
-	return nil
+	return kube.PatchStatus(ctx, r.Client, object, changed)
 }

@@ -7,7 +7,6 @@ import (
 	"iter"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -121,11 +120,7 @@ func (r *Reconciler) write(ctx context.Context, object *dorav1alpha1.DoraTarget,
 	}
 	changed := object.DeepCopy()
 	changed.Status = *status
-	err := r.Client.Status().Patch(ctx, changed, client.MergeFrom(object))
-	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("cannot write the status: %w", err)
-	}
-	return nil
+	return kube.PatchStatus(ctx, r.Client, object, changed)
 }
 
 // understand reads what only this controller needs of the spec.

@@ -68,10 +68,6 @@ func owedFacts(sources *kube.Sources, sinks *kube.Sinks) func(ctx context.Contex
 		if err != nil {
 			return nil, err
 		}
-		view, err := sinks.View(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return view.OfEvents(selection), nil
+		return sinks.Owed(ctx, selection)
 	}
 }

@@ -65,7 +65,7 @@ func (l *leader) Start(ctx context.Context) error {
 	if err := controllers.Setup(ctx, l.mgr, w.controllers); err != nil {
 		return fmt.Errorf("cannot set up the controllers: %w", err)
 	}
-	if err := l.tellOwed(ctx, store, names(sinks(l.options))); err != nil {
+	if err := l.tellOwed(ctx, store, w.always); err != nil {
 		return err
 	}
 	l.working.Store(true)
@@ -82,6 +82,7 @@ type work struct {
 	dispatcher  *dispatch.Dispatcher
 	completer   *enrich.Worker
 	metrics     *prometheus.Registry
+	always      []string // the sinks that flags ask for
 }
 
 func (l *leader) prepare(ctx context.Context, store ledger.Store) (*work, error) {
@@ -96,6 +97,7 @@ func (l *leader) prepare(ctx context.Context, store ledger.Store) (*work, error)
 	w.dispatcher = dispatch.New(store, dispatch.Options{
 		Clock: o.Clock, Registerer: w.metrics, Log: l.mgr.GetLogger().WithName("dispatch"), Changed: lookAt(looks),
 	})
+	w.always = names(always)
 	for _, s := range always {
 		w.dispatcher.Register(s, dispatch.Route{WithoutFigures: true})
 	}
@@ -103,7 +105,7 @@ func (l *leader) prepare(ctx context.Context, store ledger.Store) (*work, error)
 		Cluster: o.Cluster, Namespaces: o.Namespaces, Explain: o.Explain, Clock: o.Clock,
 		Targets: kube.NewTargets(l.mgr.GetCache(), o.TrustedNamespaces), Figures: kube.NewTrigger(),
 		Kinds: l.kinds, Memory: recorder, Events: store, Metrics: figures,
-		Sinks:  kube.NewSinks(l.mgr.GetCache(), o.TrustedNamespaces, names(always)...),
+		Sinks:  kube.NewSinks(l.mgr.GetCache(), o.TrustedNamespaces, w.always...),
 		Outbox: store, Dispatcher: w.dispatcher, Make: newMaker(o), SinkLooks: looks, SinkGrace: o.SinkGrace,
 	}
 	if w.completer, err = l.newCompleter(w, store, recorder, counting); err != nil {

@@ -103,9 +103,8 @@ func (s *secret) port(name string, o *Options, spec *dorav1alpha1.PortSink) (sin
 	if err != nil {
 		return nil, err
 	}
-	base := map[string]string{"US": "https://api.us.port.io"}[spec.Region]
 	return port.New(port.Options{
-		Name: name, Version: o.Version, Cluster: o.Cluster, BaseURL: cmp.Or(spec.BaseURL, base, "https://api.port.io"),
+		Name: name, Version: o.Version, Cluster: o.Cluster, BaseURL: cmp.Or(spec.BaseURL, port.Regions[spec.Region], port.Regions["EU"]),
 		ClientID: id, ClientSecret: key, CA: s.data["ca.crt"], Guard: s.guard, Now: o.Clock.Now,
 		Blueprints: port.Blueprints{
 			Deployment: blueprint(spec.Blueprints.Deployment), Service: blueprint(spec.Blueprints.Service),

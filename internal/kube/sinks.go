@@ -92,6 +92,15 @@ func (s *Sinks) View(ctx context.Context) (SinkView, error) {
 	return view, nil
 }
 
+// Owed names the sinks that are owed the events of an object which these targets select.
+func (s *Sinks) Owed(ctx context.Context, selection Selection) ([]string, error) {
+	view, err := s.View(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return view.OfEvents(selection), nil
+}
+
 // Has says whether there is a sink of that name.
 func (v SinkView) Has(name types.NamespacedName) bool { return v.sinks[name] != nil }
 

@@ -95,6 +95,9 @@ func checkCredential(id, secret string) error {
 	return nil
 }
 
+// Regions are the addresses of Port's API, by where an organization lives.
+var Regions = map[string]string{"EU": "https://api.port.io", "US": "https://api.us.port.io"}
+
 func baseURL(text string) (string, error) {
 	base, err := url.Parse(text)
 	if err != nil || base.Host == "" || base.Scheme != "https" && base.Scheme != "http" ||
