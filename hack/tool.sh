@@ -15,12 +15,21 @@ source hack/lib.sh
 place() {
   ldflags='' output=bin/$1
   case $1 in
-    kube-apiserver | kubectl)
+    kube-apiserver | kubectl | kube-controller-manager | kube-scheduler)
       module=kubernetes owner=k8s.io/kubernetes package=$owner/cmd/$1 output=bin/envtest/$1
       # Otherwise the server calls itself v0.0.0 and clients distrust it.
       ldflags="-X k8s.io/component-base/version.gitVersion=$(version_of)"
       ;;
     etcd) module=etcd owner=go.etcd.io/etcd/server/v3 package=$owner output=bin/envtest/$1 ;;
+    kwok) module=$1 owner=sigs.k8s.io/kwok package=$owner/cmd/$1 output=bin/e2e/$1 ;;
+    argo-cd)
+      module=$1 owner=github.com/argoproj/argo-cd/v2 package=$owner/cmd output=bin/e2e/argocd
+      # Otherwise it calls itself 99.99.99.
+      ldflags="-X $owner/common.version=$(version_of)"
+      ;;
+    argo-rollouts)
+      module=$1 owner=github.com/argoproj/argo-rollouts package=$owner/cmd/rollouts-controller output=bin/e2e/rollouts-controller
+      ;;
     setup-envtest) module=$1 owner=sigs.k8s.io/controller-runtime/tools/setup-envtest package=$owner ;;
     controller-gen) module=$1 owner=sigs.k8s.io/controller-tools package=$owner/cmd/controller-gen ;;
     golangci-lint) module=$1 owner=github.com/golangci/golangci-lint/v2 package=$owner/cmd/golangci-lint ;;
