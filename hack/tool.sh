@@ -33,12 +33,24 @@ place() {
     setup-envtest) module=$1 owner=sigs.k8s.io/controller-runtime/tools/setup-envtest package=$owner ;;
     controller-gen) module=$1 owner=sigs.k8s.io/controller-tools package=$owner/cmd/controller-gen ;;
     golangci-lint) module=$1 owner=github.com/golangci/golangci-lint/v2 package=$owner/cmd/golangci-lint ;;
+    helm)
+      module=$1 owner=helm.sh/helm/v3 package=$owner/cmd/$1
+      # Otherwise it calls itself v3.22 and takes the cluster of `helm template` for Kubernetes 1.20.
+      ldflags="-X $owner/internal/version.version=$(version_of)"
+      ldflags+=" -X $owner/pkg/chartutil.k8sVersionMajor=1 -X $owner/pkg/chartutil.k8sVersionMinor=$(kubernetes_minor)"
+      ldflags+=" -X $owner/pkg/lint/rules.k8sVersionMajor=1 -X $owner/pkg/lint/rules.k8sVersionMinor=$(kubernetes_minor)"
+      ;;
+    helm-docs) module=$1 owner=github.com/norwoodj/helm-docs package=$owner/cmd/$1 ;;
+    kustomize) module=$1 owner=sigs.k8s.io/kustomize/kustomize/v5 package=$owner ;;
     dockerlint) module=$1 owner=github.com/moby/buildkit package=. ;;
     *) say "hack/tool.sh knows no tool $1" >&2 && exit 2 ;;
   esac
 }
 
 version_of() { awk -v m="$owner" '{ sub(/^require /, "") } $1 == m { print $2 }' "hack/tools/$module/go.mod"; }
+
+# kubernetes_minor is that of the tests' control plane.
+kubernetes_minor() { sed -nE 's,^[[:space:]]*k8s.io/kubernetes v1\.([0-9]+)\..*,\1,p' hack/tools/kubernetes/go.mod; }
 
 # fingerprint changes when the tool has to be built again.
 fingerprint() { { go version && cat "hack/tools/$module"/*; } | git hash-object --stdin; }
