@@ -2,6 +2,7 @@ package show
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -132,6 +133,10 @@ func recoveryNotes(e *dora.Event) []string {
 	return []string{"after " + seconds(*e.RecoverySeconds)}
 }
 
-func seconds(s float64) string { return Duration(time.Duration(s * float64(time.Second))) }
+// seconds tells a length of time that may be longer than Go's longest.
+func seconds(s float64) string {
+	const longest = math.MaxInt64 / int64(time.Second)
+	return Duration(time.Duration(min(max(s, -float64(longest)), float64(longest)) * float64(time.Second)))
+}
 
 func is(flag *bool, want bool) bool { return flag != nil && *flag == want }

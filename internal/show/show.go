@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"time"
 	"unicode"
@@ -55,7 +56,7 @@ var units = []struct {
 // Duration is a length of time in its two largest units: 1d3h, 2h10m, 3s.
 func Duration(d time.Duration) string {
 	if d < 0 {
-		return "-" + Duration(-d)
+		return "-" + Duration(-max(d, -math.MaxInt64)) // the least of all has no positive counterpart
 	}
 	for _, u := range units {
 		n, rest := d/u.large, d%u.large/u.small
@@ -69,10 +70,10 @@ func Duration(d time.Duration) string {
 	return fmt.Sprintf("%ds", d/time.Second)
 }
 
-// Printable replaces what a terminal would not print but obey.
+// Printable replaces what a terminal would not print but obey: controls, and what turns the direction of the rest around.
 func Printable(text string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
 			return ' '
 		}
 		return r
