@@ -25,24 +25,30 @@ const maxQuote = 200
 // Quote is what a server said, fit for an error: one short line without these credentials, should the server have repeated them in one of
 // the forms in which they are sent or printed, and without anything that a terminal or a reader of logs would obey.
 func (c Credentials) Quote(said string) string {
-	for _, secret := range c.spellings() {
-		said = strings.ReplaceAll(said, secret, redacted)
+	line := oneLine(said)
+	for _, secret := range c.spellings() { // made a line too, since that may bring together what was sent apart
+		line = strings.ReplaceAll(line, secret, redacted)
 	}
-	clean := func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' ' // controls, and what only says how the rest is to be shown, such as from right to left
-	}
-	line := strings.Join(strings.Fields(strings.Map(clean, strings.ToValidUTF8(said, " "))), " ")
 	if runes := []rune(line); len(runes) > maxQuote {
 		return string(runes[:maxQuote]) + "…"
 	}
 	return line
 }
 
+// oneLine leaves single blanks in the place of all that is not printed: controls, and what only says how the rest is to be shown, such as
+// from right to left.
+func oneLine(text string) string {
+	clean := func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}
+	return strings.Join(strings.Fields(strings.Map(clean, strings.ToValidUTF8(text, " "))), " ")
+}
+
 // spellings are the secrets that may be sent to a server, as they are and as they may come back: within a URL, within quotes, and encoded
-// as HTTP's basic authentication does. The longest come first, so that no part of one is left.
+// as HTTP's basic authentication does, each as oneLine leaves it. The longest come first, so that no part of one is left.
 func (c Credentials) spellings() []string {
 	var all []string
 	for _, secret := range []string{c.Password, c.Token, string(c.SSHPassphrase)} {
@@ -55,6 +61,10 @@ func (c Credentials) spellings() []string {
 			all = append(all, base64.RawStdEncoding.EncodeToString([]byte(plain)), base64.RawURLEncoding.EncodeToString([]byte(plain)))
 		}
 	}
+	for i := range all {
+		all[i] = oneLine(all[i])
+	}
+	all = slices.DeleteFunc(all, func(text string) bool { return text == "" })
 	slices.SortFunc(all, func(x, y string) int { return cmp.Or(cmp.Compare(len(y), len(x)), cmp.Compare(x, y)) })
 	return slices.Compact(all)
 }
