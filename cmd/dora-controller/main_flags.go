@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/netip"
 	"os"
 	"slices"
@@ -48,7 +49,7 @@ type bytesFlag int64
 
 func (b *bytesFlag) Set(text string) error {
 	quantity, err := resource.ParseQuantity(text)
-	if err != nil || quantity.Sign() <= 0 {
+	if err != nil || quantity.Sign() <= 0 || quantity.CmpInt64(math.MaxInt64) > 0 {
 		return fmt.Errorf("%q is no size: write it as 500Mi or 2Gi", text)
 	}
 	*b = bytesFlag(quantity.Value())
@@ -73,9 +74,17 @@ func (n *networks) Set(text string) error {
 		if err != nil {
 			return fmt.Errorf("%q is no network: write it as 10.0.0.0/8 or fd00::/8", part)
 		}
-		*n = append(*n, network.Masked())
+		*n = append(*n, plain(network.Masked()))
 	}
 	return nil
+}
+
+// plain writes a network of IPv4 addresses within IPv6 as what it is: the guard looks at an address without that, and would not find it there.
+func plain(network netip.Prefix) netip.Prefix {
+	if !network.Addr().Is4In6() {
+		return network
+	}
+	return netip.PrefixFrom(network.Addr().Unmap(), network.Bits()-96)
 }
 
 func (n *networks) String() string {
@@ -90,9 +99,10 @@ func (*networks) Type() string { return "cidrs" }
 
 // moment is a flag that takes a time or a length of time.
 type moment struct {
-	at     time.Time
-	length time.Duration
-	set    bool
+	at       time.Time
+	length   time.Duration
+	relative bool // length tells, and not at
+	set      bool
 }
 
 func (m *moment) Set(text string) error {
@@ -104,7 +114,7 @@ func (m *moment) Set(text string) error {
 	if err != nil || length < 0 {
 		return fmt.Errorf("%q is neither a time such as 2026-11-20T20:57:31Z nor a duration such as 90s, 12h or 7d", text)
 	}
-	*m = moment{length: length, set: true}
+	*m = moment{length: length, relative: true, set: true}
 	return nil
 }
 
@@ -114,7 +124,7 @@ func (*moment) Type() string { return "time|duration" }
 
 // before is the moment itself, or that long before now; zero if it is not set.
 func (m *moment) before(now time.Time) time.Time {
-	if !m.set || !m.at.IsZero() {
+	if !m.relative {
 		return m.at
 	}
 	return now.Add(-m.length)
@@ -122,7 +132,7 @@ func (m *moment) before(now time.Time) time.Time {
 
 // after is the moment itself, or that long after start; zero if it is not set.
 func (m *moment) after(start time.Time) time.Time {
-	if !m.set || !m.at.IsZero() {
+	if !m.relative {
 		return m.at
 	}
 	return start.Add(m.length)
