@@ -3,6 +3,8 @@ package argocd
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -18,6 +20,7 @@ func FuzzObserveApplication(f *testing.F) {
 			f.Add(raw)
 		}
 	})
+	f.Add([]byte(`{"status":{"reconciledAt":"9999-12-31T23:59:59-12:00","health":{"lastTransitionTime":"0000-01-01T00:00:00+12:00"}}}`))
 	f.Add([]byte(`{"status":{"history":[null],"resources":[1],"operationState":{"syncResult":{"resources":["x",null]}}}}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if !json.Valid(raw) {
@@ -29,12 +32,23 @@ func FuzzObserveApplication(f *testing.F) {
 			t.Fatalf("object %v, error %v", isObject, err)
 		}
 		want := Observe(app.DeepCopy(), "here", nil)
+		if _, err := json.Marshal(want); err != nil {
+			t.Fatalf("what is observed cannot be kept: %v", err)
+		}
 		if _, err := Trim(&app); err != nil {
 			t.Fatal(err)
 		}
+		trimmed := app.DeepCopy()
 		if diff := cmp.Diff(want, Observe(&app, "here", nil), cmpopts.EquateEmpty()); diff != "" {
 			t.Fatal(diff)
 		}
-		ManagedRollouts(&app)
+		if _, err := Trim(&app); err != nil || !reflect.DeepEqual(&app, trimmed) {
+			t.Fatalf("trimmed again it differs, %v", err)
+		}
+		for _, name := range ManagedRollouts(&app) {
+			if !slices.ContainsFunc(trimmed.Status.Resources, func(r Resource) bool { return r.Name == name.Name && r.Namespace == name.Namespace }) {
+				t.Errorf("the Rollout %s is managed, and not listed", name)
+			}
+		}
 	})
 }

@@ -3,6 +3,7 @@ package rollouts
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -26,6 +27,7 @@ func FuzzObserveRollout(f *testing.F) {
 			f.Add(l.raw, raw)
 		}
 	})
+	f.Add([]byte(`{"metadata":{"creationTimestamp":"9999-12-31T23:59:59-12:00"},"status":{"abortedAt":"0000-01-01T00:00:00+12:00"}}`), []byte(`{}`))
 	f.Add([]byte(`{"status":{"conditions":[null,1],"canary":{"weights":[]}}}`), []byte(`{}`))
 	f.Fuzz(func(t *testing.T, raw, rawSet []byte) {
 		if !json.Valid(raw) {
@@ -37,10 +39,14 @@ func FuzzObserveRollout(f *testing.F) {
 			t.Fatalf("object %v, error %v", isObject, err)
 		}
 		var set appsv1.ReplicaSet
-		if json.Unmarshal(rawSet, &set) != nil {
-			return // the API server validates ReplicaSets
+		err = json.Unmarshal(rawSet, &set)
+		if _, undated := set.CreationTimestamp.UTC().MarshalJSON(); err != nil || undated != nil {
+			return // the API server validates ReplicaSets, and dates them itself
 		}
 		want := Observe(ro.DeepCopy(), []appsv1.ReplicaSet{*set.DeepCopy()})
+		if _, err := json.Marshal(want); err != nil {
+			t.Fatalf("what is observed cannot be kept: %v", err)
+		}
 		wantOwner, _ := Owner(&ro)
 		for _, obj := range []any{&ro, &set} {
 			if _, err := Trim(obj); err != nil {
@@ -49,6 +55,15 @@ func FuzzObserveRollout(f *testing.F) {
 		}
 		if diff := cmp.Diff(want, Observe(&ro, []appsv1.ReplicaSet{set}), cmpopts.EquateEmpty()); diff != "" {
 			t.Fatal(diff)
+		}
+		trimmed, trimmedSet := ro.DeepCopy(), set.DeepCopy()
+		for _, obj := range []any{&ro, &set} {
+			if _, err := Trim(obj); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !reflect.DeepEqual(&ro, trimmed) || !reflect.DeepEqual(&set, trimmedSet) {
+			t.Fatal("trimmed again they differ")
 		}
 		if owner, _ := Owner(&ro); owner != wantOwner {
 			t.Fatalf("got owner %s, want %s", owner, wantOwner)

@@ -61,12 +61,16 @@ func (t Time) IsZero() bool { return t.unix == 0 }
 // Equal compares, for tests.
 func (t Time) Equal(other Time) bool { return t == other }
 
-// UnmarshalJSON never fails: anything but an RFC 3339 string reads as the zero Time.
+// UnmarshalJSON never fails: anything but an RFC 3339 string reads as the zero Time, and so does one that in UTC is of a year which no such
+// string can have, since no state with that in it could be kept.
 func (t *Time) UnmarshalJSON(data []byte) error {
 	var text string
 	var parsed time.Time
 	if json.Unmarshal(data, &text) == nil {
 		parsed, _ = time.Parse(time.RFC3339, text)
+	}
+	if year := parsed.UTC().Year(); year < 0 || year > 9999 {
+		parsed = time.Time{}
 	}
 	*t = At(parsed)
 	return nil
