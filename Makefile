@@ -20,7 +20,7 @@ STEP := hack/step.sh
 
 .DEFAULT_GOAL := help
 .PHONY: help build test check test-go test-race fmt fmt-check vet lint dockerlint generate verify \
-        envtest crds postgres demo bench fuzz drift image tools clean
+        envtest crds chart chart-tools postgres demo bench fuzz drift image tools clean
 
 ##@ Everyday
 
@@ -45,7 +45,7 @@ clean: ## Remove all that was built, tools included
 
 ##@ Tests
 
-test-go: envtest crds postgres ## Run the Go tests (PKG, TESTFLAGS)
+test-go: envtest crds postgres chart-tools ## Run the Go tests (PKG, TESTFLAGS)
 	@$(STEP) testreport go build -o bin/testreport ./hack/testreport
 	@echo "==> go test $(PKG)"
 	@set -o pipefail; go test -json -timeout 20m $(TESTFLAGS) $(PKG) | bin/testreport
@@ -70,7 +70,7 @@ drift: ## Compare our reading of Argo's objects with Argo's own types; not in `t
 
 ##@ Checks
 
-check: fmt-check vet lint dockerlint verify ## Run all checks without the tests
+check: fmt-check vet lint dockerlint chart verify ## Run all checks without the tests
 
 fmt: ## Format the code
 	@hack/tool.sh golangci-lint
@@ -97,11 +97,14 @@ verify: ## Check that what is generated is up to date
 
 ##@ Generated code and tools
 
-generate: ## Generate deepcopy code, CRDs and RBAC from the markers
+generate: ## Generate deepcopy code, CRDs, RBAC and the chart's part of them
 	@hack/tool.sh controller-gen
 	@bin/controller-gen object:headerFile=hack/boilerplate.go.txt crd paths=./api/... output:crd:artifacts:config=config/crd/bases
 	@bin/controller-gen object:headerFile=hack/boilerplate.go.txt paths=./internal/argocd/... paths=./internal/rollouts/...
 	@bin/controller-gen rbac:roleName=dora-controller paths=./controllers/... output:rbac:artifacts:config=config/rbac
+	@hack/tool.sh helm-docs
+	@mkdir -p charts/dora-controller/files/crds && cp config/crd/bases/*.yaml charts/dora-controller/files/crds/
+	@bin/helm-docs --chart-search-root charts --template-files README.md.gotmpl --sort-values-order file --log-level warning
 
 envtest: ## Get the tests' control plane: kube-apiserver, etcd, kubectl
 	@hack/envtest.sh
@@ -109,11 +112,19 @@ envtest: ## Get the tests' control plane: kube-apiserver, etcd, kubectl
 crds:
 	@hack/argo-crds.sh
 
+chart-tools:
+	@hack/tool.sh helm kustomize promrules
+
 postgres: ## Find the tests' PostgreSQL server; install the system's package where that can be done
 	@hack/postgres.sh >/dev/null
 
-tools: envtest crds postgres ## Get all tools ahead of time
-	@hack/tool.sh golangci-lint controller-gen dockerlint
+tools: envtest crds postgres chart-tools ## Get all tools ahead of time
+	@hack/tool.sh golangci-lint controller-gen dockerlint helm-docs
+
+chart: ## Lint the Helm chart and package it into bin/
+	@hack/tool.sh helm
+	@$(STEP) chart bin/helm lint --strict --quiet charts/dora-controller
+	@bin/helm package --destination bin charts/dora-controller
 
 image: ## Build the container image, the same one from the same commit
 	docker buildx build --build-arg VERSION=$(VERSION) --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \

@@ -5,7 +5,8 @@
 #
 # Every tool's version is the one its module under hack/tools requires. The
 # binaries go to bin/ (the control plane's to bin/envtest/); a tool whose module
-# and Go toolchain are unchanged since it was built is left alone.
+# and Go toolchain are unchanged since it was built is left alone. With --check
+# nothing is built; the exit code tells whether all of them are there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source hack/lib.sh
@@ -30,6 +31,7 @@ place() {
     argo-rollouts)
       module=$1 owner=github.com/argoproj/argo-rollouts package=$owner/cmd/rollouts-controller output=bin/e2e/rollouts-controller
       ;;
+    kubectl-argo-rollouts) module=argo-rollouts owner=github.com/argoproj/argo-rollouts package=$owner/cmd/$1 output=bin/e2e/$1 ;;
     setup-envtest) module=$1 owner=sigs.k8s.io/controller-runtime/tools/setup-envtest package=$owner ;;
     controller-gen) module=$1 owner=sigs.k8s.io/controller-tools package=$owner/cmd/controller-gen ;;
     golangci-lint) module=$1 owner=github.com/golangci/golangci-lint/v2 package=$owner/cmd/golangci-lint ;;
@@ -42,6 +44,7 @@ place() {
       ;;
     helm-docs) module=$1 owner=github.com/norwoodj/helm-docs package=$owner/cmd/$1 ;;
     kustomize) module=$1 owner=sigs.k8s.io/kustomize/kustomize/v5 package=$owner ;;
+    promrules) module=$1 owner=github.com/prometheus/prometheus package=. ;;
     dockerlint) module=$1 owner=github.com/moby/buildkit package=. ;;
     *) say "hack/tool.sh knows no tool $1" >&2 && exit 2 ;;
   esac
@@ -55,11 +58,20 @@ kubernetes_minor() { sed -nE 's,^[[:space:]]*k8s.io/kubernetes v1\.([0-9]+)\..*,
 # fingerprint changes when the tool has to be built again.
 fingerprint() { { go version && cat "hack/tools/$module"/*; } | git hash-object --stdin; }
 
+check=false
+if [[ ${1:-} == --check ]]; then
+  check=true
+  shift
+fi
+
 for tool in "$@"; do
   place "$tool"
   stamp=bin/.stamps/$tool want=$(fingerprint)
   if [[ -x $output && -f $stamp && $(<"$stamp") == "$want" ]]; then
     continue
+  fi
+  if $check; then
+    exit 1
   fi
   say "building $tool $(version_of) from its Go module (once; it takes a while on a cold cache)"
   root=$PWD
