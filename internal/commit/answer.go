@@ -35,6 +35,21 @@ func (c Credentials) Quote(said string) string {
 	return line
 }
 
+// Told is an error that may repeat what a server said, with a text that is quoted. What it wraps can still be told from other errors.
+func (c Credentials) Told(err error) error {
+	return told{text: c.Quote(err.Error()), err: err}
+}
+
+type told struct {
+	text string
+	err  error
+}
+
+func (t told) Error() string { return t.text }
+
+// Unwrap returns the error as it was.
+func (t told) Unwrap() error { return t.err }
+
 // oneLine leaves single blanks in the place of all that is not printed: controls, and what only says how the rest is to be shown, such as
 // from right to left.
 func oneLine(text string) string {

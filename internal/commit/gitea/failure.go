@@ -21,7 +21,7 @@ func tooLarge(what, bound string) error {
 // failed is what an answer means that is no success. Of what was asked for and is not there, absent is to be said, if the repository is.
 func (r *repository) failed(resp *sdk.Response, err, absent error) error {
 	if resp == nil {
-		return fmt.Errorf("cannot ask the server: %w", err)
+		return fmt.Errorf("cannot ask the server: %w", r.credentials.Told(err))
 	}
 	switch status := resp.StatusCode; {
 	case status == http.StatusNotFound:
@@ -36,7 +36,7 @@ func (r *repository) failed(resp *sdk.Response, err, absent error) error {
 	case status >= http.StatusMultipleChoices:
 		return fmt.Errorf("%s answered %d: %s", r.host, status, r.said(err))
 	}
-	return fmt.Errorf("cannot read the answer of %s: %w", r.host, err)
+	return fmt.Errorf("cannot read the answer of %s: %w", r.host, r.credentials.Told(err))
 }
 
 func wait(h http.Header) time.Duration {

@@ -144,8 +144,8 @@ func atEnd(h http.Header, onPage, seen int) (bool, error) {
 }
 
 func read(c *sdk.Commit, clock commit.Clock) (string, time.Time, error) {
-	if c == nil || c.CommitMeta == nil || c.SHA == "" || c.RepoCommit == nil || c.RepoCommit.Committer == nil || c.RepoCommit.Author == nil {
-		return "", time.Time{}, errors.New("the server lists a commit without its times")
+	if c == nil || c.CommitMeta == nil || c.RepoCommit == nil || c.RepoCommit.Committer == nil || c.RepoCommit.Author == nil || !fullSHA.MatchString(c.SHA) {
+		return "", time.Time{}, errors.New("the server lists a commit without its SHA or its times")
 	}
 	text := c.RepoCommit.Committer.Date
 	if clock == commit.Author {

@@ -97,7 +97,7 @@ func answering(t *testing.T, header map[string]string, body func(page string) st
 const listed = `{"sha":"SHA","commit":{"author":{"date":"2026-03-01T09:00:00Z"},"committer":{"date":"2026-03-01T09:00:00Z"}},"parents":[]}`
 
 func TestListsThatAreNotTaken(t *testing.T) {
-	one := func(string) string { return "[" + listed + "]" }
+	one := func(string) string { return "[" + strings.ReplaceAll(listed, "SHA", strings.Repeat("c", 40)) + "]" }
 	for _, test := range []struct {
 		name   string
 		header map[string]string
@@ -107,13 +107,14 @@ func TestListsThatAreNotTaken(t *testing.T) {
 	}{
 		{"one that says it is too long", map[string]string{"X-Total-Count": "10001"}, one, commit.ErrTooLarge, "10000"},
 		{"one without end", nil, func(page string) string {
-			return "[" + strings.ReplaceAll(listed, "SHA", page) + "]"
+			return "[" + strings.ReplaceAll(listed, "SHA", strings.Repeat("0", 40-len(page))+page) + "]"
 		}, commit.ErrTooLarge, "pages"},
 		{"one page for ever", nil, one, commit.ErrTooLarge, "pages"},
 		{"one that ends too early", map[string]string{"X-Total-Count": "3", "X-Hasmore": "false"}, one, nil, "promised 3 commits and listed 1"},
-		{"a commit without times", nil, func(string) string { return `[{"sha":"SHA"}]` }, nil, "without its times"},
-		{"nothing where a commit should be", nil, func(string) string { return `[null]` }, nil, "without its times"},
-		{"a time that is none", nil, func(string) string { return "[" + strings.ReplaceAll(listed, "2026-", "in 2026-") + "]" }, nil, "a time that is none"},
+		{"a commit without times", nil, func(string) string { return `[{"sha":"SHA"}]` }, nil, "or its times"},
+		{"a commit without a SHA", nil, func(string) string { return "[" + listed + "]" }, nil, "without its SHA"},
+		{"nothing where a commit should be", nil, func(string) string { return `[null]` }, nil, "or its times"},
+		{"a time that is none", nil, func(page string) string { return strings.ReplaceAll(one(page), "2026-", "in 2026-") }, nil, "a time that is none"},
 	} {
 		opened := answering(t, test.header, test.body)
 		got, err := opened.Range(t.Context(), strings.Repeat("a", 40), strings.Repeat("b", 40), commit.RangeOptions{})

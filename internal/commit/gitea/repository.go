@@ -22,7 +22,10 @@ type repository struct {
 	exists, recent bool
 }
 
-var digits = regexp.MustCompile(`^[0-9a-fA-F]{7,64}$`)
+var (
+	digits  = regexp.MustCompile(`^[0-9a-fA-F]{7,64}$`)
+	fullSHA = regexp.MustCompile(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`)
+)
 
 // Commit implements commit.Repository.
 func (r *repository) Commit(ctx context.Context, sha string) (string, error) {
@@ -49,7 +52,7 @@ func (r *repository) resolve(revision, want string) (string, error) {
 		return "", r.failed(resp, err, absent)
 	}
 	r.exists = true
-	if found.CommitMeta == nil || !strings.HasPrefix(found.SHA, strings.ToLower(want)) {
+	if found.CommitMeta == nil || !fullSHA.MatchString(found.SHA) || !strings.HasPrefix(found.SHA, strings.ToLower(want)) {
 		return "", absent // a branch or a tag of that name, or the commit of a tag object
 	}
 	return found.SHA, nil
@@ -75,7 +78,7 @@ func (r *repository) Tag(ctx context.Context, name string) (string, error) {
 	if err != nil {
 		return "", r.failed(resp, err, absent)
 	}
-	if found.CommitMeta == nil || found.SHA == "" {
+	if found.CommitMeta == nil || !fullSHA.MatchString(found.SHA) {
 		return "", absent
 	}
 	return found.SHA, nil

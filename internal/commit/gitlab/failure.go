@@ -23,7 +23,7 @@ func tooLarge(what, bound string) error {
 // failed is what an answer means that is no success. Of what was asked for and is not there, absent is to be said, if the project is.
 func (r *repository) failed(ctx context.Context, resp *gl.Response, err, absent error) error {
 	if resp == nil {
-		return fmt.Errorf("cannot ask GitLab: %w", err)
+		return fmt.Errorf("cannot ask GitLab: %w", r.credentials.Told(err))
 	}
 	switch status := resp.StatusCode; {
 	case status == http.StatusNotFound:
@@ -39,7 +39,7 @@ func (r *repository) failed(ctx context.Context, resp *gl.Response, err, absent 
 	case status >= http.StatusMultipleChoices:
 		return fmt.Errorf("GitLab at %s answered %d: %s", r.host, status, r.said(err))
 	}
-	return fmt.Errorf("cannot read the answer of GitLab at %s: %w", r.host, err)
+	return fmt.Errorf("cannot read the answer of GitLab at %s: %w", r.host, r.credentials.Told(err))
 }
 
 func wait(h http.Header) time.Duration {

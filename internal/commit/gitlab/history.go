@@ -2,6 +2,7 @@ package gitlab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -109,8 +110,8 @@ func timeOf(c *gl.Commit, clock commit.Clock) (time.Time, error) {
 	if clock == commit.Author {
 		at = c.AuthoredDate
 	}
-	if at == nil || c.ID == "" {
-		return time.Time{}, fmt.Errorf("GitLab lists a commit %q without its time", c.ID)
+	if at == nil || !fullSHA.MatchString(c.ID) {
+		return time.Time{}, errors.New("GitLab lists a commit without its SHA or its time")
 	}
 	return *at, nil
 }

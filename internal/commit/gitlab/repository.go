@@ -22,7 +22,10 @@ type repository struct {
 	exists bool
 }
 
-var digits = regexp.MustCompile(`^[0-9a-fA-F]{7,64}$`)
+var (
+	digits  = regexp.MustCompile(`^[0-9a-fA-F]{7,64}$`)
+	fullSHA = regexp.MustCompile(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`)
+)
 
 // Commit implements commit.Repository.
 func (r *repository) Commit(ctx context.Context, sha string) (string, error) {
@@ -45,7 +48,7 @@ func (r *repository) resolve(ctx context.Context, revision, want string) (string
 		return "", r.failed(ctx, resp, err, absent)
 	}
 	r.exists = true
-	if !strings.HasPrefix(found.ID, strings.ToLower(want)) {
+	if !fullSHA.MatchString(found.ID) || !strings.HasPrefix(found.ID, strings.ToLower(want)) {
 		return "", absent // a branch or a tag of that name, or the commit of a tag object
 	}
 	return found.ID, nil
@@ -62,7 +65,7 @@ func (r *repository) Tag(ctx context.Context, name string) (string, error) {
 		return "", r.failed(ctx, resp, err, absent)
 	}
 	r.exists = true
-	if tag.Name != name || tag.Commit == nil || tag.Commit.ID == "" {
+	if tag.Name != name || tag.Commit == nil || !fullSHA.MatchString(tag.Commit.ID) {
 		return "", absent
 	}
 	return tag.Commit.ID, nil
