@@ -2,7 +2,10 @@ package port
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -82,6 +85,64 @@ func FuzzRateHeaders(f *testing.F) {
 		}
 		if sink.ReasonOf(err) != sink.RateLimited {
 			t.Fatalf("the reason %s", sink.ReasonOf(err))
+		}
+	})
+}
+
+// portal answers each request with the next of its answers, and the last one again and again.
+type portal struct {
+	answers []string
+	status  []int
+	header  http.Header
+	asked   []*http.Request
+}
+
+func (p *portal) RoundTrip(req *http.Request) (*http.Response, error) {
+	_ = req.Body.Close()
+	p.asked = append(p.asked, req)
+	n := min(len(p.asked), len(p.answers)) - 1
+	return &http.Response{StatusCode: p.status[n], Header: p.header, Body: io.NopCloser(strings.NewReader(p.answers[n])), Request: req}, nil
+}
+
+// FuzzAnswer: whatever Port answers to the request for a token and to one with it, nothing is for good that is not the request's own fault, and nobody
+// hears of the secret or of the token. $S and $T stand for them.
+func FuzzAnswer(f *testing.F) {
+	const good = `{"ok":true,"accessToken":"$T","expiresIn":10800,"tokenType":"Bearer"}`
+	f.Add(200, good, 200, `{"ok":true,"blueprint":{"schema":{"properties":{"a":{}}}}}`, "X-Trace-Id", "abc")
+	f.Add(200, good, 422, `{"ok":false,"error":"validation_error","message":"no $T, and no $S"}`, "X-Trace-Id", "$T")
+	f.Add(401, `{"error":"invalid_credentials","message":"$S"}`, 200, `{}`, "", "")
+	f.Add(200, `{"accessToken":"a\r\nX: y","expiresIn":1e300,"tokenType":"$S"}`, 404, `{"error":7}`, "Retry-After", "40")
+	f.Add(200, good, 401, `<html>$T`, "X-Ratelimit-Remaining", "0")
+	f.Fuzz(func(t *testing.T, authStatus int, auth string, status int, body, name, value string) {
+		secret, token := sinktest.Secret("client-secret"), "tok3n-of-the-portal-77f1"
+		if slices.ContainsFunc([]int{authStatus, status}, func(s int) bool { return s < 200 || s > 599 }) {
+			return
+		}
+		fill := strings.NewReplacer("$S", secret, "$T", token).Replace
+		p := &portal{
+			answers: []string{fill(auth), fill(body)}, status: []int{authStatus, status},
+			header: http.Header{http.CanonicalHeaderKey(name): {fill(value)}},
+		}
+		c := fuzzed(t).client
+		c.http = &http.Client{Transport: p, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		var answer any
+		err := c.Do(t.Context(), http.MethodGet, Path("v1", "blueprints", "service"), nil, nil, &answer)
+		if len(p.asked) > 4 {
+			t.Errorf("%d requests for one", len(p.asked))
+		}
+		if err == nil {
+			return
+		}
+		for wrapped := err; wrapped != nil; wrapped = errors.Unwrap(wrapped) {
+			if text := wrapped.Error(); sinktest.Leaks(text) || c.token.value == token && strings.Contains(text, token) {
+				t.Errorf("the error tells a secret: %v", wrapped)
+			}
+		}
+		if sink.IsPermanent(err) && !slices.Contains([]int{400, 413, 422}, status) {
+			t.Errorf("%d is for good: %v", status, err)
+		}
+		if wait := sink.RetryAfter(err); wait < 0 || wait > time.Hour || len(err.Error()) > 1200 {
+			t.Errorf("a wait of %v, %v", wait, err)
 		}
 	})
 }

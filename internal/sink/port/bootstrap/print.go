@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 )
 
 // what Print says of an action.
@@ -22,13 +23,13 @@ func Print(out io.Writer, plan []Step) error {
 		conflicts += len(step.Conflicts)
 		fmt.Fprintf(&text, "%s: %s\n", step, said[step.Action])
 		for _, line := range step.Additions {
-			fmt.Fprintf(&text, "  %s\n", line)
+			fmt.Fprintf(&text, "  %s\n", printable(line))
 		}
 		for _, line := range step.Notes {
-			fmt.Fprintf(&text, "  ~ %s\n", line)
+			fmt.Fprintf(&text, "  ~ %s\n", printable(line))
 		}
 		for _, line := range step.Conflicts {
-			fmt.Fprintf(&text, "  ! %s\n", line)
+			fmt.Fprintf(&text, "  ! %s\n", printable(line))
 		}
 	}
 	fmt.Fprintf(&text, "%d to create, %d to complete, %d there; %d in conflict, to be mended by hand\n",
@@ -37,6 +38,16 @@ func Print(out io.Writer, plan []Step) error {
 		return fmt.Errorf("cannot print the plan: %w", err)
 	}
 	return nil
+}
+
+// printable leaves blanks in the place of what a terminal would obey: blueprints are what somebody wrote into a portal.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, text)
 }
 
 // Conflicts says how many things of a plan somebody has to mend.
