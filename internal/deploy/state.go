@@ -240,6 +240,9 @@ func (s *State) clone() State {
 	if s.Rollouts != nil {
 		rollouts := make(map[string]*RolloutState, len(s.Rollouts))
 		for uid, r := range s.Rollouts {
+			if r == nil {
+				continue // only a damaged ledger has one
+			}
 			own := *r
 			own.Revisions = slices.Clone(r.Revisions)
 			for i := range own.Revisions {

@@ -48,10 +48,16 @@ func (e *Event) Enrich(f CommitFacts) {
 	if f.Base != "" || f.Commits > 0 {
 		e.CommitCount = new(f.Commits)
 	}
-	if !f.FirstCommitAt.IsZero() {
+	if !f.FirstCommitAt.IsZero() && writable(f.FirstCommitAt) {
 		e.FirstCommitAt = new(f.FirstCommitAt.UTC())
 		e.measure(f.FirstCommitAt)
 	}
+}
+
+// writable says that a time can stand in JSON. An event with another could never be sent.
+func writable(t time.Time) bool {
+	year := t.UTC().Year()
+	return year >= 0 && year <= 9999
 }
 
 // measure tells the lead time of a success, unless there is a reason to tell none.
