@@ -108,17 +108,3 @@ func TestBounds(t *testing.T) {
 	_, err = f.Event(new(sinktest.Events()[0]))
 	g.Expect(err).To(MatchError(ContainSubstring("cannot evaluate the filter")))
 }
-
-func FuzzNew(f *testing.F) {
-	for _, seed := range []string{`event.service == "cart"`, `[1].all(x, x > 0)`, "event.", `"a".matches("(")`, `event.success ? true : event.unplanned`} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(_ *testing.T, expression string) {
-		read, err := filter.New(expression)
-		if err != nil {
-			return
-		}
-		_, _ = read.Event(new(sinktest.Events()[0]))
-		_, _ = read.Figures(new(sinktest.Figures()[0]))
-	})
-}

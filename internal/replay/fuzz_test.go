@@ -7,10 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/dora-controller/dora-controller/internal/replay"
 )
 
-// Whatever a file holds, reading and replaying it ends without a panic, and time never runs backwards.
+// Whatever a file holds, time never runs backwards, each event is told once, and the same are told again.
 func FuzzReplay(f *testing.F) {
 	for _, name := range []string{"d01-success", "r08-blue-green"} {
 		data, err := os.ReadFile(filepath.Join(testdata, name+".jsonl"))
@@ -27,15 +29,49 @@ func FuzzReplay(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		world, last := replay.NewWorld("test", policy), time.Time{}
-		err := replay.Read("fuzz", bytes.NewReader(data), func(e replay.Event) {
-			if e.Seen.Before(last) {
-				t.Errorf("%s comes after %s", e.Seen, last)
+		first, second := played(t, data), played(t, data)
+		if diff := cmp.Diff(first, second); diff != "" {
+			t.Errorf("played again it tells (-first +second)\n%s", diff)
+		}
+		seen := map[string]bool{}
+		for _, id := range first {
+			if seen[id] {
+				t.Errorf("%s is told twice", id)
 			}
-			last = e.Seen
-			world.Apply(e)
-		})
-		_ = err // a bad line is reported, and no concern here
-		world.Finish(last.Add(time.Hour))
+			seen[id] = true
+		}
 	})
+}
+
+// played is the ids of the events that a recording tells. A process that starts anew at its end adds none.
+func played(t *testing.T, data []byte) []string {
+	t.Helper()
+	world, last := replay.NewWorld("test", policy), time.Time{}
+	var ids []string
+	keep := func(steps []replay.Step) {
+		for _, step := range steps {
+			for _, e := range step.Events {
+				ids = append(ids, e.ID)
+			}
+		}
+	}
+	err := replay.Read("fuzz", bytes.NewReader(data), func(e replay.Event) {
+		if e.Seen.Before(last) {
+			t.Errorf("%s comes after %s", e.Seen, last)
+		}
+		last = e.Seen
+		keep(world.Apply(e))
+	})
+	_ = err // a bad line is reported, and no concern here
+	keep(world.Finish(last.Add(time.Hour)))
+	steps, err := world.Restart()
+	if err != nil {
+		t.Errorf("what was decided cannot be stored: %v", err)
+	}
+	if before := len(ids); len(steps) > 0 {
+		if keep(steps); len(ids) > before {
+			t.Errorf("a process that starts anew tells %v", steps)
+		}
+	}
+	return ids
 }
