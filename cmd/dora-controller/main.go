@@ -2,6 +2,7 @@
 //
 //	dora-controller [run]      the controller, in a cluster
 //	dora-controller replay     what recorded watch events would have led to
+//	dora-controller record     record watch events for it
 //	dora-controller events     what the ledger holds
 //	dora-controller backfill   look again for the commits of deployments that have none
 //	dora-controller sinks      what stands in the way of sinks; try again
@@ -107,7 +108,7 @@ deployment: succeeded, failed, rolled back. Without a command it runs the contro
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(newRunCommand(), newReplayCommand(), newEventsCommand(), newBackfillCommand(), newDemoCommand(), newVersionCommand())
 	root.AddCommand(newSinksCommand(), newDeliveriesCommand(), newMigrateCommand())
-	root.AddCommand(newPortCommand())
+	root.AddCommand(newPortCommand(), newRecordCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	tellUsageErrors(root)
 	return root
