@@ -152,7 +152,7 @@ func TestOnlyWebAddressesBecomeLinks(t *testing.T) {
 	for address, want := range map[string]string{
 		"https://github.com/acme/checkout": "https://github.com/acme/checkout", "http://git.example.com/x.git": "http://git.example.com/x",
 		"javascript:alert(1)": "", "data:text/html,x": "", "ssh://git@example.com/x": "", "file:///etc/passwd": "", "": "",
-		"https://user:password@example.com/x": "", "//example.com/x": "", "https:": "", "vbscript:x": "", " https://example.com": "",
+		"https://user:password@example.com/x": "", "//example.com/x": "", "https:": "", "vbscript:x": "", "\thttps://example.com": "",
 	} {
 		g.Expect(webAddress(address)).To(Equal(want), address)
 	}

@@ -1,0 +1,320 @@
+package doctor
+
+import (
+	"encoding/json"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+)
+
+var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+
+func ago(d time.Duration) time.Time { return noon.Add(-d) }
+
+// healthy is an installation with which nothing is wrong: one controller, a target of two Applications and a Rollout with its sink.
+func healthy() *Snapshot {
+	s := &Snapshot{
+		Now: noon, ServerNow: noon, Version: "v0.3.0", Unread: map[Part]string{}, CRDs: map[string]CRD{}, ControllerNamespace: "dora-system",
+		Pods: []Pod{{
+			Namespace: "dora-system", Name: "dora-controller-0", Phase: "Running", Ready: true, Restarts: 1, LastEndedAt: ago(20 * time.Minute),
+			Image: "ghcr.io/dora-controller/dora-controller:v0.3.1", CreatedAt: ago(24 * time.Hour),
+		}},
+		Workload: &Workload{
+			Kind: "Deployment", Namespace: "dora-system", Name: "dora-controller", ServiceAccount: "dora-controller", Replicas: 1, LeaderElect: true,
+			LeaseNamespace: "dora-system", Trusted: []string{"argocd"}, Ledger: "/var/lib/dora-controller/ledger.db", LedgerVolume: "persistentVolumeClaim",
+		},
+		Lease:   &Lease{Holder: "dora-controller-0_x", RenewedAt: ago(2 * time.Second), Duration: 15 * time.Second},
+		Access:  []Access{{What: "list applications.argoproj.io", Allowed: true}, {What: "get secrets", Namespace: "argocd", Secret: "port", For: "DoraSink argocd/port", Allowed: true}},
+		Secrets: map[string]bool{"argocd/port": true},
+		Targets: []dorav1alpha1.DoraTarget{target("argocd", "production")},
+		Sinks:   []dorav1alpha1.DoraSink{portSink("argocd", "port")},
+		Applications: []Subject{
+			application("argocd", "checkout", "acme/checkout:main-1a2b3c4"), application("argocd", "payments", "acme/payments:main-5d6e7f8"),
+		},
+		Rollouts: []Subject{{Kind: "Rollout", Namespace: "search", Name: "search", Labels: map[string]string{"env": "prod"}, Images: []string{"acme/search:0f1e2d3"}, CreatedAt: ago(time.Hour)}},
+	}
+	for _, name := range []string{TargetCRD, SinkCRD, ApplicationCRD, RolloutCRD} {
+		fields := map[string]bool{}
+		for _, field := range FieldsOf[name] {
+			fields[field] = true
+		}
+		s.CRDs[name] = CRD{Established: true, Served: []string{"v1alpha1"}, Fields: fields}
+	}
+	return s
+}
+
+func application(namespace, name string, images ...string) Subject {
+	return Subject{
+		Kind: "Application", Namespace: namespace, Name: name, Labels: map[string]string{"env": "prod"}, Images: images, Health: "Healthy", HealthTimed: true,
+		ReconciledAt: ago(time.Minute), CreatedAt: ago(48 * time.Hour),
+	}
+}
+
+func target(namespace, name string) dorav1alpha1.DoraTarget {
+	selector := &dorav1alpha1.SubjectSelector{MatchLabels: map[string]dorav1alpha1.LabelValue{"env": "prod"}}
+	t := dorav1alpha1.DoraTarget{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Generation: 1, CreationTimestamp: metav1.NewTime(ago(time.Hour))},
+		Spec:       dorav1alpha1.DoraTargetSpec{Applications: selector, Rollouts: selector, Source: &dorav1alpha1.Source{}},
+	}
+	t.Status.SetConditions(1, dorav1alpha1.Followed(dorav1alpha1.ObservedSubjects{Applications: 2, Rollouts: 1}))
+	return t
+}
+
+func portSink(namespace, name string) dorav1alpha1.DoraSink {
+	s := dorav1alpha1.DoraSink{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Generation: 1, CreationTimestamp: metav1.NewTime(ago(time.Hour))},
+		Spec: dorav1alpha1.DoraSinkSpec{
+			Type: dorav1alpha1.SinkPort, Default: true, Port: &dorav1alpha1.PortSink{SecretRef: dorav1alpha1.SecretReference{Name: "port"}},
+		},
+	}
+	s.Status.SetConditions(1, dorav1alpha1.Delivering())
+	return s
+}
+
+func TestNothingIsWrongWithAHealthyInstallation(t *testing.T) {
+	g := NewWithT(t)
+	r := Examine(healthy())
+	g.Expect(r.Findings).To(BeEmpty())
+	g.Expect(r.Unchecked).To(BeEmpty())
+	g.Expect(r.Passed).To(HaveLen(len(All())))
+	g.Expect(r.Problems()).To(BeZero())
+}
+
+// say makes a condition what the controller would say of the only target.
+func say(s *Snapshot, ready metav1.Condition, notes ...metav1.Condition) {
+	s.Targets[0].Status.SetConditions(1, ready, notes...)
+}
+
+func followed() metav1.Condition {
+	return dorav1alpha1.Followed(dorav1alpha1.ObservedSubjects{Applications: 2})
+}
+
+// broken is, for each check, what breaks an installation so that this check finds it, and no other.
+var broken = map[string]struct {
+	breaks func(*Snapshot)
+	says   string // a part of what is said
+}{
+	"crd-missing":         {func(s *Snapshot) { delete(s.CRDs, SinkCRD) }, "dorasinks.dora-controller.io it is not installed"},
+	"crd-not-established": {func(s *Snapshot) { crd := s.CRDs[TargetCRD]; crd.Established = false; s.CRDs[TargetCRD] = crd }, "not Established"},
+	"crd-old":             {func(s *Snapshot) { delete(s.CRDs[TargetCRD].Fields, "spec.sinks") }, "the field spec.sinks"},
+	"controller-missing":  {func(s *Snapshot) { s.Pods = nil }, "--controller-namespace"},
+	"controller-not-ready": {func(s *Snapshot) {
+		s.Pods[0].Ready, s.Pods[0].Phase, s.Pods[0].Waiting = false, "Pending", "ImagePullBackOff"
+	}, "ImagePullBackOff"},
+	"controller-restarting": {func(s *Snapshot) { s.Pods[0].Restarts, s.Pods[0].LastReason = 7, "OOMKilled" }, "limit of memory"},
+	"controller-version":    {func(s *Snapshot) { s.Pods[0].Image = "ghcr.io/dora-controller/dora-controller:v0.4.0" }, "the controller is v0.4.0 and this plugin v0.3.0"},
+	"controller-rights":     {func(s *Snapshot) { s.Access[0].Allowed = false }, "may not list applications.argoproj.io"},
+	"ledger-volume":         {func(s *Snapshot) { s.Workload.LedgerVolume = "emptyDir" }, "lost with the pod"},
+	"replicas-without-election": {func(s *Snapshot) {
+		s.Workload.Replicas, s.Workload.LeaderElect = 2, false
+	}, "add --leader-elect"},
+	"lease-not-held": {func(s *Snapshot) { s.Lease.RenewedAt = ago(10 * time.Minute) }, "renewed it last at 2026-11-20T11:50:00Z"},
+	"clock-skew":     {func(s *Snapshot) { s.Lease.RenewedAt = noon.Add(5 * time.Minute) }, "ahead by 5m0s"},
+
+	"no-targets":       {func(s *Snapshot) { s.Targets, s.Sinks = nil, nil }, "nothing is counted"},
+	"target-not-ready": {func(s *Snapshot) { say(s, dorav1alpha1.LedgerUnavailable()) }, "such as a full disk"},
+	"target-suspended": {func(s *Snapshot) { s.Targets[0].Spec.Suspend = true; say(s, dorav1alpha1.Suspended()) }, "figures stand still"},
+	"target-unobserved": {func(s *Snapshot) {
+		s.Targets[0].Generation = 2
+	}, "has not looked at its spec"},
+	"namespace-not-trusted": {func(s *Snapshot) {
+		s.Targets[0].Spec.Applications = &dorav1alpha1.SubjectSelector{Namespaces: []dorav1alpha1.NamespaceName{"payments"}}
+		say(s, dorav1alpha1.NamespaceNotAllowed("argocd", "payments"))
+	}, "add argocd to --trusted-namespaces"},
+	"namespace-not-watched": {func(s *Snapshot) { s.Workload.Namespaces = []string{"other"} }, "add argocd to --namespaces"},
+	"policy-conflict": {func(s *Snapshot) {
+		say(s, followed(), dorav1alpha1.PolicyOwnedByAnother(dorav1alpha1.PolicyOwner{Namespace: "argocd", Name: "older", Objects: 1, Fields: []string{"images"}}))
+	}, "argocd/older"},
+	"argocd-missing": {func(s *Snapshot) { delete(s.CRDs, ApplicationCRD); say(s, dorav1alpha1.ArgoCRDsMissing("Application")) }, "install Argo CD"},
+	"argocd-old":     {func(s *Snapshot) { delete(s.CRDs[ApplicationCRD].Fields, "status.health.lastTransitionTime") }, "2.14"},
+	"rollouts-missing": {func(s *Snapshot) {
+		delete(s.CRDs, RolloutCRD)
+		s.Targets[0].Spec.Applications = nil
+		say(s, dorav1alpha1.ArgoCRDsMissing("Rollout"))
+	}, "install Argo Rollouts"},
+	"selects-nothing": {func(s *Snapshot) { s.Applications, s.Rollouts = nil, nil; say(s, dorav1alpha1.NothingSelected()) }, "--show-labels"},
+	"service-in-several-namespaces": {func(s *Snapshot) {
+		s.Applications = append(s.Applications, application("team-b", "checkout", "acme/checkout:main-1a2b3c4"))
+	}, "service checkout in prod objects of several namespaces bear this name, and their deployments are counted as one service's: argocd, team-b"},
+
+	"observation-gap": {func(s *Snapshot) { say(s, followed(), dorav1alpha1.HistoryGap(3)) }, "3 deployments happened while nobody watched"},
+	"commits-unresolved": {func(s *Snapshot) {
+		say(s, followed(), dorav1alpha1.CommitsUnresolved("Unreachable", 2, "git.example.com does not answer"))
+	}, "git.example.com does not answer"},
+	"image-without-commit": {func(s *Snapshot) { s.Applications[0].Images = []string{"acme/checkout:1.2.3"} }, "Application argocd/checkout"},
+	"image-latest": {func(s *Snapshot) {
+		s.Targets[0].Spec.Source = nil
+		s.Applications[1].Images = []string{"acme/payments"}
+	}, "Application argocd/payments"},
+	"application-without-health": {func(s *Snapshot) { s.Applications[0].HealthTimed = false }, "Application argocd/checkout"},
+	"application-not-reconciled": {func(s *Snapshot) {
+		s.Applications[0].ReconciledAt, s.Applications[0].Health, s.Applications[0].HealthTimed = time.Time{}, "", false
+	}, "for an hour, or ever: Application argocd/checkout"},
+	"history-limit-zero": {func(s *Snapshot) { s.Applications[0].NoHistory = true }, "Application argocd/checkout"},
+
+	"sink-missing": {func(s *Snapshot) { say(s, followed(), dorav1alpha1.SinkNotFound("lake")) }, "lake"},
+	"sink-not-ready": {func(s *Snapshot) {
+		s.Sinks[0].Status.SetConditions(1, dorav1alpha1.SinkFailing("Unauthorized", "port refuses the credential: correct the Secret"))
+	}, "correct the Secret"},
+	"sink-stuck": {func(s *Snapshot) {
+		s.Sinks[0].Status.Pending, s.Sinks[0].Status.OldestPending, s.Sinks[0].Status.LastError = 12, new(metav1.NewTime(ago(time.Hour))), "503 busy"
+	}, "12 events wait for it, the oldest since 2026-11-20T11:00:00Z; it answered last: 503 busy"},
+	"sink-parked": {func(s *Snapshot) {
+		s.Sinks[0].Status.Parked, s.Sinks[0].Status.LastError = 2, "422 no such blueprint"
+		s.Sinks[0].Status.SetConditions(1, dorav1alpha1.Delivering(), dorav1alpha1.EventsParked(2, "422 no such blueprint"))
+	}, "422 no such blueprint"},
+	"sink-metrics-refused": {func(s *Snapshot) { s.Sinks[0].Status.MetricsError = "no blueprint service" }, "no blueprint service"},
+	"sink-suspended": {func(s *Snapshot) {
+		s.Sinks[0].Spec.Suspend = true
+		s.Sinks[0].Status.SetConditions(1, dorav1alpha1.SinkSuspended(4))
+	}, "unless it is meant"},
+	"sink-unused": {func(s *Snapshot) { s.Sinks[0].Spec.Default = false }, "no target uses it"},
+	"secret-missing": {func(s *Snapshot) {
+		s.Secrets["argocd/port"] = false
+		s.Sinks[0].Status.SetConditions(1, dorav1alpha1.SinkFailing("SecretInvalid", "there is no Secret"))
+	}, "create it, or change spec.port.secretRef"},
+	"secret-not-readable": {func(s *Snapshot) { s.Access[1].Allowed = false }, "kubectl create rolebinding dora-controller-secret-reader -n argocd"},
+}
+
+func TestEachCheckFindsWhatItIsForAndNoOtherDoes(t *testing.T) {
+	for name, test := range broken {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			s := healthy()
+			test.breaks(s)
+			r := Examine(s)
+			var checks []string
+			for _, f := range r.Findings {
+				checks = append(checks, f.Check)
+				g.Expect(f.Object + " " + f.Wrong + " " + f.Mend).To(ContainSubstring(test.says))
+				g.Expect(f.Wrong).NotTo(BeEmpty())
+				g.Expect(f.Mend).NotTo(BeEmpty())
+				g.Expect(f.Severity).To(BeElementOf(Problem, Warning))
+			}
+			g.Expect(checks).To(Equal([]string{name}))
+		})
+	}
+}
+
+func TestEveryCheckHasSomethingThatBreaksIt(t *testing.T) {
+	g := NewWithT(t)
+	var names []string
+	for _, c := range All() {
+		names = append(names, c.Name)
+		g.Expect(c.Asks).To(HaveSuffix("?"))
+		g.Expect(c.needs).NotTo(BeEmpty())
+	}
+	g.Expect(len(names)).To(BeNumerically(">=", 15))
+	g.Expect(slices.Sorted(maps.Keys(broken))).To(Equal(slices.Sorted(slices.Values(names))))
+}
+
+// What could not be read is said, and neither passes nor fails.
+func TestWhatMayNotBeReadIsToldAsNotChecked(t *testing.T) {
+	for _, part := range []Part{
+		PartCRDs, PartPods, PartWorkload, PartLease, PartAccess, PartSecrets, PartTargets, PartSinks, PartApplications, PartRollouts, PartClock,
+	} {
+		t.Run(string(part), func(t *testing.T) {
+			g := NewWithT(t)
+			s := healthy()
+			s.Unread[part] = "you may not list them"
+			switch part { // as it is when it was not read
+			case PartCRDs:
+				s.CRDs = nil
+			case PartPods:
+				s.Pods = nil
+			case PartWorkload:
+				s.Workload = nil
+			case PartLease:
+				s.Lease = nil
+			case PartAccess:
+				s.Access = nil
+			case PartSecrets:
+				s.Secrets = nil
+			case PartTargets:
+				s.Targets = nil
+			case PartSinks:
+				s.Sinks = nil
+			case PartApplications:
+				s.Applications = nil
+			case PartRollouts:
+				s.Rollouts = nil
+			case PartClock:
+				s.ServerNow = time.Time{}
+			}
+			r := Examine(s)
+			g.Expect(r.Findings).To(BeEmpty())
+			g.Expect(r.Unchecked).NotTo(BeEmpty())
+			for _, u := range r.Unchecked {
+				g.Expect(u.Why).To(Equal(string(part) + ": you may not list them"))
+			}
+			g.Expect(len(r.Passed) + len(r.Unchecked)).To(Equal(len(All())))
+		})
+	}
+}
+
+func TestProblemsAreCountedAndWarningsAreNot(t *testing.T) {
+	g := NewWithT(t)
+	s := healthy()
+	broken["history-limit-zero"].breaks(s)
+	g.Expect(Examine(s).Problems()).To(BeZero())
+	broken["crd-missing"].breaks(s)
+	g.Expect(Examine(s).Problems()).To(Equal(1))
+}
+
+func TestManyObjectsAreOneFinding(t *testing.T) {
+	g := NewWithT(t)
+	s := healthy()
+	s.Applications = nil
+	for name := range strings.SplitSeq("abcdefgh", "") {
+		s.Applications = append(s.Applications, application("argocd", name, "acme/"+name+":latest"))
+	}
+	s.Targets[0].Spec.Source = nil
+	r := Examine(s)
+	g.Expect(r.Findings).To(HaveLen(1))
+	g.Expect(r.Findings[0].Wrong).To(HaveSuffix("Application argocd/e and 3 more"))
+}
+
+func TestATargetOfAnUntrustedNamespaceSeesItsOwnAlone(t *testing.T) {
+	g := NewWithT(t)
+	s := healthy()
+	s.Workload.Trusted = nil
+	s.Targets[0].Namespace, s.Sinks[0].Namespace = "payments", "payments"
+	say(s, dorav1alpha1.NothingSelected())
+	r := Examine(s)
+	g.Expect(r.Findings).To(HaveLen(1))
+	g.Expect(r.Findings[0].Wrong).To(HaveSuffix("in other namespaces they would: argocd"))
+}
+
+// A development build has no release to compare.
+func TestVersionsWithoutANumberAreNotCompared(t *testing.T) {
+	for _, pair := range [][2]string{{"dev", "v0.3.0"}, {"v0.3.0", "main-1a2b3c4"}, {"v0.3.0", ""}, {"0.3.9", "v0.3.0"}} {
+		s := healthy()
+		s.Version, s.Pods[0].Image = pair[0], "x:"+pair[1]
+		if found := Examine(s).Findings; len(found) > 0 {
+			t.Errorf("%v: %v", pair, found)
+		}
+	}
+}
+
+// A Secret's content has no place in a snapshot, so that it cannot be shown.
+func TestASnapshotHasNoRoomForSecrets(t *testing.T) {
+	g := NewWithT(t)
+	field, ok := reflect.TypeFor[Snapshot]().FieldByName("Secrets")
+	g.Expect(ok).To(BeTrue())
+	g.Expect(field.Type).To(Equal(reflect.TypeFor[map[string]bool]()))
+}
+
+func TestAReportIsWrittenWithListsThatAreNeverNull(t *testing.T) {
+	g := NewWithT(t)
+	text, err := json.Marshal(Examine(healthy()))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(string(text)).To(HavePrefix(`{"findings":[],"not_checked":[],"passed":["crd-missing",`))
+}

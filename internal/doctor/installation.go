@@ -1,0 +1,275 @@
+package doctor
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+)
+
+// The names of CustomResourceDefinitions.
+const (
+	TargetCRD      = "doratargets.dora-controller.io"
+	SinkCRD        = "dorasinks.dora-controller.io"
+	ApplicationCRD = "applications.argoproj.io"
+	RolloutCRD     = "rollouts.argoproj.io"
+)
+
+// FieldsOf are the fields that the schema of a CustomResourceDefinition is asked for.
+var FieldsOf = map[string][]string{
+	TargetCRD:      {"spec.applications", "spec.rollouts", "spec.source", "spec.sinks", "spec.bands", "status.summary", "status.openFailures"},
+	SinkCRD:        {"spec.type", "spec.filter", "spec.port", "spec.postgres", "spec.cloudEvents", "status.pending", "status.oldestPending", "status.requests"},
+	ApplicationCRD: {"status.health.lastTransitionTime"},
+}
+
+const (
+	manyRestarts = 3
+	lately       = time.Hour
+	youngPod     = 2 * time.Minute
+	clockSkew    = 30 * time.Second
+)
+
+// installation are the checks of the kinds, the controller and its rights.
+func installation() []Check {
+	return []Check{
+		{"crd-missing", "Are the kinds of dora-controller installed?", Problem, []Part{PartCRDs}, crdMissing},
+		{"crd-not-established", "Does the API server serve them?", Problem, []Part{PartCRDs}, crdNotEstablished},
+		{"crd-old", "Do they have the fields that this version knows?", Problem, []Part{PartCRDs}, crdOld},
+		{"controller-missing", "Is there a pod of the controller?", Problem, []Part{PartPods}, controllerMissing},
+		{"controller-not-ready", "Is one of them ready?", Problem, []Part{PartPods}, controllerNotReady},
+		{"controller-restarting", "Does it keep running?", Problem, []Part{PartPods}, controllerRestarting},
+		{"controller-version", "Is it of the plugin's version?", Warning, []Part{PartPods}, controllerVersion},
+		{"controller-rights", "May the controller do what it needs?", Problem, []Part{PartAccess}, controllerRights},
+		{"ledger-volume", "Does the ledger outlive its pod?", Problem, []Part{PartWorkload}, ledgerVolume},
+		{"replicas-without-election", "Does one process write?", Problem, []Part{PartWorkload}, replicasWithoutElection},
+		{"lease-not-held", "Does a leader hold the lease?", Problem, []Part{PartWorkload, PartLease, PartClock}, leaseNotHeld},
+		{"clock-skew", "Do the clocks agree?", Warning, []Part{PartClock}, skewedClock},
+	}
+}
+
+func crdMissing(s *Snapshot) (found []Finding) {
+	for _, name := range []string{TargetCRD, SinkCRD} {
+		if _, there := s.CRDs[name]; !there {
+			found = append(found, Finding{
+				Object: "CustomResourceDefinition " + name, Wrong: "it is not installed",
+				Mend: "kubectl apply --server-side -k config/crd, of the version of the controller",
+			})
+		}
+	}
+	return found
+}
+
+// ours are the CustomResourceDefinitions of dora-controller that are installed.
+func (s *Snapshot) ours() []string {
+	return slices.DeleteFunc([]string{SinkCRD, TargetCRD}, func(name string) bool { _, there := s.CRDs[name]; return !there })
+}
+
+func crdNotEstablished(s *Snapshot) (found []Finding) {
+	for _, name := range s.ours() {
+		if !s.CRDs[name].Established {
+			found = append(found, Finding{
+				Object: "CustomResourceDefinition " + name, Wrong: "it is installed, and not Established: the API server does not serve it",
+				Mend: "kubectl describe crd " + name + " says why, such as a name that another one has",
+			})
+		}
+	}
+	return found
+}
+
+func crdOld(s *Snapshot) (found []Finding) {
+	version := dorav1alpha1.GroupVersion.Version
+	for _, name := range s.ours() {
+		crd, missing := s.CRDs[name], ""
+		if !slices.Contains(crd.Served, version) {
+			missing = "version " + version
+		}
+		for _, field := range FieldsOf[name] {
+			if missing == "" && !crd.Fields[field] {
+				missing = "the field " + field
+			}
+		}
+		if missing != "" {
+			found = append(found, Finding{
+				Object: "CustomResourceDefinition " + name, Wrong: "it is of an older version: it does not have " + missing,
+				Mend: "kubectl apply --server-side -k config/crd, of the version of the controller; Helm does not upgrade CRDs by itself",
+			})
+		}
+	}
+	return found
+}
+
+func controllerMissing(s *Snapshot) []Finding {
+	if len(s.Pods) > 0 {
+		return nil
+	}
+	return []Finding{{
+		Object: "Pod app.kubernetes.io/name=dora-controller", Wrong: "there is no pod of the controller, so that nothing is counted",
+		Mend: "install it, see the README; if its pods are labelled otherwise or elsewhere, name the namespace with --controller-namespace",
+	}}
+}
+
+func controllerNotReady(s *Snapshot) []Finding {
+	if len(s.Pods) == 0 || slices.ContainsFunc(s.Pods, func(p Pod) bool { return p.Ready }) {
+		return nil
+	}
+	pod := s.Pods[0]
+	why := "its phase is " + pod.Phase
+	if pod.Waiting != "" {
+		why = "it waits: " + pod.Waiting
+	}
+	if pod.Restarts >= manyRestarts || pod.Waiting == "CrashLoopBackOff" {
+		return nil // controller-restarting says it
+	}
+	return []Finding{{
+		Object: "Pod " + pod.Namespace + "/" + pod.Name, Wrong: "no pod of the controller is ready; " + why,
+		Mend: fmt.Sprintf("see kubectl -n %s describe pod %s, and its logs; of several pods all but the leader are not ready, and that is in order",
+			pod.Namespace, pod.Name),
+	}}
+}
+
+func controllerRestarting(s *Snapshot) (found []Finding) {
+	for _, pod := range s.Pods {
+		recent := pod.Restarts >= manyRestarts && s.Now.Sub(pod.LastEndedAt) < lately
+		if !recent && pod.Waiting != "CrashLoopBackOff" {
+			continue
+		}
+		mend := fmt.Sprintf("kubectl -n %s logs %s --previous says why", pod.Namespace, pod.Name)
+		if pod.LastReason == "OOMKilled" {
+			mend = "raise the limit of memory of the controller's container; docs/operations.md has sizes"
+		}
+		found = append(found, Finding{
+			Object: "Pod " + pod.Namespace + "/" + pod.Name,
+			Wrong:  fmt.Sprintf("the controller was restarted %d times, last because of %s", pod.Restarts, or(pod.LastReason, "an error")), Mend: mend,
+		})
+	}
+	return found
+}
+
+// release finds the first two numbers of a version.
+var release = regexp.MustCompile(`^v?(\d+)\.(\d+)(?:\.|$)`)
+
+func controllerVersion(s *Snapshot) []Finding {
+	own := release.FindStringSubmatch(s.Version)
+	for _, pod := range s.Pods {
+		_, tag, _ := cutImage(pod.Image)
+		theirs := release.FindStringSubmatch(tag)
+		if own == nil || theirs == nil || own[1] == theirs[1] && own[2] == theirs[2] {
+			continue
+		}
+		return []Finding{{
+			Object: "Pod " + pod.Namespace + "/" + pod.Name, Wrong: fmt.Sprintf("the controller is %s and this plugin %s", tag, s.Version),
+			Mend: "use the plugin of the controller's version: what it prints may be misread",
+		}}
+	}
+	return nil
+}
+
+func controllerRights(s *Snapshot) (found []Finding) {
+	missing := map[string][]string{}
+	for _, a := range s.Access {
+		if !a.Allowed && a.Secret == "" {
+			missing[a.Namespace] = append(missing[a.Namespace], a.What)
+		}
+	}
+	for _, namespace := range slices.Sorted(maps.Keys(missing)) {
+		where := ""
+		if namespace != "" {
+			where = " in namespace " + namespace
+		}
+		found = append(found, Finding{
+			Object: "ServiceAccount " + s.serviceAccount(), Wrong: "the controller may not " + strings.Join(missing[namespace], ", ") + where,
+			Mend: "apply config/rbac of the controller's version, or bind ClusterRole dora-controller to this service account",
+		})
+	}
+	return found
+}
+
+func (s *Snapshot) serviceAccount() string {
+	if s.Workload == nil {
+		return "of the controller"
+	}
+	return s.Workload.Namespace + "/" + s.Workload.ServiceAccount
+}
+
+func (w *Workload) object() string { return w.Kind + " " + w.Namespace + "/" + w.Name }
+
+func ledgerVolume(s *Snapshot) []Finding {
+	w := s.Workload
+	if w == nil {
+		return nil
+	}
+	var wrong string
+	switch w.LedgerVolume {
+	case "emptyDir":
+		wrong = "the ledger is on an emptyDir"
+	case "":
+		wrong = "no volume is mounted where the ledger is, " + w.Ledger
+	default:
+		return nil
+	}
+	return []Finding{{
+		Object: w.object(), Wrong: wrong + ", so all events are lost with the pod",
+		Mend: "mount a persistentVolumeClaim there, as config/manager does",
+	}}
+}
+
+func replicasWithoutElection(s *Snapshot) []Finding {
+	w := s.Workload
+	if w == nil || w.Replicas < 2 || w.LeaderElect {
+		return nil
+	}
+	return []Finding{{
+		Object: w.object(), Wrong: fmt.Sprintf("it has %d replicas and no --leader-elect: all but one wait for the ledger, or write another one", w.Replicas),
+		Mend: "add --leader-elect, or set replicas to 1",
+	}}
+}
+
+func leaseNotHeld(s *Snapshot) []Finding {
+	w := s.Workload
+	if w == nil || !w.LeaderElect || len(s.Pods) == 0 || s.ServerNow.Sub(s.Pods[0].CreatedAt) < youngPod {
+		return nil
+	}
+	object := "Lease " + w.LeaseNamespace + "/dora-controller"
+	mend := "see the log of the controller's pods: they may not reach the API server, or may not write the lease"
+	switch {
+	case s.Lease == nil:
+		return []Finding{{Object: object, Wrong: "there is none, so nobody leads and nothing is counted", Mend: mend}}
+	case s.Lease.Holder == "":
+		return []Finding{{Object: object, Wrong: "nobody holds it, so nothing is counted", Mend: mend}}
+	case s.ServerNow.Sub(s.Lease.RenewedAt) > max(4*s.Lease.Duration, time.Minute):
+		return []Finding{{
+			Object: object, Wrong: "its holder " + s.Lease.Holder + " renewed it last at " + s.Lease.RenewedAt.UTC().Format(time.RFC3339), Mend: mend,
+		}}
+	}
+	return nil
+}
+
+// skewedClock compares this machine's clock with the API server's, and that with the leader's.
+func skewedClock(s *Snapshot) (found []Finding) {
+	if skew := s.Now.Sub(s.ServerNow).Abs(); skew > clockSkew {
+		found = append(found, Finding{
+			Object: "this machine",
+			Wrong:  fmt.Sprintf("its clock and the API server's differ by %s, so ages that the plugin tells are wrong", skew.Round(time.Second)),
+			Mend:   "set the clock, with NTP",
+		})
+	}
+	if s.Lease != nil && s.Lease.RenewedAt.Sub(s.ServerNow) > clockSkew {
+		found = append(found, Finding{
+			Object: "Lease dora-controller", Wrong: "it was renewed in the future: the clock of the leader's node is ahead by " +
+				s.Lease.RenewedAt.Sub(s.ServerNow).Round(time.Second).String(),
+			Mend: "set the clock of that node, with NTP: lead and recovery times compare clocks",
+		})
+	}
+	return found
+}
+
+func or(text, fallback string) string {
+	if text == "" {
+		return fallback
+	}
+	return text
+}

@@ -1,0 +1,123 @@
+package doctor
+
+import (
+	"time"
+
+	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+)
+
+// Part is a part of a Snapshot that is read at once, and can be missing.
+type Part string
+
+// The parts.
+const (
+	PartCRDs         Part = "customresourcedefinitions"
+	PartPods         Part = "the controller's pods"
+	PartWorkload     Part = "the controller's deployment"
+	PartLease        Part = "the controller's lease"
+	PartAccess       Part = "the controller's rights"
+	PartSecrets      Part = "the names of secrets"
+	PartTargets      Part = "doratargets"
+	PartSinks        Part = "dorasinks"
+	PartApplications Part = "applications"
+	PartRollouts     Part = "rollouts"
+	PartClock        Part = "the API server's clock"
+)
+
+// Snapshot is what was read of a cluster at one time.
+type Snapshot struct {
+	// Now is this machine's time, ServerNow the API server's.
+	Now, ServerNow time.Time
+	// Version is the plugin's.
+	Version string
+	// Unread says why parts are missing.
+	Unread map[Part]string
+
+	// CRDs are those of interest that are installed, by name.
+	CRDs map[string]CRD
+	// ControllerNamespace is where the controller was found; empty if it was not.
+	ControllerNamespace string
+	Pods                []Pod
+	// Workload is the Deployment or StatefulSet of the controller; nil if none was found.
+	Workload *Workload
+	// Lease is the lease of the leader; nil if there is none.
+	Lease *Lease
+	// Access is what the API server says of the rights of the controller's service account.
+	Access []Access
+	// Secrets says of those that objects name, as namespace/name, whether they exist.
+	Secrets map[string]bool
+
+	Targets      []dorav1alpha1.DoraTarget
+	Sinks        []dorav1alpha1.DoraSink
+	Applications []Subject
+	Rollouts     []Subject
+}
+
+// CRD is a CustomResourceDefinition.
+type CRD struct {
+	Established bool
+	// Served are the versions that are served.
+	Served []string
+	// Fields are the paths of interest that the schema has, as spec.source.
+	Fields map[string]bool
+}
+
+// Pod is a pod of the controller.
+type Pod struct {
+	Namespace, Name string
+	Phase           string
+	Ready           bool
+	// Restarts of the controller's container, the last one's reason and time.
+	Restarts    int32
+	LastReason  string
+	LastEndedAt time.Time
+	Waiting     string // the reason why it waits, such as ImagePullBackOff
+	Image       string
+	CreatedAt   time.Time
+}
+
+// Workload is what makes the controller's pods, and its arguments.
+type Workload struct {
+	Kind, Namespace, Name string
+	ServiceAccount        string
+	Replicas              int32
+	LeaderElect           bool
+	LeaseNamespace        string
+	// Namespaces and Trusted are --namespaces and --trusted-namespaces.
+	Namespaces, Trusted []string
+	Ledger              string
+	// LedgerVolume is what kind of volume the ledger is on: persistentVolumeClaim, emptyDir, or empty if none is mounted there.
+	LedgerVolume string
+}
+
+// Lease is the lease by which the controller elects its leader.
+type Lease struct {
+	Holder    string
+	RenewedAt time.Time
+	Duration  time.Duration
+}
+
+// Access is the answer to whether the controller may do something.
+type Access struct {
+	// What is the right in words: "list applications.argoproj.io".
+	What string
+	// Namespace is where; empty is everywhere.
+	Namespace string
+	// Secret is the Secret that it is about, if it is one, and For the object that names it.
+	Secret, For string
+	Allowed     bool
+}
+
+// Subject is what is of interest of an Application or a Rollout.
+type Subject struct {
+	Kind, Namespace, Name string
+	Labels                map[string]string
+	Images                []string
+	// Health, of an Application, and whether it says since when; Reconciled is when Argo CD looked at it last.
+	Health       string
+	HealthTimed  bool
+	ReconciledAt time.Time
+	CreatedAt    time.Time
+	// NoHistory says that revisionHistoryLimit is 0.
+	NoHistory bool
+}
