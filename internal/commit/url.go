@@ -68,7 +68,11 @@ func NormalizeURL(text string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return clean.String(), nil
+	normalized := clean.String()
+	if len(normalized) > maxURL { // escaped it may be longer
+		return "", errNoRepositoryURL
+	}
+	return normalized, nil
 }
 
 // parse reads a URL, or git's short form. That has no escapes, no query and no fragment, so it is not made into a URL's text first.

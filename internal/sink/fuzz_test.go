@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -59,7 +60,7 @@ var failures = []func(said string) error{
 	func(said string) error { return &net.OpError{Op: said, Net: "tcp", Err: syscall.ECONNRESET} },
 	func(said string) error { return &tls.CertificateVerificationError{Err: errors.New(said)} },
 	func(said string) error { return fmt.Errorf("%s: %w", said, io.ErrUnexpectedEOF) },
-	func(said string) error { return fmt.Errorf("%s: %w", said, egress.ErrRefused) },
+	func(said string) error { return fmt.Errorf("%s: %w", said, egress.Guard{}.Check(netip.IPv6Loopback())) },
 	func(said string) error { return fmt.Errorf("%s: %w", said, sink.ErrTooLarge) },
 	func(said string) error { return errors.Join(errors.New(said), http.ErrSchemeMismatch) },
 }

@@ -157,7 +157,7 @@ func squeeze(text string) string {
 }
 
 // decoders undo encodings wherever they stand in a text. Each takes time in proportion to it, and none makes it more than three times as long.
-var decoders = []func(string) string{unescape, html.UnescapeString, unpercent, unbase64, unhex}
+var decoders = []func(string) string{unescape, html.UnescapeString, unpercent, unform, unbase64, unhex}
 
 var (
 	escaped    = regexp.MustCompile(`(?s)\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|\\.`)
@@ -186,6 +186,9 @@ func unescape(text string) string {
 func unpercent(text string) string {
 	return percented.ReplaceAllStringFunc(text, func(found string) string { return undigit(found[1:]) })
 }
+
+// unform decodes what a form holds: a plus is a blank there, and only an escaped one is a plus.
+func unform(text string) string { return unpercent(unplus(text)) }
 
 // unplus undoes what forms make of blanks.
 func unplus(text string) string { return strings.ReplaceAll(text, "+", " ") }

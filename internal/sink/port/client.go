@@ -202,7 +202,7 @@ func (c *Client) send(ctx context.Context, r request, t token, out any) error {
 	}
 	defer func() { _ = answer.Body.Close() }()
 	c.heed(answer)
-	if err := judge(answer, c.secret, t.value); err != nil {
+	if err := judge(answer, c.secrets(t)...); err != nil {
 		return err
 	}
 	return c.decode(ctx, answer, t, out)
@@ -213,7 +213,7 @@ func (c *Client) decode(ctx context.Context, answer *http.Response, t token, out
 	if out == nil {
 		return nil
 	}
-	trace := traceID(answer.Header, c.secret, t.value)
+	trace := traceID(answer.Header, c.secrets(t)...)
 	err := json.NewDecoder(answer.Body).Decode(out)
 	switch {
 	case err == nil:
@@ -396,12 +396,16 @@ func readProblem(body io.Reader, secrets ...string) *Error {
 	return &Error{Code: sink.Quote(code, secrets...), Message: sink.Quote(message, secrets...)}
 }
 
-// quote makes a part of an answer fit to be shown.
-func (c *Client) quote(said string) string {
+// secrets are what no answer to a request with that token may tell: also the tokens before it, which the answer to a request for another may
+// repeat.
+func (c *Client) secrets(t token) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return sink.Quote(said, c.secret, c.token.value, c.spent)
+	return []string{c.secret, t.value, c.token.value, c.spent}
 }
+
+// quote makes a part of an answer fit to be shown.
+func (c *Client) quote(said string) string { return sink.Quote(said, c.secrets(token{})...) }
 
 func traceID(h http.Header, secrets ...string) string {
 	return sink.Quote(h.Get("X-Trace-Id"), secrets...)

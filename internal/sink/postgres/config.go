@@ -171,7 +171,7 @@ func (o Options) endpoints() ([]endpoint, error) {
 			return nil, errors.New("the port is no number from 1 to 65535")
 		}
 		host = strings.Trim(host, "[]")
-		if _, err := netip.ParseAddr(host); err != nil && strings.ContainsAny(host, `/\:@? `) {
+		if _, err := netip.ParseAddr(host); err != nil && strings.ContainsAny(host, `/\:@? []`) {
 			return nil, fmt.Errorf("the host is no name or address: %w", errSocket)
 		}
 		all = append(all, endpoint{host, uint16(number)})
