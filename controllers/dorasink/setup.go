@@ -34,7 +34,7 @@ import (
 // workers look at sinks side by side.
 const workers = 4
 
-// +kubebuilder:rbac:groups=dora-controller.io,resources=dorasinks,verbs=get;list;watch
+// +kubebuilder:rbac:groups=dora-controller.io,resources=dorasinks,verbs=list;watch
 // +kubebuilder:rbac:groups=dora-controller.io,resources=dorasinks/status,verbs=patch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 

@@ -42,7 +42,7 @@ const workers = 2
 const settling = time.Second
 
 // +kubebuilder:rbac:groups=argoproj.io,resources=applications;rollouts,verbs=get;list;watch
-// +kubebuilder:rbac:groups=dora-controller.io,resources=doratargets,verbs=get;list;watch
+// +kubebuilder:rbac:groups=dora-controller.io,resources=doratargets,verbs=list;watch
 // +kubebuilder:rbac:groups=dora-controller.io,resources=doratargets/status,verbs=patch
 
 // Setup prepares the controller. The trigger asks for looks at targets for whom something was recorded.

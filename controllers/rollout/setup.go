@@ -32,8 +32,8 @@ import (
 const workers = 16
 
 // +kubebuilder:rbac:groups=argoproj.io,resources=applications;rollouts,verbs=get;list;watch
-// +kubebuilder:rbac:groups=apps,resources=replicasets,verbs=get;list;watch
-// +kubebuilder:rbac:groups=dora-controller.io,resources=doratargets,verbs=get;list;watch
+// +kubebuilder:rbac:groups=apps,resources=replicasets,verbs=list;watch
+// +kubebuilder:rbac:groups=dora-controller.io,resources=doratargets,verbs=list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // Setup prepares the controller. The trigger asks for looks at Rollouts that are remembered and may be gone.

@@ -1,14 +1,14 @@
-{{/* What the controller may do where it watches. */}}
+{{/* What the controller may do where it watches. Argo's objects are also read one by one, for an annotation that says where their repository is. */}}
 {{- define "dora-controller.rules" -}}
 - apiGroups: [apps]
   resources: [replicasets]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [argoproj.io]
   resources: [applications, rollouts]
   verbs: [get, list, watch]
 - apiGroups: [dora-controller.io]
   resources: [dorasinks, doratargets]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [dora-controller.io]
   resources: [dorasinks/status, doratargets/status]
   verbs: [patch]
