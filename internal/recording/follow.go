@@ -213,7 +213,7 @@ func (f *follower) WatchWithContext(ctx context.Context, options metav1.ListOpti
 	switch {
 	case err == nil:
 		f.succeeded()
-		return watch.Filter(watching, f.hears), nil
+		return tap(watching, f.hear), nil
 	case gone(err): // as an answer, the RetryWatcher would ask the same for ever
 		once := watch.NewFakeWithChanSize(1, false)
 		once.Error(&metav1.Status{Status: metav1.StatusFailure, Code: http.StatusGone, Reason: metav1.StatusReasonExpired})
@@ -224,12 +224,48 @@ func (f *follower) WatchWithContext(ctx context.Context, options metav1.ListOpti
 	return nil, err
 }
 
-// hears notes of every event, and of the bookmarks that the server sends when nothing happens, that all is known until then.
-func (f *follower) hears(e watch.Event) (watch.Event, bool) {
-	if e.Type != watch.Error {
-		f.hear()
+// tapped is a watch of which every event is heard, also the bookmarks that the server sends when nothing happens, and that a RetryWatcher keeps
+// to itself. (A watch.Filter would wait for ever to hand on an event that nobody takes any more.)
+type tapped struct {
+	events chan watch.Event
+	stop   context.CancelFunc
+}
+
+func (t *tapped) ResultChan() <-chan watch.Event { return t.events }
+
+func (t *tapped) Stop() { t.stop() }
+
+func tap(watching watch.Interface, hear func()) watch.Interface {
+	ctx, stop := context.WithCancel(context.Background())
+	t := &tapped{events: make(chan watch.Event), stop: stop}
+	go func() {
+		defer stop()
+		defer close(t.events)
+		defer watching.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case e, open := <-watching.ResultChan():
+				if !open || !handOn(ctx, t.events, e) {
+					return
+				}
+				if e.Type != watch.Error {
+					hear()
+				}
+			}
+		}
+	}()
+	return t
+}
+
+func handOn(ctx context.Context, events chan<- watch.Event, e watch.Event) bool {
+	select {
+	case events <- e:
+		return true
+	case <-ctx.Done():
+		return false
 	}
-	return e, true
 }
 
 func (f *follower) happened(ctx context.Context, kind watch.EventType, o *unstructured.Unstructured) error {
