@@ -49,11 +49,18 @@ type bytesFlag int64
 
 func (b *bytesFlag) Set(text string) error {
 	quantity, err := resource.ParseQuantity(text)
-	if err != nil || quantity.Sign() <= 0 || quantity.CmpInt64(math.MaxInt64) > 0 {
+	if err != nil || quantity.Sign() <= 0 || !countable(quantity) {
 		return fmt.Errorf("%q is no size: write it as 500Mi or 2Gi", text)
 	}
 	*b = bytesFlag(quantity.Value())
 	return nil
+}
+
+// countable says that a quantity fits into a number of bytes. The exponent comes first: to compare 1e2000000000 with anything takes minutes.
+func countable(quantity resource.Quantity) bool {
+	const digits = 30
+	scale := quantity.AsDec().Scale()
+	return -digits <= scale && scale <= digits && quantity.CmpInt64(math.MaxInt64) <= 0
 }
 
 func (b *bytesFlag) String() string {
