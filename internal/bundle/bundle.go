@@ -1,0 +1,155 @@
+// Package bundle makes support archives that can be given away: a tar.gz of text files, redacted, with a list of what is in it.
+//
+// Nothing gets into an archive but through Add, which redacts: what looks like a credential is replaced wherever it stands, in an address, a
+// header, a key of YAML or JSON, or a word of its own (Redact). Objects go through Object, which takes out besides what is known to hold
+// values that nobody needs: the environment of containers, managed fields, what kubectl applied last. A Secret is refused.
+// With names hashed (Options.HashNames) the names of Secrets become hashes, the same in all files of one archive and others in the next.
+//
+// Redacting is a net below, not the reason why an archive is safe: that is that no Secret is ever read.
+package bundle
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/yaml"
+)
+
+const (
+	// maxFile is how much of one file is kept: its end, since that of a log is what counts.
+	maxFile = 2 << 20
+	// cut stands in front of what was kept of a longer file.
+	cut = "(the beginning was cut off)\n"
+)
+
+// Options say how an archive is made.
+type Options struct {
+	// HashNames hashes the names of Secrets.
+	HashNames bool
+	// Made is when; it is in the name of the archive's folder, and the time of its files.
+	Made time.Time
+}
+
+// Bundle is an archive that is being made.
+type Bundle struct {
+	options Options
+	salt    []byte
+	files   []file
+	notes   []string
+}
+
+type file struct {
+	name    string
+	content []byte
+}
+
+// Entry is a file of an archive.
+type Entry struct {
+	Name  string
+	Bytes int
+}
+
+// New begins an archive.
+func New(o Options) *Bundle {
+	salt := make([]byte, 16)
+	_, _ = rand.Read(salt) // never fails
+	return &Bundle{options: o, salt: salt}
+}
+
+// Add adds a text, redacted.
+func (b *Bundle) Add(name, text string) {
+	text = Redact(text) // all of it, since a cut may go through what tells that something is a credential
+	if len(text) > maxFile {
+		text = cut + text[len(text)-maxFile:]
+	}
+	b.files = append(b.files, file{path.Clean("/" + name)[1:], []byte(text)})
+}
+
+// Missing notes what is not in the archive, and why.
+func (b *Bundle) Missing(what string, err error) {
+	b.notes = append(b.notes, Redact(what+": "+strings.Join(strings.Fields(err.Error()), " ")))
+}
+
+// Objects adds objects of a cluster as one file of YAML.
+func (b *Bundle) Objects(name string, objects ...map[string]any) error {
+	var text strings.Builder
+	for _, o := range objects {
+		if kind, _ := o["kind"].(string); kind == "Secret" {
+			return errors.New("a Secret has no place in an archive")
+		}
+		data, err := yaml.Marshal(b.strip(o))
+		if err != nil {
+			return fmt.Errorf("cannot write %s: %w", name, err)
+		}
+		text.WriteString("---\n")
+		text.Write(data)
+	}
+	b.Add(name, text.String())
+	return nil
+}
+
+// Entries are the files of the archive, in their order, the list among them.
+func (b *Bundle) Entries() []Entry {
+	var all []Entry
+	for _, f := range b.complete() {
+		all = append(all, Entry{f.name, len(f.content)})
+	}
+	return all
+}
+
+// Notes are what is missing.
+func (b *Bundle) Notes() []string { return b.notes }
+
+// Write writes the archive.
+func (b *Bundle) Write(w io.Writer) error {
+	zipped := gzip.NewWriter(w)
+	archive := tar.NewWriter(zipped)
+	folder := "dora-bundle-" + b.options.Made.UTC().Format("20060102-150405")
+	for _, f := range b.complete() {
+		head := &tar.Header{Name: folder + "/" + f.name, Mode: 0o600, Size: int64(len(f.content)), ModTime: b.options.Made.UTC(), Format: tar.FormatPAX}
+		if err := archive.WriteHeader(head); err != nil {
+			return fmt.Errorf("cannot write the archive: %w", err)
+		}
+		if _, err := archive.Write(f.content); err != nil {
+			return fmt.Errorf("cannot write the archive: %w", err)
+		}
+	}
+	if err := errors.Join(archive.Close(), zipped.Close()); err != nil {
+		return fmt.Errorf("cannot write the archive: %w", err)
+	}
+	return nil
+}
+
+// complete is the files, with the list of what is in the archive and what is not.
+func (b *Bundle) complete() []file {
+	var list bytes.Buffer
+	fmt.Fprintf(&list, "Made %s. No Secret was read. Credentials that were recognised are replaced by %s.\n\n",
+		b.options.Made.UTC().Format(time.RFC3339), Redacted)
+	for _, f := range b.files {
+		fmt.Fprintf(&list, "%s   %d bytes\n", f.name, len(f.content))
+	}
+	for _, note := range b.notes {
+		fmt.Fprintf(&list, "not in it: %s\n", note)
+	}
+	return append([]file{{"contents.txt", list.Bytes()}}, b.files...)
+}
+
+// Secret is the name of a Secret as the archive shows it.
+func (b *Bundle) Secret(name string) string {
+	if !b.options.HashNames || name == "" {
+		return name
+	}
+	sum := sha256.Sum256(slices.Concat(b.salt, []byte(name)))
+	return "secret-" + hex.EncodeToString(sum[:5])
+}

@@ -1,0 +1,43 @@
+package bundle
+
+import "regexp"
+
+// Redacted stands where a credential stood.
+const Redacted = "REDACTED"
+
+// credentials are the forms in which credentials are written, and what is left of them.
+var credentials = []struct {
+	form *regexp.Regexp
+	left string
+}{
+	// A private key or a certificate's key, also with its line breaks written as \n.
+	{regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z ]*PRIVATE KEY-----|\z)`), Redacted},
+	{regexp.MustCompile(`(?:[A-Za-z0-9+/=]+(?:\\n|\s)+)+-----END [A-Z ]*PRIVATE KEY-----`), Redacted}, // the end of one
+	// user:password@host, and token@host.
+	{regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s"'<>]+@`), "${1}" + Redacted + "@"},
+	// Authorization: Bearer …, Proxy-Authorization, X-Api-Key.
+	{
+		regexp.MustCompile(`(?i)((?:proxy-)?authorization|x-[a-z-]*(?:token|key|auth|secret|signature)[a-z0-9-]*)(["']?\s*[:=]\s*["'\[]*)[^"'\r\n,\]}]+`),
+		"${1}${2}" + Redacted,
+	},
+	{regexp.MustCompile(`(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{6,}`), "${1} " + Redacted},
+	// password: …, "clientSecret":"…", token=…, also within a query of an address, with escaped quotes, and as a block of YAML.
+	{
+		regexp.MustCompile(`(?i)([a-z0-9_.-]*(?:password|passwd|passphrase|secret|token|(?:api|private|access)[_-]?key|hmackey|credential|pgpass)s?` +
+			`\\?["']?[ \t]*[:=][ \t]*)` +
+			`(\\"(?:[^"\\]|\\[^"])*\\"|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[|>][-+]?[ \t]*\n(?:[ \t]+[^\n]*(?:\n|\z))+|[^\s"'\\,;&{}\[\]]+)`),
+		"${1}" + Redacted,
+	},
+	// Tokens that are known by their beginnings: of GitHub, GitLab, Slack, AWS, and JSON Web Tokens.
+	{regexp.MustCompile(`\b(?:gh[pousr]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{16,})`), Redacted},
+	{regexp.MustCompile(`\b(?:xox[abprs]-[A-Za-z0-9-]{10,}|AKIA[0-9A-Z]{16})`), Redacted},
+	{regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?`), Redacted},
+}
+
+// Redact replaces what looks like a credential. Some harmless text may go with it.
+func Redact(text string) string {
+	for _, c := range credentials {
+		text = c.form.ReplaceAllString(text, c.left)
+	}
+	return text
+}
