@@ -1,0 +1,113 @@
+package chart_test
+
+import (
+	"path/filepath"
+	"slices"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+)
+
+// newer is a sink that the kinds of the previous chart do not know.
+const newer = `{type: CloudEvents, cloudEvents: {url: "https://events.example.com/x", format: cdevents-0.4}}`
+
+func TestUpgraded(t *testing.T) {
+	g := NewWithT(t)
+	c := newCluster(t)
+	c.namespaces(t, system, "shop")
+	previous, err := filepath.Glob("testdata/previous/*.tgz")
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(previous).To(HaveLen(1))
+	values, ledger := installed(t, `{caBundles: []}`), t.TempDir()
+	world := argo{t, c.api, "shop"}
+	target := &dorav1alpha1.DoraTarget{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "all"}}
+	g.Expect(yaml.Unmarshal([]byte(`{applications: {}}`), &target.Spec)).To(Succeed())
+
+	c.install(t, "install", release, system, previous[0], values)
+	g.Expect(c.api.Create(t.Context(), target)).To(Succeed())
+	g.Expect(c.sink(t.Context(), "shop", newer)).To(MatchError(ContainSubstring("cdevents-0.4")))
+	p := c.start(t, c.deployment(t, system, release), ledger)
+	p.awaitReady(t)
+	books := world.application("books")
+	world.deploy(books, v1)
+	c.expectDeployments(t, target, 1)
+	p.stop(t)
+	before := c.kept(t, target)
+
+	c.install(t, "upgrade", release, system, chart, values)
+	g.Expect(c.kept(t, target)).To(Equal(before), "the kinds, the target and the ledger's claim are the same objects")
+	g.Expect(c.api.Get(t.Context(), client.ObjectKeyFromObject(target), target)).To(Succeed())
+	g.Expect(target.Status.Summary.Counts.Succeeded).To(Equal(int64(1)))
+	g.Expect(c.sink(t.Context(), "shop", newer)).To(Succeed(), "the kinds are upgraded with the chart")
+	c.rightsAreThose(t, render(t, values))
+	p = c.start(t, c.deployment(t, system, release), ledger)
+	p.awaitReady(t)
+	world.deploy(books, v2)
+	c.expectDeployments(t, target, 2)
+	p.stop(t)
+
+	_, err = c.helm(t, "", "uninstall", release, "--namespace", system)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(c.kept(t, target)).To(Equal(before), "the kinds, the targets and the ledger survive the release")
+	c.nothingElse(t, render(t, values, "--no-hooks"))
+
+	c.install(t, "install", release, system, chart, values)
+	g.Expect(c.kept(t, target)).To(Equal(before), "an installation of the same name goes on with them")
+	p = c.start(t, c.deployment(t, system, release), ledger)
+	p.awaitReady(t)
+	c.expectDeployments(t, target, 2)
+	p.stop(t)
+}
+
+// kept are the identities of what must never be replaced.
+func (c *cluster) kept(t *testing.T, target *dorav1alpha1.DoraTarget) map[string]types.UID {
+	t.Helper()
+	kept := map[string]types.UID{}
+	for _, o := range []client.Object{
+		&dorav1alpha1.DoraTarget{ObjectMeta: metav1.ObjectMeta{Namespace: target.Namespace, Name: target.Name}},
+		&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: "dora-controller-ledger"}},
+		&apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: "doratargets.dora-controller.io"}},
+		&apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: "dorasinks.dora-controller.io"}},
+	} {
+		NewWithT(t).Expect(c.api.Get(t.Context(), client.ObjectKeyFromObject(o), o)).To(Succeed())
+		NewWithT(t).Expect(o.GetDeletionTimestamp()).To(BeNil())
+		kept[o.GetName()] = o.GetUID()
+	}
+	return kept
+}
+
+// rightsAreThose of these objects, without any that a former release had.
+func (c *cluster) rightsAreThose(t *testing.T, all []*unstructured.Unstructured) {
+	t.Helper()
+	for _, want := range all {
+		if !slices.Contains([]string{"Role", "ClusterRole"}, want.GetKind()) {
+			continue
+		}
+		got := want.DeepCopy()
+		NewWithT(t).Expect(c.api.Get(t.Context(), client.ObjectKeyFromObject(want), got)).To(Succeed())
+		NewWithT(t).Expect(got.Object["rules"]).To(Equal(want.Object["rules"]), called(want))
+	}
+}
+
+// nothingElse of a release is there but what is kept.
+func (c *cluster) nothingElse(t *testing.T, all []*unstructured.Unstructured) {
+	t.Helper()
+	for _, o := range all {
+		err := c.api.Get(t.Context(), client.ObjectKeyFromObject(o), o.DeepCopy())
+		if o.GetAnnotations()["helm.sh/resource-policy"] == "keep" {
+			NewWithT(t).Expect(err).NotTo(HaveOccurred(), called(o))
+			continue
+		}
+		NewWithT(t).Expect(apierrors.IsNotFound(err)).To(BeTrue(), called(o))
+	}
+}

@@ -1,0 +1,196 @@
+package chart_test
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	"sigs.k8s.io/yaml"
+)
+
+// mistakes are values with something wrong, and what has to be said of it.
+var mistakes = map[string]struct{ values, want string }{
+	"a typo":                              {`{replicaz: 1}`, "additional properties 'replicaz' not allowed"},
+	"a typo further down":                 {`{image: {tagg: v1}}`, "'/image': additional properties 'tagg' not allowed"},
+	"a typo far down":                     {`{metrics: {serviceMonitor: {intervall: 30s}}}`, "'/metrics/serviceMonitor': additional properties 'intervall' not allowed"},
+	"a typo in a list":                    {`{secretAccess: [{namespace: a, name: b}]}`, "'/secretAccess/0': additional properties 'name' not allowed"},
+	"a field that another chart has":      {`{replicaCount: 2}`, "'replicaCount' not allowed"},
+	"two writers":                         {`{replicas: 2}`, "'/replicas': value must be one of 0, 1"},
+	"a word for a number":                 {`{metrics: {port: http}}`, "'/metrics/port': got string, want integer"},
+	"a port that is none":                 {`{probes: {port: 70000}}`, "'/probes/port': maximum: got 70,000, want 65,535"},
+	"a word for a switch":                 {`{networkPolicy: {enabled: "no"}}`, "'/networkPolicy/enabled': got string, want boolean"},
+	"one namespace, and no list":          {`{trustedNamespaces: argocd}`, "'/trustedNamespaces': got string, want array"},
+	"a namespace that is no name":         {`{namespaces: [Team_A]}`, "'/namespaces/0': 'Team_A' does not match pattern"},
+	"one that is trusted but not watched": {`{namespaces: [a], trustedNamespaces: [b]}`, "trustedNamespaces: b is not watched"},
+	"an address that is no network":       {`{allowNetworks: [10.0.0.1]}`, "'/allowNetworks/0': '10.0.0.1' does not match pattern"},
+	"a cluster with a space":              {`{cluster: eu west}`, "'/cluster': 'eu west' does not match pattern"},
+	"a digest without its kind":           {`{image: {digest: 0123abcd}}`, "'/image/digest': '0123abcd' does not match pattern"},
+	"a repository with a digest":          {`{image: {repository: "a@sha256:b"}}`, "'/image/repository'"},
+	"a policy of pulling":                 {`{image: {pullPolicy: always}}`, "'/image/pullPolicy': value must be one of 'Always', 'IfNotPresent', 'Never'"},
+	"a volume that many write":            {`{ledger: {volume: {accessMode: ReadWriteMany}}}`, "'/ledger/volume/accessMode': value must be one of"},
+	"a size that is none":                 {`{ledger: {volume: {size: 1 GB}}}`, "'/ledger/volume/size': '1 GB' does not match pattern"},
+	"a git cache that is a percentage":    {`{gitCache: {size: 10%}}`, "'/gitCache/size'"},
+	"a duration without a unit":           {`{sinkGrace: "30"}`, "'/sinkGrace': '30' does not match pattern"},
+	"fewer decisions than none":           {`{keepDecisions: -1}`, "'/keepDecisions': minimum"},
+	"a level that is none":                {`{log: {level: verbose}}`, "'/log/level'"},
+	"an authority from nowhere":           {`{caBundles: [{key: ca.crt}]}`, "'/caBundles/0'"},
+	"an authority from two places":        {`{caBundles: [{key: ca.crt, secret: a, configMap: b}]}`, "'/caBundles/0'"},
+	"an argument that is none":            {`{extraArgs: [explain]}`, "'/extraArgs/0': 'explain' does not match pattern"},
+	"labels that are numbers":             {`{podLabels: {version: 1}}`, "'/podLabels/version': got number, want string"},
+	"memory that is none":                 {`{resources: {limits: {memory: lots}}}`, "'/resources/limits/memory'"},
+	"affinity of another kind":            {`{affinity: {nodeAffinities: {}}}`, "'/affinity': additional properties 'nodeAffinities' not allowed"},
+	"a probe's path":                      {`{readinessProbe: {httpGet: {path: /}}}`, "'/readinessProbe': additional properties 'httpGet' not allowed"},
+	"an alert that there is not":          {`{metrics: {prometheusRule: {disabled: [DoraDown]}}}`, "'/metrics/prometheusRule/disabled/0': value must be one of"},
+	"a monitor of nothing":                {`{metrics: {enabled: false, serviceMonitor: {enabled: true}}}`, "metrics.serviceMonitor.enabled needs metrics.enabled and service.enabled"},
+	"alerts on nothing":                   {`{metrics: {enabled: false, prometheusRule: {enabled: true}}}`, "metrics.prometheusRule.enabled needs metrics.enabled"},
+	"a type of sink that there is not":    {`{admissionPolicies: {sinkTypes: [Slack]}}`, "'/admissionPolicies/sinkTypes/0': value must be one of"},
+	"a host with a scheme":                {`{admissionPolicies: {sinkHosts: ["https://example.com"]}}`, "'/admissionPolicies/sinkHosts/0'"},
+	"an action that is none":              {`{admissionPolicies: {actions: [Refuse]}}`, "'/admissionPolicies/actions/0': value must be one of 'Deny', 'Warn', 'Audit'"},
+	"a budget of half a pod":              {`{podDisruptionBudget: {minAvailable: half}}`, "'/podDisruptionBudget/minAvailable'"},
+	"a database as ledger, not there yet": {`{ledger: {postgres: {host: db}}}`, "'/ledger': additional properties 'postgres' not allowed"},
+}
+
+func TestMistakesAreNamed(t *testing.T) {
+	for name, m := range mistakes {
+		t.Run(name, func(t *testing.T) {
+			_, err := helm(t, m.values, "template", release, chart, "--values", "-", "--show-only", "templates/deployment.yaml",
+				"--show-only", "templates/service_monitor.yaml", "--show-only", "templates/prometheus_rule.yaml")
+			NewWithT(t).Expect(err).To(MatchError(ContainSubstring(m.want)))
+		})
+	}
+}
+
+func TestPoliciesNeedAServerThatHasThem(t *testing.T) {
+	_, err := helm(t, `{admissionPolicies: {enabled: true}}`, "template", release, chart, "--values", "-", "--kube-version", "1.29.9")
+	NewWithT(t).Expect(err).To(MatchError(ContainSubstring("admissionPolicies.enabled needs Kubernetes 1.30 or newer")))
+	_, err = helm(t, "", "template", release, chart, "--kube-version", "1.29.9")
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	_, err = helm(t, "", "template", release, chart, "--kube-version", "1.28.0")
+	NewWithT(t).Expect(err).To(MatchError(ContainSubstring("chart requires kubeVersion: >=1.29.0-0")))
+}
+
+type object = map[string]any
+
+func read(t *testing.T, path string) (content object) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	NewWithT(t).Expect(yaml.Unmarshal(data, &content)).To(Succeed())
+	return content
+}
+
+// paths are those of all values, at the end of their branches.
+func paths(values object, prefix string) (all []string) {
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		below, branch := values[key].(object)
+		if branch && len(below) > 0 {
+			all = append(all, paths(below, prefix+key+".")...)
+			continue
+		}
+		all = append(all, prefix+key)
+	}
+	return all
+}
+
+// documented are the values that the README has, each with what it says.
+func documented(t *testing.T) map[string]string {
+	t.Helper()
+	page, err := os.ReadFile(chart + "/README.md")
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	rows := map[string]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\| `.*` \\| (.*) \\|$").FindAllStringSubmatch(string(page), -1) {
+		rows[row[1]] = row[2]
+	}
+	return rows
+}
+
+// covers tells whether a path or one above it is among these.
+func covers(rows map[string]string, path string) string {
+	for row := range rows {
+		if path == row || strings.HasPrefix(path, row+".") {
+			return row
+		}
+	}
+	return ""
+}
+
+func TestEachValueIsInTheSchemaAndOnThePage(t *testing.T) {
+	g := NewWithT(t)
+	rows, schema := documented(t), read(t, chart+"/values.schema.json")
+	used := map[string]bool{}
+	for _, path := range paths(read(t, chart+"/values.yaml"), "") {
+		row := covers(rows, path)
+		g.Expect(row).NotTo(BeEmpty(), "%s has no comment in values.yaml that begins with two dashes, or `make generate` was forgotten", path)
+		g.Expect(len(rows[row])).To(BeNumerically(">", 5), row)
+		used[row] = true
+		node := schema
+		for key := range strings.SplitSeq(row, ".") {
+			node = resolve(schema, node)
+			below, _ := node["properties"].(object)
+			g.Expect(below).To(HaveKey(key), "%s is not in the schema", path)
+			node = below[key].(object)
+		}
+	}
+	g.Expect(used).To(HaveLen(len(rows)), "the page has values that are not there")
+}
+
+func TestEachFieldOfTheSchemaIsAValue(t *testing.T) {
+	g := NewWithT(t)
+	rows, schema := documented(t), read(t, chart+"/values.schema.json")
+	var visit func(node object, prefix string)
+	visit = func(node object, prefix string) {
+		below, _ := resolve(schema, node)["properties"].(object)
+		for key, child := range below {
+			path := prefix + key
+			if path == "global" || covers(rows, path) != "" {
+				continue
+			}
+			g.Expect(resolve(schema, child.(object))).To(HaveKey("properties"), "%s is in the schema, but no value", path)
+			visit(child.(object), path+".")
+		}
+	}
+	visit(schema, "")
+}
+
+// What may have any field is what Kubernetes checks itself, and the values of another chart.
+func TestTheSchemaRefusesWhatItDoesNotKnow(t *testing.T) {
+	g := NewWithT(t)
+	schema := read(t, chart+"/values.schema.json")
+	open := 0
+	var visit func(node any)
+	visit = func(node any) {
+		switch node := node.(type) {
+		case []any:
+			for _, child := range node {
+				visit(child)
+			}
+		case object:
+			if node["type"] == "object" && node["additionalProperties"] == nil {
+				open++
+			}
+			if _, has := node["properties"]; has && node["type"] == "object" {
+				text, err := json.Marshal(node)
+				g.Expect(err).NotTo(HaveOccurred())
+				g.Expect(node["additionalProperties"]).To(BeFalse(), string(text))
+			}
+			for _, child := range node {
+				visit(child)
+			}
+		}
+	}
+	visit(schema)
+	g.Expect(open).To(Equal(2), "global, and what is passed on")
+}
+
+// resolve follows a reference within the schema.
+func resolve(schema, node object) object {
+	if ref, ok := node["$ref"].(string); ok {
+		return schema["$defs"].(object)[strings.TrimPrefix(ref, "#/$defs/")].(object)
+	}
+	return node
+}
