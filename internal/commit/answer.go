@@ -19,6 +19,10 @@ func (r *Range) Add(sha string, at time.Time) {
 	}
 }
 
+// shortest is how much must be left of a secret for that to be taken out: of one with hardly a character that can be printed a letter may be left,
+// and every word has that.
+const shortest = 4
+
 // maxQuote is how many characters of what a server said go into an error.
 const maxQuote = 200
 
@@ -76,10 +80,13 @@ func (c Credentials) spellings() []string {
 			all = append(all, base64.RawStdEncoding.EncodeToString([]byte(plain)), base64.RawURLEncoding.EncodeToString([]byte(plain)))
 		}
 	}
-	for i := range all {
-		all[i] = oneLine(all[i])
+	var lines []string
+	for _, text := range all {
+		if line := oneLine(text); line == text || len(line) >= shortest {
+			lines = append(lines, line)
+		}
 	}
-	all = slices.DeleteFunc(all, func(text string) bool { return text == "" })
+	all = lines
 	slices.SortFunc(all, func(x, y string) int { return cmp.Or(cmp.Compare(len(y), len(x)), cmp.Compare(x, y)) })
 	return slices.Compact(all)
 }
