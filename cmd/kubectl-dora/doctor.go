@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dora-controller/dora-controller/internal/doctor"
+	"github.com/dora-controller/dora-controller/internal/show"
+)
+
+// doctorTimeout is how long reading may take: what has not come by then is told as not checked.
+const doctorTimeout = 4 * time.Second
+
+// doctorOptions are the flags of `doctor`.
+type doctorOptions struct {
+	*connection
+
+	list   bool
+	output *choice
+}
+
+func newDoctorCommand(c *connection) *cobra.Command {
+	o := &doctorOptions{connection: c}
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Say what is wrong with this installation, and how to mend it",
+		Long: `Looks at the whole installation, in all namespaces unless --namespace names one: the kinds, the controller and its rights, what targets
+select, images, commits, sinks. It takes under five seconds and reads with your rights: what you may not read is said ("not checked: …"). No
+Secret is read; whether one exists is asked without its content.
+
+The exit code is 0 if there is no problem (warnings do not count), 1 if there is one, 3 if nothing could be checked.`,
+		Example: `  kubectl dora doctor
+  kubectl dora doctor -o json
+  kubectl dora doctor --list`,
+		Args: cobra.NoArgs,
+		RunE: o.run,
+	}
+	cmd.Flags().BoolVar(&o.list, "list", false, "list the checks, and make none")
+	o.output = addOutputFlag(cmd, asTable, asJSON, asYAML)
+	return cmd
+}
+
+func (o *doctorOptions) run(cmd *cobra.Command, _ []string) error {
+	if o.list {
+		return listChecks(cmd.OutOrStdout())
+	}
+	r, err := o.examine(cmd.Context())
+	if err != nil {
+		return err
+	}
+	if o.output.value == asTable {
+		err = printDoctor(painted(cmd.OutOrStdout()), r)
+	} else {
+		err = printObjects(cmd.OutOrStdout(), o.output.value, r)
+	}
+	if err == nil && r.Problems() > 0 {
+		err = &codedError{code: exitFailure}
+	}
+	return err
+}
+
+// examine reads what can be read, and makes all checks.
+func (c *connection) examine(ctx context.Context) (*doctor.Report, error) {
+	cl, err := c.connect()
+	if err != nil {
+		return nil, &codedError{exitUnchecked, err}
+	}
+	snapshot, err := c.snapshot(ctx, cl)
+	if err != nil {
+		return nil, &codedError{exitUnchecked, err}
+	}
+	r := doctor.Examine(snapshot)
+	if len(r.Unchecked) == len(doctor.All()) {
+		return nil, &codedError{exitUnchecked, errors.New("nothing could be checked; " + r.Unchecked[0].Why)}
+	}
+	return r, nil
+}
+
+func listChecks(out io.Writer) error {
+	table := show.NewGrid("CHECK", "ASKS")
+	for _, c := range doctor.All() {
+		table.Add(c.Name, c.Asks)
+	}
+	return table.Print(out)
+}
+
+func printDoctor(out io.Writer, r *doctor.Report) error {
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		fmt.Fprintf(out, "%s   %s   %s\n    %s\n    To mend it: %s\n\n",
+			f.Severity, f.Check, show.Printable(f.Object), show.Printable(f.Wrong), show.Printable(f.Mend))
+	}
+	for _, u := range r.Unchecked {
+		fmt.Fprintf(out, "not checked: %s: %s\n", u.Check, show.Printable(u.Why))
+	}
+	if len(r.Unchecked) > 0 {
+		fmt.Fprintln(out)
+	}
+	warnings := len(r.Findings) - r.Problems()
+	_, err := fmt.Fprintf(out, "%d checks passed, %d problems, %d warnings, %d not checked.\n", len(r.Passed), r.Problems(), warnings, len(r.Unchecked))
+	return err
+}

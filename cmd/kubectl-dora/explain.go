@@ -1,0 +1,160 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dora-controller/dora-controller/internal/deploy"
+	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/show"
+)
+
+// explainOptions are the flags of `explain`.
+type explainOptions struct {
+	*connection
+
+	since  moment
+	limit  int
+	output *choice
+}
+
+func newExplainCommand(c *connection) *cobra.Command {
+	o := &explainOptions{connection: c}
+	cmd := &cobra.Command{
+		Use:   "explain SERVICE|APPLICATION [EVENT-ID]",
+		Short: "Say what was counted, what was not, by which rule, and on which evidence",
+		Long: `Prints what was decided about a service, or the Application or Rollout of that name: events, and decisions that led to none, each with
+the rule of docs/concepts.md that it follows. The ledger keeps the newest 200 decisions of each Application or Rollout.
+
+With the id of an event it says everything about that one: what it counts as in each metric, and the evidence.`,
+		Example: `  kubectl dora explain checkout
+  kubectl dora explain checkout --since 7d
+  kubectl dora explain checkout ae7fc7eb-3bbd-526a-9d7e-6c796ffea574`,
+		Args:              cobra.RangeArgs(1, 2),
+		ValidArgsFunction: c.completeServices,
+		RunE:              o.run,
+	}
+	f := cmd.Flags()
+	f.Var(&o.since, "since", "only what occurred at or after this time, or this long ago")
+	f.IntVar(&o.limit, "limit", 50, "only the newest so many lines (0: all)")
+	o.output = addOutputFlag(cmd, asTable, asJSON)
+	return cmd
+}
+
+// told is one line of an explanation: an event, or a decision that led to none.
+type told struct {
+	At       time.Time   `json:"at"`
+	Rule     string      `json:"rule"`
+	Counts   string      `json:"counts"`
+	Event    *dora.Event `json:"event,omitempty"`
+	Decision *decision   `json:"decision,omitempty"`
+}
+
+func (o *explainOptions) run(cmd *cobra.Command, args []string) error {
+	h, err := o.history(cmd.Context())
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	since := o.since.before(time.Now())
+	// An Application's name is in no query, so that all events of the time are read.
+	events, err := collect(cmd.Context(), h, eventQuery{since: since})
+	if err != nil {
+		return err
+	}
+	context := events
+	events = slices.DeleteFunc(slices.Clone(events), func(e dora.Event) bool { return e.Service != args[0] && e.Subject.Name != args[0] })
+	if len(args) > 1 {
+		return o.event(cmd.OutOrStdout(), events, context, args[1])
+	}
+	decisions, err := h.decisions(cmd.Context(), args[0])
+	missing := errors.Is(err, errNoDecisions)
+	if err != nil && !missing {
+		return err
+	}
+	if err := o.print(cmd, explanation(events, decisions, since)); err != nil {
+		return err
+	}
+	if missing {
+		fmt.Fprintln(cmd.ErrOrStderr(), "\nWhat was not counted is not shown: "+errNoDecisions.Error()+". A copy of the ledger, named with --ledger, has them;"+
+			" so has the controller's log at level debug.")
+	}
+	return nil
+}
+
+// explanation is events, and decisions that led to none, in the order in which they happened.
+func explanation(events []dora.Event, decisions []decision, since time.Time) []told {
+	var all []told
+	for i := range events {
+		all = append(all, told{At: events[i].OccurredAt, Rule: ruleOf(&events[i]), Counts: countsAs(&events[i]), Event: &events[i]})
+	}
+	for i := range decisions {
+		d := &decisions[i]
+		if d.EventID == "" && !d.At.Before(since) {
+			all = append(all, told{At: d.At, Rule: rulesOfDecisions[deploy.Reason(d.Reason)], Counts: "nothing", Decision: d})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b told) int { return a.At.Compare(b.At) })
+	return all
+}
+
+func (o *explainOptions) print(cmd *cobra.Command, lines []told) error {
+	if o.limit > 0 {
+		lines = lines[max(0, len(lines)-o.limit):]
+	}
+	if o.output.value == asJSON {
+		return printTold(cmd.OutOrStdout(), lines)
+	}
+	if len(lines) == 0 {
+		fmt.Fprintln(cmd.ErrOrStderr(), "The ledger has nothing about it: is that the name of a service, an Application or a Rollout "+
+			"that a DoraTarget selects? See kubectl dora status -A.")
+		return nil
+	}
+	table := show.NewGrid("TIME", "WHAT", "VERSION", "COUNTS AS", "RULE", "WHY")
+	for _, l := range lines {
+		if l.Event != nil {
+			table.Add(stamp(l.At), strings.TrimSpace(string(l.Event.Type)+" "+string(l.Event.Outcome)), versionName(l.Event), l.Counts, l.Rule, why(l.Event))
+		} else {
+			table.Add(stamp(l.At), l.Decision.Reason, show.Nothing, l.Counts, cmp.Or(l.Rule, show.Nothing), l.Decision.Message)
+		}
+	}
+	return table.Print(painted(cmd.OutOrStdout()))
+}
+
+func printTold(out io.Writer, lines []told) error {
+	encoder := json.NewEncoder(out)
+	for i := range lines {
+		if err := encoder.Encode(&lines[i]); err != nil {
+			return fmt.Errorf("cannot write an explanation: %w", err)
+		}
+	}
+	return nil
+}
+
+// event says everything about one.
+func (o *explainOptions) event(out io.Writer, events, all []dora.Event, id string) error {
+	i := slices.IndexFunc(events, func(e dora.Event) bool { return e.ID == id })
+	if i < 0 {
+		return fmt.Errorf("there is no event %s of that service, Application or Rollout; kubectl dora events -o json lists ids", id)
+	}
+	e := &events[i]
+	if o.output.value == asJSON {
+		return printTold(out, []told{{At: e.OccurredAt, Rule: ruleOf(e), Counts: countsAs(e), Event: e}})
+	}
+	fmt.Fprintf(out, "%s\n\n", show.Line(e))
+	table := show.NewGrid("QUESTION", "ANSWER")
+	for _, answer := range evidence(e, all) {
+		if answer[1] != "" {
+			table.Add(answer[0], answer[1])
+		}
+	}
+	return table.Print(painted(out))
+}

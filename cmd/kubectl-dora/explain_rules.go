@@ -1,0 +1,244 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/dora-controller/dora-controller/internal/deploy"
+	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/show"
+)
+
+// rulesOfDecisions are the rules of docs/concepts.md that decisions follow, as docs/events.md lists them.
+var rulesOfDecisions = map[deploy.Reason]string{
+	deploy.ReasonBaseline: "1", deploy.ReasonBeforeFollow: "1", deploy.ReasonMissedAttempt: "1, 10", deploy.ReasonNotImported: "10", deploy.ReasonGap: "10",
+	deploy.ReasonSameImages: "4", deploy.ReasonConfigOnly: "5", deploy.ReasonSilentImage: "4", deploy.ReasonNothing: "4", deploy.ReasonDryRun: "4",
+	deploy.ReasonSelfHeal: "4", deploy.ReasonDrift: "6", deploy.ReasonSuperseded: "6", deploy.ReasonReturned: "6", deploy.ReasonSettledLate: "3, 8",
+	deploy.ReasonBlip: "7", deploy.ReasonRecreated: "11", deploy.ReasonRebased: "11",
+}
+
+// ruleOf is the rule that an event follows.
+func ruleOf(e *dora.Event) string {
+	switch {
+	case e.Type != dora.TypeDeploy:
+		return "7, 8"
+	case e.Basis == dora.BasisHistory:
+		return "10"
+	}
+	switch e.Outcome {
+	case dora.Succeeded:
+		return "3, 4"
+	case dora.Failed:
+		return "7"
+	case dora.RolledBack:
+		return "6"
+	case dora.Unknown:
+	}
+	return "10"
+}
+
+// countsAs says in which metrics an event is, as docs/metrics.md has it.
+func countsAs(e *dora.Event) string {
+	switch {
+	case e.Type == dora.TypeDegraded && e.CausedBy == "":
+		return "an incident, in no metric"
+	case e.Type == dora.TypeDegraded:
+		return "a failure of a deployment"
+	case e.Type == dora.TypeRecovered:
+		return "the end of a failure"
+	case e.Change == dora.ChangeConfig:
+		return "a deployment where config counts"
+	}
+	switch e.Outcome {
+	case dora.Succeeded:
+		return "a deployment" + map[bool]string{true: ", rework"}[is(e.Unplanned)]
+	case dora.Failed:
+		return "a failed attempt"
+	case dora.RolledBack:
+		return rollbackCounts(e)
+	case dora.Unknown:
+	}
+	return "nothing, shown apart"
+}
+
+func rollbackCounts(e *dora.Event) string {
+	switch {
+	case is(e.Success):
+		return "no attempt: it brought an earlier version back"
+	case e.Exposed != nil && !*e.Exposed:
+		return "nothing: stopped before anybody met it"
+	}
+	return "a failed attempt"
+}
+
+func is(flag *bool) bool { return flag != nil && *flag }
+
+// why is what an event says of itself in a line.
+func why(e *dora.Event) string {
+	var parts []string
+	add := func(text string) {
+		if text != "" {
+			parts = append(parts, text)
+		}
+	}
+	if e.Type == dora.TypeDeploy && e.Previous.Version != nil {
+		add("after " + nameOf(e.Previous.Version))
+	}
+	if e.LeadTimeSeconds != nil {
+		add("lead time " + lasting(*e.LeadTimeSeconds))
+	}
+	if e.LeadTimeUnknown != "" {
+		add("no lead time: " + e.LeadTimeUnknown)
+	}
+	if e.RecoverySeconds != nil {
+		add("after " + lasting(*e.RecoverySeconds))
+	}
+	if e.Type == dora.TypeDegraded && e.CausedBy == "" {
+		add("no deployment within failureWindow before it")
+	}
+	if e.Basis != dora.BasisLive {
+		add(string(e.Basis))
+	}
+	add(e.Message)
+	return cmp.Or(strings.Join(parts, "; "), show.Nothing)
+}
+
+// evidence is questions about one event, with their answers.
+func evidence(e *dora.Event, all []dora.Event) [][2]string {
+	answers := [][2]string{
+		{"what it counts as", countsAs(e)},
+		{"by which rule", ruleOf(e) + " of docs/concepts.md"},
+		{"of which object", string(e.Subject.Kind) + " " + e.Subject.Namespace + "/" + e.Subject.Name + " (" + e.Subject.UID + ")"},
+		{"service", e.Service + " in " + cmp.Or(e.Environment, show.Nothing)},
+		{"which attempt", e.Attempt},
+		{"when it started", stamp(e.StartedAt)},
+		{"when it happened, by Argo's clock", stamp(e.OccurredAt)},
+		{"when it was seen", stamp(e.ObservedAt)},
+		{"how that is known", basisWords(e.Basis)},
+		{"version", versionWords(e.Version)},
+		{"before it", previousWords(e)},
+		{"what runs after it", versionWords(e.Running)},
+		{"was it exposed to users", yesNo(e.Exposed)},
+		{"was it unplanned", yesNo(e.Unplanned)},
+		{"lead time", leadTimeWords(e)},
+		{"commits", commitWords(e)},
+		{"reason", strings.TrimSpace(e.Reason + " " + e.Message)},
+	}
+	for i := range all {
+		other := &all[i]
+		switch {
+		case e.CausedBy != "" && other.ID == e.CausedBy:
+			answers = append(answers, [2]string{"caused by", show.Line(other) + " (" + other.ID + ")"})
+		case other.Type == dora.TypeDegraded && other.CausedBy == e.ID:
+			answers = append(answers, [2]string{"it caused", "a failure since " + stamp(other.OccurredAt) + " (" + other.ID + "), so it is a failed attempt"})
+		case e.FailureID != "" && other.FailureID == e.FailureID && other.ID != e.ID:
+			answers = append(answers, [2]string{"the same failure", string(other.Type) + " at " + stamp(other.OccurredAt) + " (" + other.ID + ")"})
+		}
+	}
+	return answers
+}
+
+func basisWords(b dora.Basis) string {
+	switch b {
+	case dora.BasisLive:
+		return "it was seen as it happened"
+	case dora.BasisHistory:
+		return "read from what Argo still told after a time when nobody watched"
+	case dora.BasisPartialSync:
+		return "a partial or self-heal sync brought the image; Argo's history does not list it"
+	case dora.BasisAPI:
+		return "reported from elsewhere"
+	}
+	return string(b)
+}
+
+func versionWords(v *dora.Version) string {
+	if v == nil {
+		return ""
+	}
+	text := strings.Join(v.Images, ", ")
+	if v.Commit != "" {
+		text += ", commit " + v.Commit
+	}
+	if v.SettledAt != nil {
+		text += ", first Healthy " + stamp(*v.SettledAt)
+	}
+	return text
+}
+
+func previousWords(e *dora.Event) string {
+	switch {
+	case e.Type != dora.TypeDeploy:
+		return ""
+	case !e.Previous.Known:
+		return "not known"
+	case e.Previous.Version == nil:
+		return "none, it is the first deployment"
+	}
+	return versionWords(e.Previous.Version)
+}
+
+func leadTimeWords(e *dora.Event) string {
+	switch {
+	case e.LeadTimeSeconds != nil:
+		return lasting(*e.LeadTimeSeconds)
+	case e.LeadTimeUnknown != "":
+		return strings.TrimSuffix("none: "+e.LeadTimeUnknown+", "+e.LeadTimeMessage, ", ")
+	}
+	return ""
+}
+
+func commitWords(e *dora.Event) string {
+	if e.FirstCommitAt == nil {
+		return ""
+	}
+	text := fmt.Sprintf("the first of them %s, of %s", e.FirstCommit, stamp(*e.FirstCommitAt))
+	if e.BaseCommit != "" && e.Version != nil {
+		text += fmt.Sprintf("; git log --no-merges %s..%s in %s lists them", e.BaseCommit, e.Version.Commit, e.Repository)
+	}
+	return text
+}
+
+func yesNo(flag *bool) string {
+	switch {
+	case flag == nil:
+		return ""
+	case *flag:
+		return "yes"
+	}
+	return "no"
+}
+
+func versionName(e *dora.Event) string {
+	v := e.Version
+	if e.Type != dora.TypeDeploy {
+		v = e.Running
+	}
+	if v == nil {
+		return show.Nothing
+	}
+	return nameOf(v)
+}
+
+func nameOf(v *dora.Version) string {
+	switch {
+	case v.Tag != "":
+		return v.Tag
+	case len(v.Images) == 1:
+		return dora.ImageTag(v.Images[0])
+	}
+	return fmt.Sprintf("%d images", len(v.Images))
+}
+
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+func lasting(seconds float64) string {
+	return show.Duration(time.Duration(seconds * float64(time.Second)))
+}
