@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -46,8 +47,12 @@ func asDora(source string, e dora.Event, data json.RawMessage) (*event.Event, er
 	return &ce, ce.SetData(event.ApplicationJSON, data)
 }
 
-// typeOf is the type of an event in FormatDora. It fails for what this release does not know.
+// typeOf is the type of an event in FormatDora. It fails for what this release does not know, and for an id that would arrive as another: the SDK
+// takes blanks away.
 func typeOf(e dora.Event) (string, error) {
+	if strings.TrimSpace(e.ID) != e.ID {
+		return "", fmt.Errorf("the id %q begins or ends with a blank", e.ID)
+	}
 	switch e.Type {
 	case dora.TypeDegraded, dora.TypeRecovered:
 		return typePrefix + string(e.Type), nil
