@@ -11,6 +11,7 @@ PKG       ?= ./...
 TESTFLAGS ?=
 BENCHTIME ?= 1s
 FUZZTIME  ?= 10s
+FUZZSHORT ?= 1000x
 KILLS     ?= 1000
 
 # The tests' control plane; envtest finds it here.
@@ -20,7 +21,7 @@ STEP := hack/step.sh
 
 .DEFAULT_GOAL := help
 .PHONY: help build test check test-go test-race fmt fmt-check vet lint dockerlint generate verify \
-        envtest crds chart chart-tools postgres demo bench fuzz drift image tools clean
+        envtest crds chart chart-tools postgres demo bench fuzz fuzz-short drift image tools clean
 
 ##@ Everyday
 
@@ -61,8 +62,11 @@ bench: ## Measure, and print the aims beside it; some three minutes (BENCHTIME)
 crash: ## Kill a process that delivers, and count what is lost (KILLS)
 	@DELIVERY_KILLS=$(KILLS) go test -run '^TestKilled$$' -v -count 1 -timeout 60m ./test/delivery
 
-fuzz: ## Run each fuzz target for a short while (FUZZTIME)
+fuzz: ## Run each fuzz target for a while, guided by coverage (FUZZTIME)
 	@hack/fuzz.sh $(FUZZTIME)
+
+fuzz-short: ## Run each fuzz target for a moment, all cores at once (FUZZSHORT)
+	@hack/fuzz.sh short $(FUZZSHORT)
 
 # Apart from `test`: a module of its own, whose libraries take about four minutes to build the first time.
 drift: ## Compare our reading of Argo's objects with Argo's own types; not in `test`
