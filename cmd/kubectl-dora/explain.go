@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/dora-controller/dora-controller/internal/deploy"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/show"
 )
@@ -99,7 +98,7 @@ func explanation(events []dora.Event, decisions []decision, since time.Time) []t
 	for i := range decisions {
 		d := &decisions[i]
 		if d.EventID == "" && !d.At.Before(since) {
-			all = append(all, told{At: d.At, Rule: rulesOfDecisions[deploy.Reason(d.Reason)], Counts: "nothing", Decision: d})
+			all = append(all, told{At: d.At, Rule: ruleOfReason(d.Reason), Counts: "nothing", Decision: d})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b told) int { return a.At.Compare(b.At) })

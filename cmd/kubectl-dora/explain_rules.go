@@ -242,3 +242,6 @@ func stamp(t time.Time) string {
 func lasting(seconds float64) string {
 	return show.Duration(time.Duration(seconds * float64(time.Second)))
 }
+
+// ruleOfReason is the rule that a decision follows; empty of one that this version does not know.
+func ruleOfReason(reason string) string { return rulesOfDecisions[deploy.Reason(reason)] }
