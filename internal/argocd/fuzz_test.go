@@ -6,9 +6,12 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/dora-controller/dora-controller/internal/deploy"
 )
 
 // Whatever an Application holds, it is read, and trimming it changes nothing that is observed.
@@ -32,8 +35,12 @@ func FuzzObserveApplication(f *testing.F) {
 			t.Fatalf("object %v, error %v", isObject, err)
 		}
 		want := Observe(app.DeepCopy(), "here", nil)
-		if _, err := json.Marshal(want); err != nil {
-			t.Fatalf("what is observed cannot be kept: %v", err)
+		now := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
+		decided := deploy.Decide(deploy.State{}, deploy.Service{}, &want, &deploy.Policy{Service: "cart", FollowedSince: now.AddDate(-1, 0, 0)}, now)
+		for _, kept := range []any{decided.State, decided.Service, decided.Events} {
+			if _, err := json.Marshal(kept); err != nil {
+				t.Fatalf("what is decided cannot be kept: %v", err)
+			}
 		}
 		if _, err := Trim(&app); err != nil {
 			t.Fatal(err)

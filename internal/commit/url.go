@@ -68,11 +68,16 @@ func NormalizeURL(text string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	normalized := clean.String()
-	if len(normalized) > maxURL { // escaped it may be longer
+	return written(clean)
+}
+
+// written is an address that can be read again: what has to be escaped may make it too long.
+func written(address *url.URL) (string, error) {
+	text := address.String()
+	if len(text) > maxURL {
 		return "", errNoRepositoryURL
 	}
-	return normalized, nil
+	return text, nil
 }
 
 // parse reads a URL, or git's short form. That has no escapes, no query and no fragment, so it is not made into a URL's text first.

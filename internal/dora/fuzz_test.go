@@ -1,6 +1,7 @@
 package dora_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"regexp"
 	"strings"
@@ -151,7 +152,7 @@ func FuzzEvent(f *testing.F) {
 			t.Errorf("whether it succeeded is not told of a deployment, or of something else: %s", written)
 		}
 		enriched(t, e, dora.CommitFacts{Commit: commit, FirstCommitAt: time.Unix(first, 0), Commits: commits, Reason: reason})
-		if after := wrote(t, e); string(after) != string(written) {
+		if after := wrote(t, e); !bytes.Equal(after, written) {
 			t.Errorf("what shares a version with it became %s, of %s", after, written)
 		}
 	})
@@ -172,11 +173,12 @@ func enriched(t *testing.T, e dora.Event, facts dora.CommitFacts) {
 	before := wrote(t, e)
 	e.Enrich(facts)
 	once := wrote(t, e)
-	if e.Enrich(facts); string(wrote(t, e)) != string(once) {
+	e.Enrich(facts)
+	if !bytes.Equal(wrote(t, e), once) {
 		t.Errorf("completed again it differs: %s", once)
 	}
 	if e.Type != dora.TypeDeploy {
-		if string(once) != string(before) {
+		if !bytes.Equal(once, before) {
 			t.Errorf("the %s event %s became %s", e.Type, before, once)
 		}
 		return

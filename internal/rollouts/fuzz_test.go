@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	appsv1 "k8s.io/api/apps/v1"
+
+	"github.com/dora-controller/dora-controller/internal/deploy"
 )
 
 // Whatever a Rollout and a ReplicaSet hold, they are read, and trimming them changes nothing that is observed.
@@ -44,8 +47,13 @@ func FuzzObserveRollout(f *testing.F) {
 			return // the API server validates ReplicaSets, and dates them itself
 		}
 		want := Observe(ro.DeepCopy(), []appsv1.ReplicaSet{*set.DeepCopy()})
-		if _, err := json.Marshal(want); err != nil {
-			t.Fatalf("what is observed cannot be kept: %v", err)
+		now := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
+		seen := deploy.Observation{CreatedAt: ro.CreationTimestamp.UTC(), Rollouts: []deploy.Rollout{want}}
+		decided := deploy.Decide(deploy.State{}, deploy.Service{}, &seen, &deploy.Policy{Service: "cart", FollowedSince: now.AddDate(-1, 0, 0)}, now)
+		for _, kept := range []any{decided.State, decided.Service, decided.Events} {
+			if _, err := json.Marshal(kept); err != nil {
+				t.Fatalf("what is decided cannot be kept: %v", err)
+			}
 		}
 		wantOwner, _ := Owner(&ro)
 		for _, obj := range []any{&ro, &set} {

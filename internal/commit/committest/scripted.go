@@ -35,7 +35,8 @@ func (s *Scripted) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Body != nil {
 		_ = req.Body.Close()
 	}
-	if s.asked++; s.asked > mostAsked {
+	s.asked++
+	if s.asked > mostAsked {
 		return nil, errAsked
 	}
 	lines := strings.Split(strings.ReplaceAll(s.Script, "$T", Token), "\n")

@@ -116,7 +116,7 @@ func FuzzAdvertised(f *testing.F) {
 			t.Errorf("%d bytes became %d", len(data), len(whole))
 		}
 		kept, err := only(data)
-		for _, word := range strings.Fields(string(kept)) {
+		for word := range strings.FieldsSeq(string(kept)) {
 			if err == nil && !slices.Contains(understood, word) {
 				t.Errorf("%q is not understood", word)
 			}

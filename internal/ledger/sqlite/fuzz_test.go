@@ -20,7 +20,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add(uint32(0), []byte("SQLite format 4"), uint32(0))
 	f.Add(uint32(16), []byte{0xff, 0xff}, uint32(0))
 	f.Add(uint32(24), []byte{9, 9, 9, 9, 0, 0, 0, 99}, uint32(5000))
-	f.Add(uint32(4096), bytes.Repeat([]byte{0}, 64), uint32(0))
+	f.Add(uint32(4096), make([]byte, 64), uint32(0))
 	f.Add(uint32(60), []byte{0, 0, 0, 0}, uint32(0))
 	f.Add(uint32(len(whole)-700), []byte(`{"id":7}`), uint32(0))
 	f.Fuzz(func(t *testing.T, at uint32, patch []byte, size uint32) {
