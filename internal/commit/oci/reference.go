@@ -35,7 +35,7 @@ func parseReference(image string) (reference, error) {
 		at.which, at.text = it.Tag(), at.domain+"/"+at.path+":"+it.Tag()
 	}
 	at.registry, err = name.NewRegistry(at.domain)
-	if err != nil {
+	if err != nil || at.domain == "" { // a_b.io/c: no host has that name, and without one it would be Docker Hub
 		return reference{}, bad
 	}
 	return at, nil
