@@ -1,0 +1,172 @@
+package stand
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Process is a part of the stand: a program with its arguments, which may run or not.
+type Process struct {
+	// Name is what its log file is called.
+	Name string
+	// Path, Args and Env are what it is started with, each time. Env comes on top of this process's own.
+	Path string
+	Args []string
+	Env  []string
+	// Dir is its working directory.
+	Dir string
+	// Ready tells that it serves. Nil if nothing has to be waited for.
+	Ready func(context.Context) error
+
+	log string
+
+	mu    sync.Mutex
+	cmd   *exec.Cmd
+	ended chan struct{}
+	cause error
+}
+
+// patience is how long a part may take until it serves.
+const patience = 2 * time.Minute
+
+// Start starts the program and waits until it serves. One that runs is left alone.
+func (p *Process) Start(ctx context.Context) error {
+	if p.Running() {
+		return nil
+	}
+	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("cannot start %s: %w", p.Name, err)
+	}
+	cmd := exec.Command(p.Path, p.Args...) //nolint:gosec,noctx // it outlives the context that started it; Kill and Stop end it
+	cmd.Stdout, cmd.Stderr, cmd.Dir, cmd.Env = out, out, p.Dir, append(os.Environ(), p.Env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	ended := make(chan struct{})
+	if err := spawn(cmd, func(err error) { p.over(out, ended, err) }); err != nil {
+		return fmt.Errorf("cannot start %s: %w", p.Name, errors.Join(err, out.Close()))
+	}
+	p.mu.Lock()
+	p.cmd, p.ended, p.cause = cmd, ended, nil
+	p.mu.Unlock()
+	if p.Ready == nil {
+		return nil
+	}
+	return p.await(ctx)
+}
+
+func (p *Process) over(out *os.File, ended chan struct{}, err error) {
+	p.mu.Lock()
+	p.cause = errors.Join(err, out.Close())
+	p.mu.Unlock()
+	close(ended)
+}
+
+// await waits until it serves, or has ended.
+func (p *Process) await(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-p.ended:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	err := Until(ctx, patience, p.Name+" does not serve", p.Ready)
+	if err != nil && !p.Running() {
+		return fmt.Errorf("%s ended: %w; see %s", p.Name, p.cause, p.log)
+	}
+	return err
+}
+
+// Running tells whether the program runs.
+func (p *Process) Running() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
+		return false
+	}
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// Kill ends it as a lost power supply would.
+func (p *Process) Kill() { p.end(syscall.SIGKILL, time.Minute) }
+
+// Stop asks it to end, and kills it if it has not done so within half a minute.
+func (p *Process) Stop() {
+	p.end(syscall.SIGTERM, 30*time.Second)
+	p.Kill()
+}
+
+func (p *Process) end(signal os.Signal, within time.Duration) {
+	if !p.Running() {
+		return
+	}
+	_ = p.cmd.Process.Signal(signal) // it may have ended meanwhile
+	select {
+	case <-p.ended:
+	case <-time.After(within):
+	}
+}
+
+// Freeze halts it without ending it, Thaw lets it go on: a pause of the machine.
+func (p *Process) Freeze() error { return p.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Thaw lets a frozen one go on.
+func (p *Process) Thaw() error { return p.cmd.Process.Signal(syscall.SIGCONT) }
+
+// spawner starts all processes from one thread that never ends, since the kernel ends a child with the thread that made it.
+var spawner = sync.OnceValue(func() chan<- func() {
+	work := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		for f := range work {
+			f()
+		}
+	}()
+	return work
+})
+
+func spawn(cmd *exec.Cmd, over func(error)) error {
+	started := make(chan error)
+	spawner() <- func() { started <- cmd.Start() }
+	if err := <-started; err != nil {
+		return err
+	}
+	go func() { over(cmd.Wait()) }()
+	return nil
+}
+
+// answers tells that a plain URL answers 200.
+func answers(url string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close() //nolint:errcheck // only the status is of interest
+		if response.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s answered %s", url, response.Status)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,406 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+	"github.com/dora-controller/dora-controller/internal/dora"
+)
+
+// expect tells what must have come of the service: its events in words, in order, and no others. The versions are the story's names for them:
+//
+//	deploy succeeded v1 after none
+//	deploy failed v2 after v1
+//	degraded by v2
+//	deploy succeeded v3 after v1, unplanned
+//	recovered
+//
+// A rollback says what runs after it: "deploy rolled_back v2 after v1, exposed, v1 runs". What was not seen live ends with its basis, in brackets.
+// Every event is looked up in every sink, and must have happened at a time that Argo wrote.
+func (v *service) expect(lines ...string) {
+	v.Helper()
+	v.told = lines
+	v.ends.add(v)
+	var events []dora.Event
+	v.await("its events are recorded", func() error {
+		events = v.events()
+		return differ(lines, v.words(events))
+	})
+	v.note("as expected: %s", strings.Join(lines, "; "))
+	v.happenedWhenArgoSays(events)
+	v.await("its commits are found", func() error {
+		events = v.events()
+		return v.leadTimes(events)
+	})
+	v.await("the sinks have its events", func() error { return v.delivered(events) })
+	v.figures(events)
+}
+
+func differ(want, got []string) error {
+	if diff := cmp.Diff(want, got); diff != "" {
+		return errors.New("they differ (-want +got):\n" + diff)
+	}
+	return nil
+}
+
+// eventsOf are a service's in the ledger.
+func (l *live) eventsOf(t *testing.T, service string) []dora.Event {
+	t.Helper()
+	out, err := l.Command(t.Context(), "events", "--ledger", l.Ledger, "--service", service, "-o", "json")
+	l.must(t, err)
+	var events []dora.Event
+	for line := range strings.Lines(out) {
+		var e dora.Event
+		l.must(t, json.Unmarshal([]byte(line), &e))
+		events = append(events, e)
+	}
+	return events
+}
+
+func (v *service) events() []dora.Event {
+	v.Helper()
+	return v.eventsOf(v.T, v.labels["service"])
+}
+
+// words tells events as expect has them.
+func (v *service) words(events []dora.Event) []string {
+	words := []string{}
+	for _, e := range events {
+		words = append(words, v.sentence(e, events))
+	}
+	return words
+}
+
+func (v *service) sentence(e dora.Event, all []dora.Event) string {
+	var b strings.Builder
+	switch e.Type {
+	case dora.TypeRecovered:
+		b.WriteString("recovered")
+	case dora.TypeDegraded:
+		b.WriteString("degraded")
+		if i := slices.IndexFunc(all, func(other dora.Event) bool { return other.ID == e.CausedBy }); i >= 0 {
+			b.WriteString(" by " + v.named(all[i].Version))
+		}
+	default:
+		fmt.Fprintf(&b, "deploy %s %s after %s", e.Outcome, v.named(e.Version), v.before(e))
+		b.WriteString(v.remarks(e))
+	}
+	if e.Basis != "" && e.Basis != dora.BasisLive {
+		fmt.Fprintf(&b, " [%s]", e.Basis)
+	}
+	return b.String()
+}
+
+func (v *service) before(e dora.Event) string {
+	switch {
+	case !e.Previous.Known:
+		return "?"
+	case e.Previous.Version == nil:
+		return "none"
+	default:
+		return v.named(e.Previous.Version)
+	}
+}
+
+func (v *service) remarks(e dora.Event) string {
+	remarks := ""
+	if e.Change == dora.ChangeConfig {
+		remarks += ", config"
+	}
+	if e.Unplanned != nil && *e.Unplanned {
+		remarks += ", unplanned"
+	}
+	if e.Outcome != dora.RolledBack {
+		return remarks
+	}
+	if e.Exposed != nil {
+		remarks += map[bool]string{true: ", exposed", false: ", not exposed"}[*e.Exposed]
+	}
+	return remarks + ", " + v.named(e.Running) + " runs"
+}
+
+// named is the story's name of a version.
+func (v *service) named(version *dora.Version) string {
+	if version == nil {
+		return "?"
+	}
+	for name, r := range v.releases {
+		if slices.Contains(version.Images, r.image) {
+			return name
+		}
+	}
+	return version.Tag
+}
+
+// happenedWhenArgoSays holds each event's time against the recording: Argo must have written that very second into the service's objects. The end of
+// a failure by abort is when Argo Rollouts' ReplicaSet was seen whole, which carries no time.
+func (v *service) happenedWhenArgoSays(events []dora.Event) {
+	v.Helper()
+	written := v.recorded()
+	for _, e := range events {
+		at := e.OccurredAt.UTC().Format(time.RFC3339)
+		if !strings.Contains(written, at) && (e.Type != dora.TypeRecovered || !slices.ContainsFunc(events, aborted)) {
+			v.Errorf("%s: %s %s is said to have occurred at %s, a time that Argo wrote nowhere", v.name, e.Type, e.Outcome, at)
+		}
+	}
+}
+
+func aborted(e dora.Event) bool {
+	return e.Outcome == dora.RolledBack && e.Success != nil && !*e.Success
+}
+
+// recorded are the lines of the recording that concern the service.
+func (v *service) recorded() string {
+	v.Helper()
+	f, err := os.Open(v.Watch.Recording)
+	v.check(err)
+	defer f.Close()
+	var b strings.Builder
+	lines := bufio.NewReaderSize(f, 1<<20)
+	for {
+		line, err := lines.ReadString('\n')
+		if strings.Contains(line, v.name) {
+			b.WriteString(line)
+		}
+		if err != nil {
+			return b.String()
+		}
+	}
+}
+
+// leadTimes holds the lead times against the commits that the story made. They are in one line, so what a version brought is what was committed after
+// the last one that was healthy before it.
+func (v *service) leadTimes(events []dora.Event) error {
+	healthy := []string{}
+	for _, e := range events {
+		if e.Type != dora.TypeDeploy || e.Outcome != dora.Succeeded {
+			continue
+		}
+		name := v.named(e.Version)
+		if err := v.leadTime(e, name, healthy); err != nil {
+			return err
+		}
+		healthy = append(healthy, name)
+	}
+	return nil
+}
+
+func (v *service) leadTime(e dora.Event, name string, healthy []string) error {
+	r, ours := v.releases[name]
+	if !ours || r.first.IsZero() || e.Previous.Version == nil || e.Basis == dora.BasisHistory {
+		return nil
+	}
+	first := r.first
+	for i := slices.Index(v.order, name) - 1; i >= 0 && !slices.Contains(healthy, v.order[i]); i-- {
+		first = v.releases[v.order[i]].first
+	}
+	if e.FirstCommitAt == nil || !e.FirstCommitAt.Equal(first) {
+		return fmt.Errorf("%s: the first commit was made at %s, not at %v (%s)", name, first.UTC(), e.FirstCommitAt, e.LeadTimeUnknown)
+	}
+	if want := e.OccurredAt.Sub(first).Seconds(); e.LeadTimeSeconds == nil || *e.LeadTimeSeconds != want {
+		return fmt.Errorf("%s: its lead time is %v, not %v s", name, e.LeadTimeSeconds, want)
+	}
+	return nil
+}
+
+// delivered holds every sink against the ledger.
+func (v *service) delivered(events []dora.Event) error {
+	if err := v.inTheWarehouse(events); err != nil {
+		return fmt.Errorf("PostgreSQL: %w", err)
+	}
+	if err := v.atTheReceiver(events); err != nil {
+		return fmt.Errorf("the receiver of CloudEvents: %w", err)
+	}
+	return v.inThePortal(events)
+}
+
+// row is what is read of delivery_events, and of an event.
+type row struct {
+	ID, Type, Environment, Commit, Incident string
+	Occurred                                time.Time
+	FirstCommit                             *time.Time
+	Success, Rollback                       *bool
+}
+
+func (v *service) inTheWarehouse(events []dora.Event) error {
+	conn := v.warehouse.Connect(v.T, v.database)
+	defer conn.Close(v.Context())
+	rows, err := conn.Query(v.Context(), `SELECT id, event_type, environment, coalesce(commit_sha, '') AS commit, coalesce(incident_id, '') AS incident,
+		occurred_at AS occurred, first_commit_ts AS first_commit, success, is_rollback AS rollback
+		FROM dora.delivery_events WHERE service = $1 ORDER BY id`, v.labels["service"])
+	if err != nil {
+		return err
+	}
+	got, err := pgx.CollectRows(rows, pgx.RowToStructByPos[row])
+	if err != nil {
+		return err
+	}
+	want := []row{}
+	for _, e := range events {
+		want = append(want, rowOf(e))
+	}
+	slices.SortFunc(want, func(a, b row) int { return strings.Compare(a.ID, b.ID) })
+	if diff := cmp.Diff(want, got, cmp.Comparer(time.Time.Equal)); diff != "" {
+		return errors.New("the rows differ (-ledger +rows):\n" + diff)
+	}
+	return nil
+}
+
+func rowOf(e dora.Event) row {
+	r := row{ID: e.ID, Type: "deploy", Environment: e.Environment, Incident: e.FailureID, Occurred: e.OccurredAt, FirstCommit: e.FirstCommitAt}
+	switch e.Type {
+	case dora.TypeDegraded:
+		r.Type = "incident_open"
+	case dora.TypeRecovered:
+		r.Type = "incident_resolved"
+	default:
+		r.Commit, r.Success, r.Rollback = e.Version.Commit, e.Success, e.IsRollback
+	}
+	return r
+}
+
+func (v *service) atTheReceiver(events []dora.Event) error {
+	newest := map[string]dora.Event{}
+	for _, got := range v.receiver.Received() {
+		if !strings.HasSuffix(got.Event.DataSchema(), "dora-event-v1.json") {
+			continue // figures
+		}
+		var e dora.Event
+		if err := got.Event.DataAs(&e); err != nil {
+			return err
+		}
+		if e.Service == v.labels["service"] {
+			newest[e.ID] = e
+		}
+	}
+	for _, e := range events {
+		if diff := cmp.Diff(asJSON(e), asJSON(newest[e.ID])); diff != "" {
+			return errors.New("an event differs (-ledger +received):\n" + diff)
+		}
+		delete(newest, e.ID)
+	}
+	if len(newest) > 0 {
+		return fmt.Errorf("it has events that the ledger lacks: %v", newest)
+	}
+	return nil
+}
+
+func asJSON(v any) string {
+	text, err := json.MarshalIndent(v, "", " ")
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// inThePortal looks for each deployment and each failure.
+func (v *service) inThePortal(events []dora.Event) error {
+	for _, e := range events {
+		blueprint, id := "deployment", e.ID
+		if e.Type != dora.TypeDeploy {
+			blueprint, id = "doraIncident", e.FailureID
+		}
+		if v.portal.Entity(blueprint, id) == nil {
+			return fmt.Errorf("Port has no %s %s", blueprint, id)
+		}
+	}
+	return nil
+}
+
+// figures counts what the events say by hand, and holds the DoraTarget's status against it.
+func (v *service) figures(events []dora.Event) {
+	v.Helper()
+	want := tally(events)
+	v.await("its figures are told", func() error {
+		target := &dorav1alpha1.DoraTarget{}
+		if err := v.Get(v.Context(), "argocd", v.name, target); err != nil {
+			return err
+		}
+		if target.Status.Summary == nil {
+			return errors.New("there are none")
+		}
+		f := target.Status.Summary
+		got := count{
+			f.Counts.Succeeded, f.Counts.Failed, f.Counts.RolledBack, f.Counts.Unknown, f.Counts.OpenFailures,
+			f.Recovery.Samples, f.Rework.Unplanned, f.LeadTime.Samples,
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			return errors.New("they differ (-want +status):\n" + diff)
+		}
+		return nil
+	})
+}
+
+// count is what can be counted from events without any rule but their own words.
+type count struct{ Succeeded, Failed, RolledBack, Unknown, Open, Recovered, Unplanned, LeadTimes int64 }
+
+func tally(events []dora.Event) count {
+	var c count
+	caused := map[string]bool{}
+	for _, e := range events {
+		switch {
+		case e.Type == dora.TypeDegraded:
+			c.Open++
+			caused[e.FailureID] = e.CausedBy != ""
+		case e.Type == dora.TypeRecovered:
+			c.Open--
+			if caused[e.FailureID] {
+				c.Recovered++
+			}
+		case e.Outcome == dora.Succeeded:
+			c.Succeeded++
+			c.Unplanned += one(e.Unplanned != nil && *e.Unplanned)
+			c.LeadTimes += one(e.LeadTimeSeconds != nil)
+		case e.Outcome == dora.Failed:
+			c.Failed++
+		case e.Outcome == dora.RolledBack:
+			c.RolledBack++
+		default:
+			c.Unknown++
+		}
+	}
+	return c
+}
+
+func one(yes bool) int64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+// ends are what each service of a test had to have come to.
+type ends struct {
+	mu    sync.Mutex
+	known []*service
+}
+
+func (e *ends) add(v *service) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.known = append(e.known, v)
+}
+
+// nothingMoreCame looks at every service again, long after its story: an event that came late is as wrong as one that came at once.
+func (l *live) nothingMoreCame(t *testing.T) {
+	t.Helper()
+	for _, v := range l.ends.known {
+		if err := differ(v.told, v.words(l.eventsOf(t, v.labels["service"]))); err != nil {
+			t.Errorf("%s, looked at again in the end: %v", v.name, err)
+		}
+	}
+}
