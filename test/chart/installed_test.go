@@ -2,6 +2,7 @@ package chart_test
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -49,9 +50,7 @@ func installed(t *testing.T, values string) string {
 	g.Expect(yaml.Unmarshal([]byte(fmt.Sprintf(`{metrics: {port: %d}, probes: {port: %d}, allowNetworks: [127.0.0.0/8], explain: true,
 		caBundles: [{configMap: authority, key: ca.crt}]}`, freePort(t), freePort(t))), &own)).To(Succeed())
 	g.Expect(yaml.Unmarshal([]byte(values), &more)).To(Succeed())
-	for key, value := range more {
-		own[key] = value
-	}
+	maps.Copy(own, more)
 	text, err := yaml.Marshal(own)
 	g.Expect(err).NotTo(HaveOccurred())
 	return string(text)

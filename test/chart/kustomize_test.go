@@ -72,7 +72,7 @@ func TestTheKindsAreThoseThatAreGenerated(t *testing.T) {
 	for _, path := range generated {
 		want, err := os.ReadFile(path)
 		g.Expect(err).NotTo(HaveOccurred())
-		got, err := os.ReadFile(filepath.Join(chart, "files/crds", filepath.Base(path)))
+		got, err := os.ReadFile(filepath.Join(chart, "files", "crds", filepath.Base(path)))
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(string(got)).To(Equal(string(want)), "run `make generate`")
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -70,7 +71,7 @@ func (c *cluster) start(t *testing.T, deployment *appsv1.Deployment, ledger stri
 		args = append(args, p.inFolder(arg))
 	}
 	p.cmd = exec.Command(path, args...)
-	p.cmd.Env = append(more, "KUBECONFIG="+c.credentials(t, deployment.Namespace, pod.ServiceAccountName))
+	p.cmd.Env = slices.Concat(more, []string{"KUBECONFIG=" + c.credentials(t, deployment.Namespace, pod.ServiceAccountName)})
 	for _, e := range manager.Env {
 		value := e.Value
 		if e.ValueFrom != nil {
@@ -215,6 +216,6 @@ func freePort(t *testing.T) int {
 	var config net.ListenConfig
 	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
-	defer listener.Close() //nolint:errcheck // nothing was written to it
+	defer listener.Close()
 	return listener.Addr().(*net.TCPAddr).Port
 }

@@ -35,13 +35,21 @@ func (r right) covers(that right) bool {
 
 // audited is a line of the server's audit log.
 type audited struct {
-	Verb      string
-	User      struct{ Username string }
+	Verb string `json:"verb"`
+	User struct {
+		Username string `json:"username"`
+	} `json:"user"`
 	ObjectRef *struct {
-		Resource, Namespace, Name, APIGroup, Subresource string
-	}
-	RequestURI     string
-	ResponseStatus struct{ Code int }
+		Resource    string `json:"resource"`
+		Namespace   string `json:"namespace"`
+		Name        string `json:"name"`
+		APIGroup    string `json:"apiGroup"`
+		Subresource string `json:"subresource"`
+	} `json:"objectRef"`
+	RequestURI     string `json:"requestURI"`
+	ResponseStatus struct {
+		Code int `json:"code"`
+	} `json:"responseStatus"`
 }
 
 // asks are what an account asked of the server, and what it was refused.
@@ -50,7 +58,7 @@ func (c *cluster) asks(t *testing.T, namespace, account string) (asked []right, 
 	g := NewWithT(t)
 	file, err := os.Open(c.audit)
 	g.Expect(err).NotTo(HaveOccurred())
-	defer file.Close() //nolint:errcheck // it was only read
+	defer file.Close()
 	lines := bufio.NewScanner(file)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {

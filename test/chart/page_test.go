@@ -1,0 +1,62 @@
+package chart_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	. "github.com/onsi/gomega"
+)
+
+var (
+	yamlBlocks = regexp.MustCompile("(?s)```yaml\n(.*?)```")
+	commands   = regexp.MustCompile(`(?m)^helm (install|upgrade)( (?:.*\\\n)*.*)$`)
+	alertRows  = regexp.MustCompile("(?m)^\\| `(Dora[A-Za-z]+)` \\|")
+)
+
+func page(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, path))
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	return string(text)
+}
+
+func TestValuesOnThePageAreValues(t *testing.T) {
+	blocks := yamlBlocks.FindAllStringSubmatch(page(t, "docs/install.md"), -1)
+	NewWithT(t).Expect(len(blocks)).To(BeNumerically(">=", 4))
+	for _, block := range blocks {
+		NewWithT(t).Expect(render(t, block[1])).NotTo(BeEmpty(), block[1])
+	}
+}
+
+// Each command is run by a shell as it stands, but for what makes it change a cluster.
+func TestCommandsOnThePagesAreUnderstood(t *testing.T) {
+	values := yamlBlocks.FindStringSubmatch(page(t, "docs/install.md"))[1]
+	folder, err := filepath.Abs(root)
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	for _, path := range []string{"docs/install.md", "README.md", "charts/dora-controller/README.md"} {
+		found := commands.FindAllStringSubmatch(page(t, path), -1)
+		NewWithT(t).Expect(found).NotTo(BeEmpty(), path)
+		for _, command := range found {
+			line := strings.NewReplacer("--install ", "", "values.yaml", "-").Replace(command[2])
+			cmd := exec.CommandContext(t.Context(), "bash", "-c", tool(t, "helm")+" template"+line)
+			cmd.Dir, cmd.Stdin = folder, strings.NewReader(values)
+			text, err := output(cmd)
+			NewWithT(t).Expect(err).NotTo(HaveOccurred(), line)
+			deployment := deploymentIn(t, objects(t, text))
+			NewWithT(t).Expect(deployment.Spec.Template.Spec.Containers[0].Args).To(ContainElement("--trusted-namespaces=argocd"))
+			NewWithT(t).Expect(deployment.Namespace).To(Equal(system))
+		}
+	}
+}
+
+func TestThePageHasEachAlert(t *testing.T) {
+	var told []string
+	for _, row := range alertRows.FindAllStringSubmatch(page(t, "docs/install.md"), -1) {
+		told = append(told, row[1])
+	}
+	NewWithT(t).Expect(told).To(ConsistOf(alertsThatMayBeLeftOut(t)))
+}
