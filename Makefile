@@ -41,6 +41,10 @@ test: ## Run everything: checks, then all tests on a real API server
 demo: build envtest crds ## Watch it work, on a control plane of its own
 	bin/dora-controller demo --crds bin/crds $(ARGS)
 
+.PHONY: record
+record: build ## Record what happens in the current cluster, for a bug report (ARGS)
+	bin/dora-controller record $(ARGS)
+
 clean: ## Remove all that was built, tools included
 	rm -rf bin
 

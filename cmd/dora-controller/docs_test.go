@@ -27,7 +27,7 @@ import (
 var pages = []string{
 	"README.md", "CONTRIBUTING.md", "docs/README.md", "docs/concepts.md", "docs/doratarget.md", "docs/events.md", "docs/metrics.md",
 	"docs/operations.md", "docs/replay.md", "docs/scenarios.md", "docs/dorasink.md", "docs/port.md", "docs/postgres.md", "docs/grafana.md",
-	"docs/cloudevents.md",
+	"docs/cloudevents.md", "docs/record.md",
 }
 
 func readPage(t *testing.T, name string) string {
@@ -145,7 +145,9 @@ func flagsOf(cmd *cobra.Command) (known []string) {
 }
 
 func TestEveryFlagIsDocumentedWithItsDefault(t *testing.T) {
-	for page, cmd := range map[string]*cobra.Command{"docs/replay.md": newReplayCommand(), "docs/events.md": newEventsCommand()} {
+	for page, cmd := range map[string]*cobra.Command{
+		"docs/replay.md": newReplayCommand(), "docs/events.md": newEventsCommand(), "docs/record.md": newRecordCommand(),
+	} {
 		text := readPage(t, page)
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
 			row := regexp.MustCompile("(?m)^\\|.*`--" + f.Name + "`.*$").FindString(text)

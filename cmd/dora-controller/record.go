@@ -190,5 +190,16 @@ func (o *recordOptions) watch(cmd *cobra.Command, options rec.Options) error {
 	if slices.Contains(o.namespaces, allNamespaces) {
 		scope.Namespaces = nil
 	}
-	return o.write(cmd, options, func(w *rec.Writer) error { return rec.Watch(ctx, source, scope, w) })
+	return o.write(cmd, options, func(w *rec.Writer) error {
+		fmt.Fprintln(cmd.ErrOrStderr(), o.beginning())
+		return rec.Watch(ctx, source, scope, w)
+	})
+}
+
+// beginning tells what goes on, and for how long.
+func (o *recordOptions) beginning() string {
+	if o.length > 0 {
+		return "recording for " + o.length.String() + "; Ctrl-C ends it earlier"
+	}
+	return "recording until Ctrl-C"
 }
