@@ -19,7 +19,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/rest"
 
 	"github.com/dora-controller/dora-controller/internal/bundle"
 	"github.com/dora-controller/dora-controller/internal/doctor"
@@ -285,22 +284,8 @@ func (o *bundleOptions) addLedger(ctx context.Context, b *bundle.Bundle, now tim
 
 // get reads a path of the API server that is no object, such as a log.
 func (c *cluster) get(ctx context.Context, path string) ([]byte, error) {
-	client, err := rest.HTTPClientFor(c.config)
-	if err != nil {
-		return nil, err
-	}
-	address, _, err := rest.DefaultServerUrlFor(c.config)
-	if err != nil {
-		return nil, err
-	}
-	path, query, _ := strings.Cut(path, "?")
-	address = address.JoinPath(path)
-	address.RawQuery = query
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := client.Do(request)
+	answer, err := c.ask(ctx, path, "*/*")
+	path, _, _ = strings.Cut(path, "?")
 	if err != nil {
 		return nil, inPlainWords("cannot read "+path, err)
 	}

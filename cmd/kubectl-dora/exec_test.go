@@ -69,8 +69,8 @@ func accept(w http.ResponseWriter, r *http.Request) (net.Conn, *bufio.ReadWriter
 	if err != nil {
 		panic(err)
 	}
-	_, _ = io.WriteString(buffered, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "+
-		base64.StdEncoding.EncodeToString(sum[:])+"\r\nSec-WebSocket-Protocol: v5.channel.k8s.io\r\n\r\n")
+	_, _ = buffered.WriteString("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
+		base64.StdEncoding.EncodeToString(sum[:]) + "\r\nSec-WebSocket-Protocol: v5.channel.k8s.io\r\n\r\n")
 	_ = buffered.Flush()
 	return connection, buffered
 }

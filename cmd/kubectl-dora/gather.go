@@ -19,7 +19,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
@@ -104,19 +103,7 @@ func whyUnread(err error) string {
 
 // askTheTime reads the API server's clock, and shows thereby whether it answers.
 func (g *gatherer) askTheTime(ctx context.Context) error {
-	client, err := rest.HTTPClientFor(g.cl.config)
-	if err != nil {
-		return err
-	}
-	address, _, err := rest.DefaultServerUrlFor(g.cl.config)
-	if err != nil {
-		return err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address.JoinPath("version").String(), http.NoBody)
-	if err != nil {
-		return err
-	}
-	answer, err := client.Do(request)
+	answer, err := g.cl.ask(ctx, "version", "application/json")
 	if err != nil {
 		return inPlainWords("cannot check anything", err)
 	}
@@ -406,7 +393,7 @@ func neededRights(w *doctor.Workload) []right {
 			right{verb: "create", group: "events.k8s.io", resource: "events", namespace: namespace})
 	}
 	if w.LeaderElect {
-		for _, verb := range []string{"get", "patch"} {
+		for _, verb := range []string{"get", "update"} {
 			all = append(all, right{verb: verb, group: "coordination.k8s.io", resource: "leases", namespace: w.LeaseNamespace, name: "dora-controller"})
 		}
 	}
@@ -461,21 +448,52 @@ func (g *gatherer) may(ctx context.Context, user string, r right) (bool, error) 
 	return allowed, nil
 }
 
-// secrets asks whether Secrets exist, for their metadata alone: their content does not leave the API server.
+// secrets asks whether Secrets exist, for their metadata and nothing else: the API server leaves their content out, and no body is read.
 func (g *gatherer) secrets(ctx context.Context) {
-	client, err := metadata.NewForConfig(g.cl.config)
-	if err != nil {
-		g.put(doctor.PartSecrets, err, nil)
-		return
-	}
 	there := map[string]bool{}
 	for _, n := range doctor.NamedSecrets(g.snapshot.Targets, g.snapshot.Sinks) {
-		_, err := client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "secrets"}).Namespace(n.Namespace).Get(ctx, n.Name, metav1.GetOptions{})
-		if err != nil && !apierrors.IsNotFound(err) {
+		code, err := g.cl.head(ctx, "api/v1/namespaces/"+n.Namespace+"/secrets/"+n.Name)
+		switch {
+		case err == nil && code == http.StatusForbidden:
+			err = errors.New("you may not read them")
+		case err == nil && code != http.StatusOK && code != http.StatusNotFound:
+			err = errors.New("the API server answers " + http.StatusText(code))
+		}
+		if err != nil {
 			g.put(doctor.PartSecrets, err, nil)
 			return
 		}
-		there[n.Namespace+"/"+n.Name] = err == nil
+		there[n.Namespace+"/"+n.Name] = code == http.StatusOK
 	}
 	g.put(doctor.PartSecrets, nil, func(s *doctor.Snapshot) { s.Secrets = there })
+}
+
+// head asks for the metadata of an object, and is content with whether there is one.
+func (c *cluster) head(ctx context.Context, path string) (code int, err error) {
+	answer, err := c.ask(ctx, path, "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1")
+	if err != nil {
+		return 0, err
+	}
+	return answer.StatusCode, answer.Body.Close()
+}
+
+// ask asks the API server for a path, in a form; the body is to be closed.
+func (c *cluster) ask(ctx context.Context, path, form string) (*http.Response, error) {
+	client, err := rest.HTTPClientFor(c.config)
+	if err != nil {
+		return nil, err
+	}
+	address, _, err := rest.DefaultServerUrlFor(c.config)
+	if err != nil {
+		return nil, err
+	}
+	path, query, _ := strings.Cut(path, "?")
+	address = address.JoinPath(path)
+	address.RawQuery = query
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Accept", form)
+	return client.Do(request)
 }

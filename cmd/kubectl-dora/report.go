@@ -16,15 +16,15 @@ import (
 	"github.com/dora-controller/dora-controller/internal/report"
 )
 
-// longestReport is how far back a report goes.
+// longestReport is how long the time of a report may be.
 const longestReport = 3 * 366 * 24 * time.Hour
 
 // reportOptions are the flags of `report`.
 type reportOptions struct {
 	*connection
 
-	since  moment
-	output *choice
+	since, until moment
+	output       *choice
 }
 
 func newReportCommand(c *connection) *cobra.Command {
@@ -45,7 +45,8 @@ plots, and can be sent by mail or printed. Events are read as kubectl dora event
 		ValidArgsFunction: c.completeTargets,
 		RunE:              o.run,
 	}
-	cmd.Flags().Var(&o.since, "since", "where the report begins: a time, or that long ago")
+	cmd.Flags().Var(&o.since, "since", "when the time of the report begins: a time, or that long ago")
+	cmd.Flags().Var(&o.until, "until", "when it ends (default: now)")
 	o.output = addOutputFlag(cmd, asTable, asJSON, asCSV, asMarkdown, asHTML)
 	return cmd
 }
@@ -53,8 +54,11 @@ plots, and can be sent by mail or printed. Events are read as kubectl dora event
 func (o *reportOptions) run(cmd *cobra.Command, args []string) error {
 	now := time.Now()
 	in := report.Input{Title: "Deployments of all services", From: o.since.before(now), To: now, Made: now, Thresholds: fourkeys.Port()}
-	if !in.From.Before(now) || now.Sub(in.From) > longestReport {
-		return usage(cmd, fmt.Errorf("--since=%s must lie before now, by three years at most", o.since.text))
+	if until := o.until.before(now); !until.IsZero() && until.Before(now) {
+		in.To = until
+	}
+	if !in.From.Before(in.To) || in.To.Sub(in.From) > longestReport {
+		return usage(cmd, fmt.Errorf("the time of the report: --since=%s must lie before its end, by three years at most", o.since.text))
 	}
 	if len(args) > 0 {
 		if err := o.about(cmd.Context(), args[0], &in); err != nil {
@@ -108,7 +112,7 @@ func (o *reportOptions) read(ctx context.Context, in *report.Input) error {
 		return err
 	}
 	defer h.close()
-	if in.Events, err = collect(ctx, h, eventQuery{since: in.From.Add(-report.Before)}); err != nil {
+	if in.Events, err = collect(ctx, h, eventQuery{since: in.From.Add(-report.Before), until: in.To}); err != nil {
 		return err
 	}
 	if in.Followed, err = h.followed(ctx); err != nil {
