@@ -134,11 +134,14 @@ type story struct {
 	with func(*service)
 }
 
-// TestStories tells all stories that disturb nobody but themselves, several at a time.
+// undisturbed are all stories that disturb nobody but themselves.
+var undisturbed = [][]story{deploymentStories, rolloutStories}
+
+// TestStories tells them, several at a time.
 func TestStories(t *testing.T) {
 	l := begin(t)
 	t.Run("all", func(t *testing.T) {
-		for _, stories := range [][]story{deploymentStories, rolloutStories} {
+		for _, stories := range undisturbed {
 			for _, one := range stories {
 				t.Run(one.name, func(t *testing.T) {
 					t.Parallel()

@@ -44,6 +44,8 @@ type service struct {
 	namespace string
 	// labels of the Application.
 	labels map[string]string
+	// annotations of the Application.
+	annotations map[string]string
 	// byHand leaves syncing to the story. Otherwise Argo CD syncs by itself, and heals.
 	byHand bool
 	// workload and files are what is committed next: manifests of whatever is beside the workload, by file.
@@ -264,6 +266,7 @@ func (v *service) makeApplication() {
 	app.SetNamespace(v.argo)
 	app.SetName(v.name)
 	app.SetLabels(v.labels)
+	app.SetAnnotations(v.annotations)
 	app.SetFinalizers([]string{"resources-finalizer.argocd.argoproj.io"})
 	v.check(v.API.Create(v.Context(), app))
 	v.note("Application made")
