@@ -14,7 +14,7 @@ type workload struct {
 	name string
 	// images of the containers, the service's own first.
 	images []string
-	// kind is Deployment or Rollout.
+	// kind is Deployment, Rollout or StatefulSet.
 	kind string
 	// strategy of a Rollout, in YAML, indented by two.
 	strategy string
@@ -51,7 +51,12 @@ func (w workload) yaml() string {
 	if w.selector != "" {
 		labels["more"] = w.selector
 	}
-	fmt.Fprintf(&b, "spec:\n  replicas: %d\n  revisionHistoryLimit: 5\n  progressDeadlineSeconds: %d\n  selector: {matchLabels: %s}\n", w.replicas, w.deadline, flow(labels))
+	fmt.Fprintf(&b, "spec:\n  replicas: %d\n  revisionHistoryLimit: 5\n  selector: {matchLabels: %s}\n", w.replicas, flow(labels))
+	if w.kind == "StatefulSet" {
+		fmt.Fprintf(&b, "  serviceName: %s\n", w.name)
+	} else {
+		fmt.Fprintf(&b, "  progressDeadlineSeconds: %d\n", w.deadline)
+	}
 	if w.abortAtDeadline {
 		b.WriteString("  progressDeadlineAbort: true\n")
 	}

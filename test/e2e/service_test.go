@@ -38,8 +38,8 @@ type service struct {
 	*live
 
 	name string
-	// argo is the namespace of its Application.
-	argo string
+	// application is the name of its Application, and argo the namespace.
+	application, argo string
 	// namespace is where it runs.
 	namespace string
 	// labels of the Application.
@@ -51,6 +51,8 @@ type service struct {
 	// workload and files are what is committed next: manifests of whatever is beside the workload, by file.
 	workload workload
 	files    map[string]string
+	// layout is how the workload is written, by file, if not as plain manifests.
+	layout func(workload) map[string]string
 	// degradedFor of its target.
 	degradedFor dorav1alpha1.Duration
 	// changes that its target counts.
@@ -59,6 +61,8 @@ type service struct {
 	standalone bool
 	// spec changes the Application before it is made.
 	spec func(app map[string]any)
+	// formerly are the names that the service had before.
+	formerly []string
 
 	config, source *stand.Repository
 	// releases are the versions, by the names that the story gives them.
@@ -89,7 +93,7 @@ func (l *live) service(t *testing.T, one story) *service {
 	t.Helper()
 	name := one.name + l.suffix
 	v := &service{
-		T: t, live: l, name: name, argo: stand.ArgoNamespace, namespace: "prod-" + name, degradedFor: "0s",
+		T: t, live: l, name: name, application: name, argo: stand.ArgoNamespace, namespace: "prod-" + name, degradedFor: "0s",
 		files: map[string]string{}, releases: map[string]release{}, gate: &atomic.Value{},
 		workload: workload{name: "web", kind: "Deployment", replicas: 2, deadline: 10},
 		labels:   map[string]string{"story": name, "service": name, "team": "payments", "env": "prod"},
@@ -190,7 +194,10 @@ func (v *service) want(name string) {
 func (v *service) commit(message string) {
 	v.Helper()
 	files := maps.Clone(v.files)
-	if v.workload.images != nil {
+	switch {
+	case v.layout != nil:
+		maps.Copy(files, v.layout(v.workload))
+	case v.workload.images != nil:
 		files["deploy/workload.yaml"] = v.workload.yaml()
 	}
 	var err error
@@ -264,7 +271,7 @@ func (v *service) makeApplication() {
 	}
 	app := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "spec": spec}}
 	app.SetNamespace(v.argo)
-	app.SetName(v.name)
+	app.SetName(v.application)
 	app.SetLabels(v.labels)
 	app.SetAnnotations(v.annotations)
 	app.SetFinalizers([]string{"resources-finalizer.argocd.argoproj.io"})
@@ -288,7 +295,7 @@ func (v *service) deleteApplication(cascade bool) {
 }
 
 // app is the Application now; nil if there is none.
-func (v *service) app() *unstructured.Unstructured { return v.Watch.Application(v.argo, v.name) }
+func (v *service) app() *unstructured.Unstructured { return v.Watch.Application(v.argo, v.application) }
 
 // rollout is the Rollout now.
 func (v *service) rollout() *unstructured.Unstructured {
@@ -311,7 +318,7 @@ func (v *service) patch(change map[string]any) {
 	app.SetAPIVersion("argoproj.io/v1alpha1")
 	app.SetKind("Application")
 	app.SetNamespace(v.argo)
-	app.SetName(v.name)
+	app.SetName(v.application)
 	body, err := json.Marshal(change)
 	v.check(err)
 	v.await("the Application takes a patch", func() error {
@@ -338,7 +345,7 @@ func (v *service) operate(sync map[string]any) {
 		app := &unstructured.Unstructured{}
 		app.SetAPIVersion("argoproj.io/v1alpha1")
 		app.SetKind("Application")
-		if err := v.API.Get(v.Context(), client.ObjectKey{Namespace: v.argo, Name: v.name}, app); err != nil {
+		if err := v.API.Get(v.Context(), client.ObjectKey{Namespace: v.argo, Name: v.application}, app); err != nil {
 			return err
 		}
 		if _, busy := app.Object["operation"]; busy {

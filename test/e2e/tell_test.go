@@ -71,10 +71,24 @@ func (l *live) eventsOf(t *testing.T, service string) []dora.Event {
 	return events
 }
 
+// events are the service's, those under former names first.
 func (v *service) events() []dora.Event {
 	v.Helper()
-	return v.eventsOf(v.T, v.labels["service"])
+	return v.eventsSeenBy(v.T)
 }
+
+// eventsSeenBy are the same, asked for by another test.
+func (v *service) eventsSeenBy(t *testing.T) []dora.Event {
+	t.Helper()
+	var events []dora.Event
+	for _, name := range v.names() {
+		events = append(events, v.eventsOf(t, name)...)
+	}
+	return events
+}
+
+// names are those that the service had and has.
+func (v *service) names() []string { return append(slices.Clone(v.formerly), v.labels["service"]) }
 
 // words tells events as expect has them.
 func (v *service) words(events []dora.Event) []string {
@@ -133,17 +147,21 @@ func (v *service) remarks(e dora.Event) string {
 	return remarks + ", " + v.named(e.Running) + " runs"
 }
 
-// named is the story's name of a version.
+// named is the story's name of a version; the tag, if another image than the service's own changed.
 func (v *service) named(version *dora.Version) string {
 	if version == nil {
 		return "?"
 	}
+	byImage := version.Tag
 	for name, r := range v.releases {
-		if slices.Contains(version.Images, r.image) {
+		if r.tag == version.Tag {
 			return name
 		}
+		if version.Tag == "" && slices.Contains(version.Images, r.image) {
+			byImage = name
+		}
 	}
-	return version.Tag
+	return byImage
 }
 
 // happenedWhenArgoSays holds each event's time against the recording: Argo must have written that very second into the service's objects. The end of
@@ -201,7 +219,7 @@ func (v *service) leadTimes(events []dora.Event) error {
 
 func (v *service) leadTime(e dora.Event, name string, healthy []string) error {
 	r, ours := v.releases[name]
-	if !ours || r.first.IsZero() || e.Previous.Version == nil || e.Basis == dora.BasisHistory {
+	if !ours || e.Change == dora.ChangeConfig || r.first.IsZero() || e.Previous.Version == nil || e.Basis == dora.BasisHistory {
 		return nil
 	}
 	first := r.first
@@ -241,7 +259,7 @@ func (v *service) inTheWarehouse(events []dora.Event) error {
 	defer conn.Close(v.Context())
 	rows, err := conn.Query(v.Context(), `SELECT id, event_type, environment, coalesce(commit_sha, '') AS commit, coalesce(incident_id, '') AS incident,
 		occurred_at AS occurred, first_commit_ts AS first_commit, success, is_rollback AS rollback
-		FROM dora.delivery_events WHERE service = $1 ORDER BY id`, v.labels["service"])
+		FROM dora.delivery_events WHERE service = ANY($1) ORDER BY id`, v.names())
 	if err != nil {
 		return err
 	}
@@ -283,7 +301,7 @@ func (v *service) atTheReceiver(events []dora.Event) error {
 		if err := got.Event.DataAs(&e); err != nil {
 			return err
 		}
-		if e.Service == v.labels["service"] {
+		if slices.Contains(v.names(), e.Service) {
 			newest[e.ID] = e
 		}
 	}
@@ -399,7 +417,7 @@ func (e *ends) add(v *service) {
 func (l *live) nothingMoreCame(t *testing.T) {
 	t.Helper()
 	for _, v := range l.ends.known {
-		if err := differ(v.told, v.words(l.eventsOf(t, v.labels["service"]))); err != nil {
+		if err := differ(v.told, v.words(v.eventsSeenBy(t))); err != nil {
 			t.Errorf("%s, looked at again in the end: %v", v.name, err)
 		}
 	}
