@@ -73,8 +73,9 @@ type service struct {
 	revision string
 	// gate is what the analysis is told: yes or no.
 	gate *atomic.Value
-	// told is what was expected of it, at the end.
-	told []string
+	// told is what was expected of it, at the end; loose says that the controller was away for a moment.
+	told  []string
+	loose bool
 }
 
 // release is a version of a service.

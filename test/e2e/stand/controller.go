@@ -117,6 +117,16 @@ func (s *Stand) doraProcess(workload *appsv1.Deployment, kubeconfig string) (*Pr
 	}, nil
 }
 
+// Standby starts a second replica beside the controller, which waits for the lease.
+func (s *Stand) Standby(ctx context.Context) (*Process, error) {
+	ports, err := freePorts(2)
+	if err != nil {
+		return nil, err
+	}
+	args := append(s.Dora.Args[:len(s.Dora.Args):len(s.Dora.Args)], "--metrics-bind-address=127.0.0.1:"+ports[0], "--health-probe-bind-address=127.0.0.1:"+ports[1])
+	return s.run(ctx, &Process{Name: "dora-controller-standby", Path: s.Dora.Path, Args: args, Env: s.Dora.Env, Ready: answers("http://127.0.0.1:" + ports[1] + "/healthz")})
+}
+
 // MayReadSecrets lets the controller read the Secrets of a namespace by name, as the docs tell an administrator to.
 func (s *Stand) MayReadSecrets(ctx context.Context, namespace string) error {
 	return s.Kubectl(ctx, nil, "create", "rolebinding", "dora-controller-secret-reader", "--namespace="+namespace,
