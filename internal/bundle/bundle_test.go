@@ -102,6 +102,12 @@ func TestWhatIsNoCredentialStays(t *testing.T) {
 	}
 }
 
+func TestWhatFollowsAPrivateKeyStays(t *testing.T) {
+	g := NewWithT(t)
+	key := "-----BEGIN PRIVATE KEY-----\n" + base64.StdEncoding.EncodeToString([]byte(sinktest.Secret("key"))) + "\n-----END PRIVATE KEY-----"
+	g.Expect(Redact("before\n" + key + "\nafter")).To(Equal("before\nREDACTED\nafter"))
+}
+
 func deployment(secret string) map[string]any {
 	return map[string]any{
 		"apiVersion": "apps/v1", "kind": "Deployment",

@@ -1,6 +1,9 @@
 package bundle
 
-import "regexp"
+import (
+	"regexp"
+	"strings"
+)
 
 // Redacted stands where a credential stood.
 const Redacted = "REDACTED"
@@ -12,7 +15,6 @@ var credentials = []struct {
 }{
 	// A private key or a certificate's key, also with its line breaks written as \n.
 	{regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z ]*PRIVATE KEY-----|\z)`), Redacted},
-	{regexp.MustCompile(`(?:[A-Za-z0-9+/=]+(?:\\n|\s)+)+-----END [A-Z ]*PRIVATE KEY-----`), Redacted}, // the end of one
 	// user:password@host, and token@host.
 	{regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s"'<>]+@`), "${1}" + Redacted + "@"},
 	// Authorization: Bearer …, Proxy-Authorization, X-Api-Key.
@@ -34,10 +36,16 @@ var credentials = []struct {
 	{regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?`), Redacted},
 }
 
+// endOfKey is the end of a private key whose beginning was cut off.
+var endOfKey = regexp.MustCompile(`(?:[A-Za-z0-9+/=]+(?:\\n|\s)+)+-----END [A-Z ]*PRIVATE KEY-----`)
+
 // Redact replaces what looks like a credential. Some harmless text may go with it.
 func Redact(text string) string {
 	for _, c := range credentials {
 		text = c.form.ReplaceAllString(text, c.left)
+	}
+	if strings.Contains(text, "PRIVATE KEY-----") { // rare, and slow to look for
+		text = endOfKey.ReplaceAllString(text, Redacted)
 	}
 	return text
 }
