@@ -87,7 +87,7 @@ type release struct {
 }
 
 // patience is how long Argo may take for anything. Nothing depends on how long it took.
-const patience = 90 * time.Second
+const patience = 3 * time.Minute
 
 // service makes one, by a story. Nothing is deployed yet.
 func (l *live) service(t *testing.T, one story) *service {
@@ -498,7 +498,7 @@ func (v *service) argoRollouts(args ...string) {
 		args = []string{"retry", "rollout", v.workload.name}
 	}
 	v.note("kubectl argo rollouts %s", strings.Join(args, " "))
-	v.check(v.plugin(args...))
+	v.await("the Rollout takes it", func() error { return v.plugin(args...) })
 }
 
 func (v *service) plugin(args ...string) error {
@@ -515,7 +515,9 @@ func (v *service) crash(broken bool) {
 	v.Helper()
 	v.note("pods broken: %t", broken)
 	pods := &corev1.PodList{}
-	v.check(v.API.List(v.Context(), pods, client.InNamespace(v.namespace), client.MatchingLabels{"app": v.workload.name}))
+	v.await("the pods are listed", func() error {
+		return v.API.List(v.Context(), pods, client.InNamespace(v.namespace), client.MatchingLabels{"app": v.workload.name})
+	})
 	for _, pod := range pods.Items {
 		v.await("a pod's status is written", func() error { return v.setReady(pod.Name, !broken) })
 	}
@@ -530,11 +532,11 @@ func (v *service) setReady(name string, ready bool) error {
 	if ready {
 		status = corev1.ConditionTrue
 	}
-	for i := range pod.Status.Conditions {
-		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodReady || c.Type == corev1.ContainersReady {
-			c.Status, c.LastTransitionTime = status, metav1.Now()
-		}
+	for _, kind := range []corev1.PodConditionType{corev1.PodReady, corev1.ContainersReady} {
+		pod.Status.Conditions = slices.DeleteFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == kind })
+		pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{Type: kind, Status: status, LastTransitionTime: metav1.Now()})
 	}
+	pod.Status.Phase = corev1.PodRunning
 	for i := range pod.Status.ContainerStatuses {
 		pod.Status.ContainerStatuses[i].Ready = ready
 	}

@@ -224,6 +224,9 @@ func (v *service) recorded() string {
 func (v *service) leadTimes(events []dora.Event) error {
 	healthy := []string{}
 	for _, e := range events {
+		if e.Type == dora.TypeRecovered {
+			healthy = append(healthy, v.named(e.Running)) // one that failed may have come to itself
+		}
 		if e.Type != dora.TypeDeploy || e.Outcome != dora.Succeeded {
 			continue
 		}
@@ -238,7 +241,7 @@ func (v *service) leadTimes(events []dora.Event) error {
 
 func (v *service) leadTime(e dora.Event, name string, healthy []string) error {
 	r, ours := v.releases[name]
-	if !ours || e.Change == dora.ChangeConfig || r.first.IsZero() || e.Previous.Version == nil || e.Basis == dora.BasisHistory {
+	if !ours || e.Change == dora.ChangeConfig || r.first.IsZero() || e.Previous.Version == nil || e.Basis == dora.BasisHistory || slices.Contains(healthy, name) {
 		return nil
 	}
 	first := r.first

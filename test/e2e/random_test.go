@@ -1,0 +1,388 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestRandom makes stories up. Each seed is a service to which a person who throws dice does things, and who writes down what must come of each. Several
+// seeds run at a time; meanwhile the controller, Argo CD, Argo Rollouts and the API server are killed and started again, by the first of the seeds.
+//
+//	E2E_SEED      the first seed (default 1)
+//	E2E_SEEDS     how many, one after the other (default 4)
+//	E2E_STEPS     what is done to each service (default 8)
+//	E2E_AT_ONCE   how many at a time (default 4)
+//
+// What was recorded of a service whose story failed is left beside the logs, for `dora-controller replay`.
+func TestRandom(t *testing.T) {
+	l := begin(t)
+	first, seeds, atOnce := number(t, "E2E_SEED", 1), number(t, "E2E_SEEDS", 4), number(t, "E2E_AT_ONCE", 4)
+	for from := first; from < first+seeds; from += atOnce {
+		t.Run(fmt.Sprintf("seeds %d to %d", from, min(from+atOnce, first+seeds)-1), func(t *testing.T) {
+			over := l.disturb(t, uint64(from))
+			t.Run("all", func(t *testing.T) {
+				for seed := from; seed < min(from+atOnce, first+seeds); seed++ {
+					t.Run(strconv.Itoa(seed), func(t *testing.T) {
+						t.Parallel()
+						l.improvise(t, uint64(seed))
+					})
+				}
+			})
+			over()
+		})
+	}
+	l.nothingMoreCame(t)
+}
+
+func number(t *testing.T, name string, otherwise int) int {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("%s=%s: want a number above 0", name, text)
+	}
+	return n
+}
+
+// disturb kills parts of the stand at random moments until it is told that all is over, and starts each again after up to ten seconds.
+func (l *live) disturb(t *testing.T, seed uint64) (over func()) {
+	t.Helper()
+	dice := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // it has to be repeatable
+	ctx, stop := context.WithCancel(t.Context())
+	var done sync.WaitGroup
+	done.Go(func() {
+		for wait(ctx, time.Duration(5+dice.IntN(20))*time.Second) {
+			part := l.Dora // half of the time
+			switch dice.IntN(8) {
+			case 0, 1:
+				part = l.ArgoCD
+			case 2:
+				part = l.Rollouts
+			case 3:
+				part = l.APIServer
+			}
+			away := time.Duration(dice.IntN(10)) * time.Second
+			l.Watch.Note(fmt.Sprintf("%s is killed for %s", part.Name, away))
+			part.Kill()
+			wait(ctx, away)
+			if err := part.Start(context.WithoutCancel(ctx)); err != nil {
+				t.Error(err)
+				return
+			}
+			l.Watch.Note(part.Name + " is back")
+		}
+	})
+	return func() {
+		stop()
+		done.Wait()
+	}
+}
+
+// wait waits, and tells whether there is a reason to go on.
+func wait(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// improvise tells one story by its seed.
+func (l *live) improvise(t *testing.T, seed uint64) {
+	t.Helper()
+	dice := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // it has to be repeatable
+	name := fmt.Sprintf("seed-%d", seed)
+	with := func(v *service) { v.workload.replicas = 3 }
+	moves := deploymentMoves
+	if dice.IntN(2) == 0 {
+		with, moves = rollout(canaryThatWaits), rolloutMoves
+	}
+	v := l.service(t, story{name: name, with: with})
+	v.loose = true
+	p := &person{service: v, dice: dice}
+	defer p.leaveRecording()
+	p.build("v0")
+	p.first("v0")
+	p.says("deploy succeeded v0 after none")
+	p.settle("v0")
+	p.agree()
+	for range number(t, "E2E_STEPS", 8) {
+		p.move(moves)
+	}
+	p.expectLoosely(p.must...)
+}
+
+// person does things to a service and knows what must come of them.
+type person struct {
+	*service
+	dice *rand.Rand
+	// must are the lines so far.
+	must []string
+	// ranked are the versions in the order in which each was healthy for the first time. settled is the one that is, or was last.
+	ranked  []string
+	settled string
+	// state is fine, broken (another version is out and Degraded) or aborted (the Rollout is, and the settled version serves).
+	state string
+	// out is the version that is broken, or was aborted.
+	out string
+	// rework says that the next forward deployment is unplanned.
+	rework bool
+}
+
+func (p *person) says(lines ...string) { p.must = append(p.must, lines...) }
+
+// settle says that a version is healthy.
+func (p *person) settle(version string) {
+	p.settled, p.state, p.out = version, "fine", ""
+	for _, known := range p.ranked {
+		if known == version {
+			return
+		}
+	}
+	p.ranked = append(p.ranked, version)
+}
+
+// agree waits until the ledger says what has been said so far. What comes next is then seen from there, so that a verdict that nobody was there
+// for is lost only within one move, where the person knows of it.
+func (p *person) agree() {
+	p.Helper()
+	p.told = p.must
+	p.await("the ledger says "+p.must[len(p.must)-1], func() error { return p.differ(p.events()) })
+}
+
+// leaveRecording writes what replay needs, if the story failed.
+func (p *person) leaveRecording() {
+	if !p.Failed() {
+		return
+	}
+	file := filepath.Join(p.Folder, p.name+".jsonl")
+	if err := os.WriteFile(file, []byte(p.recorded()), 0o600); err != nil {
+		p.Log(err)
+	}
+	p.Logf("E2E_SEED=%s failed; it had to be:\n  %s\nask the recording: dora-controller replay --explain --degraded-for 0s %s",
+		strings.TrimPrefix(p.name, "seed-"), strings.Join(p.must, "\n  "), file)
+}
+
+// move is something that a person does in one of the states.
+type move struct {
+	name string
+	in   string
+	do   func(*person)
+}
+
+// move does one that is possible now.
+func (p *person) move(moves []move) {
+	p.Helper()
+	var possible []move
+	for _, m := range moves {
+		if m.in == p.state {
+			possible = append(possible, m)
+		}
+	}
+	m := possible[p.dice.IntN(len(possible))]
+	p.note("%s: %s", p.state, m.name)
+	m.do(p)
+	p.agree()
+	if words := p.words(p.events()); strings.HasPrefix(words[len(words)-1], "deploy unknown") {
+		p.rework = false // nobody saw that it was taken back, so it is not known to have failed
+	}
+}
+
+// fresh is a version that is new.
+func (p *person) fresh() string {
+	name := fmt.Sprintf("v%d", len(p.order))
+	p.build(name)
+	return name
+}
+
+// forward says that a version was deployed over the settled one.
+func (p *person) forward(version string) {
+	p.says("deploy succeeded " + version + " after " + p.settled + p.unplanned())
+	p.settle(version)
+}
+
+func (p *person) unplanned() string {
+	rework := p.rework
+	p.rework = false
+	if rework {
+		return ", unplanned"
+	}
+	return ""
+}
+
+// deploymentMoves are what is done to Deployments.
+var deploymentMoves = []move{
+	{"forward", "fine", func(p *person) {
+		version := p.fresh()
+		p.next(version)
+		p.healthy(version)
+		p.forward(version)
+	}},
+	{"forward again", "fine", func(p *person) {
+		version := p.fresh()
+		p.workload.readyAfter = "3s"
+		p.next(version)
+		p.healthy(version)
+		p.workload.readyAfter = ""
+		p.forward(version)
+	}},
+	{"bad", "fine", func(p *person) {
+		p.out = p.fresh()
+		p.workload.pods = "never"
+		p.next(p.out)
+		p.degraded()
+		p.state, p.rework = "broken", true
+		p.says("deploy failed "+p.out+" after "+p.settled, "degraded by "+p.out)
+	}},
+	{"back", "fine", func(p *person) {
+		if len(p.ranked) < 2 || p.settled == p.ranked[0] {
+			return
+		}
+		old := p.ranked[0]
+		p.next(old)
+		p.healthy(old)
+		p.says("deploy rolled_back " + old + " after " + p.settled + ", " + old + " runs")
+		p.settle(old)
+		p.rework = true
+	}},
+	{"config only", "fine", func(p *person) {
+		p.workload.env = strconv.Itoa(p.dice.IntN(1000))
+		p.change("config only")
+		p.healthy(p.settled)
+	}},
+	{"scale", "fine", func(p *person) {
+		p.workload.replicas = 2 + p.dice.IntN(3)
+		p.change("scale")
+		p.healthy(p.settled)
+	}},
+	{"drift", "fine", func(p *person) {
+		p.await("drift is made", func() error {
+			return p.Kubectl(p.Context(), nil, "scale", "--namespace="+p.namespace, "deployment/"+p.workload.name, "--replicas=7")
+		})
+		p.refresh()
+		p.await("drift is healed", func() error {
+			if p.field("status", "sync", "status") != "Synced" {
+				return errors.New("it is not Synced")
+			}
+			return p.runs(p.settled)
+		})
+	}},
+	{"superseded", "fine", func(p *person) {
+		never, version := p.fresh(), p.fresh()
+		before := p.field("status", "operationState", "startedAt")
+		p.workload.pods = "never"
+		p.next(never)
+		p.ended(before)
+		p.workload.pods = ""
+		p.next(version)
+		p.healthy(version)
+		// If nobody was there while it was out, an entry of the history was never judged.
+		after := p.unplanned()
+		p.says(fmt.Sprintf("deploy succeeded %s after %s%s or deploy succeeded %s after ?%s", version, p.settled, after, version, after))
+		p.settle(version)
+	}},
+	{"fix", "broken", func(p *person) {
+		version := p.fresh()
+		p.workload.pods = ""
+		p.next(version)
+		p.healthy(version)
+		p.forward(version)
+		p.says("recovered")
+	}},
+	{"revert", "broken", func(p *person) {
+		broken := p.out
+		p.workload.pods = ""
+		p.next(p.settled)
+		p.healthy(p.settled)
+		p.says("deploy rolled_back "+p.settled+" after "+broken+", "+p.settled+" runs", "recovered")
+		p.settle(p.settled)
+		p.rework = true
+	}},
+	{"it heals by itself", "broken", func(p *person) {
+		p.crash(false)
+		p.healthIs("Healthy")
+		p.workload.pods = "" // from the next commit on
+		p.says("recovered")
+		p.settle(p.out)
+	}},
+}
+
+// rolloutMoves are what is done to Rollouts.
+var rolloutMoves = []move{
+	{"forward", "fine", func(p *person) { p.promoted(p.fresh()) }},
+	{"forward again", "fine", func(p *person) { p.promoted(p.fresh()) }},
+	{"abort", "fine", func(p *person) {
+		p.out = p.fresh()
+		p.next(p.out)
+		p.rolloutAwait("Paused")
+		p.argoRollouts("abort")
+		p.rolloutAwait("Degraded")
+		p.stableServesAlone()
+		p.says("deploy rolled_back "+p.out+" after "+p.settled+", exposed, "+p.settled+" runs", "degraded by "+p.out, "recovered")
+		p.state, p.rework = "aborted", true
+	}},
+	{"revert in mid-canary", "fine", func(p *person) {
+		version := p.fresh()
+		p.next(version)
+		p.rolloutAwait("Paused")
+		p.next(p.settled)
+		p.healthy(p.settled)
+		line := "deploy %s " + version + " after " + p.settled + "%s"
+		p.says(fmt.Sprintf(line+" or "+line, "rolled_back", ", exposed, "+p.settled+" runs", "unknown", ""))
+		p.rework = true
+	}},
+	{"superseded", "fine", func(p *person) {
+		never := p.fresh()
+		p.next(never)
+		p.rolloutAwait("Paused")
+		p.promoted(p.fresh())
+	}},
+	{"restart", "fine", func(p *person) {
+		p.argoRollouts("restart")
+		p.rolloutAwait("Healthy")
+		p.healthy(p.settled)
+	}},
+	{"scale", "fine", func(p *person) {
+		p.workload.replicas = 3 + p.dice.IntN(4)
+		p.change("scale")
+		p.healthy(p.settled)
+	}},
+	{"retry and promote", "aborted", func(p *person) {
+		p.argoRollouts("retry")
+		p.rolloutAwait("Paused")
+		p.argoRollouts("promote")
+		p.healthy(p.out)
+		p.forward(p.out)
+	}},
+	{"fix", "aborted", func(p *person) { p.promoted(p.fresh()) }},
+	{"revert in git", "aborted", func(p *person) {
+		p.next(p.settled)
+		p.healthy(p.settled)
+		p.settle(p.settled)
+	}},
+}
+
+// promoted deploys a version through its canary.
+func (p *person) promoted(version string) {
+	p.Helper()
+	p.next(version)
+	p.rolloutAwait("Paused")
+	p.argoRollouts("promote")
+	p.healthy(version)
+	p.forward(version)
+}
