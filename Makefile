@@ -21,7 +21,8 @@ STEP := hack/step.sh
 
 .DEFAULT_GOAL := help
 .PHONY: help build test check test-go test-race fmt fmt-check vet lint dockerlint generate verify \
-        envtest crds chart chart-tools postgres demo bench fuzz fuzz-short drift image tools clean
+        envtest crds chart chart-tools postgres demo bench fuzz fuzz-short drift image tools clean \
+        e2e e2e-tools e2e-random e2e-up crash
 
 ##@ Everyday
 
@@ -36,7 +37,7 @@ build: ## Build the static binaries into bin/
 
 # The checks do not keep the tests from running, so that one run shows all there is.
 test: ## Run everything: checks, then all tests on a real API server
-	@$(MAKE) --no-print-directory --keep-going check test-go
+	@$(MAKE) --no-print-directory --keep-going check test-go fuzz-short
 
 demo: build envtest crds ## Watch it work, on a control plane of its own
 	bin/dora-controller demo --crds bin/crds $(ARGS)
@@ -50,10 +51,15 @@ clean: ## Remove all that was built, tools included
 
 ##@ Tests
 
-test-go: envtest crds postgres chart-tools ## Run the Go tests (PKG, TESTFLAGS)
+# With them goes a short proof beside the real Argo CD, where its programs are there: they take twenty minutes to build.
+test-go: build envtest crds postgres chart-tools ## Run the Go tests (PKG, TESTFLAGS)
 	@$(STEP) testreport go build -o bin/testreport ./hack/testreport
 	@echo "==> go test $(PKG)"
-	@set -o pipefail; go test -json -timeout 20m $(TESTFLAGS) $(PKG) | bin/testreport
+	@hack/e2e.sh --ready || echo "==> NOT RUN: nothing is tried beside the real Argo CD and Argo Rollouts, whose programs are not built here; make e2e-tools builds them"
+	@set -o pipefail; { \
+		go test -json -timeout 20m $(TESTFLAGS) $(PKG); \
+		if [[ "$(PKG)" == ./... ]] && hack/e2e.sh --ready; then go test -json -tags e2e -timeout 10m $(TESTFLAGS) -run '^TestShort$$' ./test/e2e; fi; \
+	} | bin/testreport
 
 # Apart from `test`: it needs a C compiler and takes several times as long.
 test-race: ## Run the Go tests with the race detector
@@ -62,6 +68,21 @@ test-race: ## Run the Go tests with the race detector
 bench: ## Measure, and print the aims beside it; some three minutes (BENCHTIME)
 	@$(STEP) benchtable go build -o bin/benchtable ./hack/benchtable
 	@bin/benchtable -benchtime $(BENCHTIME)
+
+e2e-tools: ## Get what runs beside the controller in e2e: Argo CD, Argo Rollouts, KWOK, Redis; some twenty minutes, once
+	@hack/e2e.sh
+
+# How the stories are told: so many at a time, since they mostly wait.
+E2E := go test -tags e2e -count 1 -v -timeout 180m -parallel 12
+
+e2e: build e2e-tools postgres ## Tell every story beside the real Argo CD and Argo Rollouts; half an hour (STORIES)
+	@$(E2E) -run '$(or $(STORIES),^Test(Stories|Disturbed|Fleet|TwoArgoCDs)$$)' ./test/e2e
+
+e2e-random: build e2e-tools postgres ## Make stories up and kill what is in their way (E2E_SEED, E2E_SEEDS, E2E_STEPS, E2E_AT_ONCE)
+	@$(E2E) -run '^TestRandom$$' ./test/e2e
+
+e2e-up: build e2e-tools ## Keep a cluster with all that up, to look around or to write stories
+	@go run ./test/e2e/up
 
 crash: ## Kill a process that delivers, and count what is lost (KILLS)
 	@DELIVERY_KILLS=$(KILLS) go test -run '^TestKilled$$' -v -count 1 -timeout 60m ./test/delivery

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Gets everything that a stand needs (test/e2e/stand): the control plane with the
 # parts that run pods, KWOK, Argo CD, Argo Rollouts, helm and kustomize as Argo CD
-# calls them, the CRDs of both, and Redis. All but Redis and git is built from Go
-# modules, once: some twenty minutes on two cores with an empty cache.
+# calls them, the CRDs of both, Argo CD's catalogue of notifications, and Redis.
+# All but Redis and git is built from Go modules, once: some twenty minutes on two
+# cores with an empty cache.
 #
 #   hack/e2e.sh          get what is missing
 #   hack/e2e.sh --ready  only tell, by the exit code, whether anything is
@@ -12,9 +13,10 @@ source hack/lib.sh
 
 tools=(kube-controller-manager kube-scheduler kwok argo-rollouts kubectl-argo-rollouts argo-cd helm kustomize)
 crds=$PWD/bin/e2e/crds
+catalog=$PWD/bin/e2e/notifications-catalog.yaml
 
 if [[ ${1:-} == --ready ]]; then
-  [[ -d $crds ]] && command -v redis-server >/dev/null && [[ -x bin/envtest/kube-apiserver && -x bin/envtest/etcd && -x bin/envtest/kubectl ]] &&
+  [[ -d $crds && -f $catalog ]] && command -v redis-server >/dev/null && [[ -x bin/envtest/kube-apiserver && -x bin/envtest/etcd && -x bin/envtest/kubectl ]] &&
     hack/tool.sh --check "${tools[@]}"
   exit
 fi
@@ -31,6 +33,7 @@ module_crds() {
 mkdir -p "$crds"
 module_crds argo-cd github.com/argoproj/argo-cd/v2
 module_crds argo-rollouts github.com/argoproj/argo-rollouts
+install -m 644 "$(cd hack/tools/argo-cd && go list -m -f '{{.Dir}}' github.com/argoproj/argo-cd/v2)/notifications_catalog/install.yaml" "$catalog"
 
 if ! command -v redis-server >/dev/null; then
   if command -v apt-get >/dev/null && ((EUID == 0)); then

@@ -380,3 +380,14 @@ func atLeast(n int, v *service) error {
 	}
 	return nil
 }
+
+// TestShort is the proof that is short enough to be told with every change: a few stories in the middle of which the controller is killed.
+func TestShort(t *testing.T) {
+	l := begin(t)
+	restart := func(t *testing.T) {
+		l.Dora.Kill()
+		l.must(t, l.Dora.Start(t.Context()))
+	}
+	l.under(t, "the controller is killed", restart, func(*testing.T) {}, whileKilled)
+	l.nothingMoreCame(t)
+}
