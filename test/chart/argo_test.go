@@ -38,10 +38,18 @@ func (a argo) application(name string) *unstructured.Unstructured {
 	})
 }
 
+// nextSecond waits until the clock shows another second than before: Argo's times have no fractions, and by them syncs are told apart.
+func (a argo) nextSecond() time.Time {
+	a.t.Helper()
+	began := time.Now().Unix()
+	NewWithT(a.t).Eventually(func() int64 { return time.Now().Unix() }).Should(BeNumerically(">", began))
+	return time.Now().UTC()
+}
+
 // deploy is a sync of an Application that brings an image, and the health that follows.
 func (a argo) deploy(app *unstructured.Unstructured, image string) {
 	a.t.Helper()
-	at := time.Now().UTC().Format(time.RFC3339)
+	at := a.nextSecond().Format(time.RFC3339)
 	status := func(health string) object {
 		return object{
 			"operationState": object{

@@ -92,6 +92,7 @@ func (c *cluster) tell(t *testing.T, deployment *appsv1.Deployment, namespace st
 	world := argo{t, c.api, namespace}
 	world.rollout("films", v1)
 	books := world.application("books")
+	c.expectSeen(t, target)
 	world.deploy(books, v1)
 	c.expectDeployments(t, target, 2)
 	world.deploy(books, v2)
@@ -140,6 +141,16 @@ func (c *cluster) loseTwice(t *testing.T, sink *dorav1alpha1.DoraSink) {
 			g.Expect(meta.IsStatusConditionTrue(sink.Status.Conditions, "Ready")).To(BeTrue())
 		}).WithTimeout(patience).Should(Succeed())
 	}
+}
+
+// expectSeen waits until the Application was seen. What an object looks like when it is first seen is where its story begins.
+func (c *cluster) expectSeen(t *testing.T, target *dorav1alpha1.DoraTarget) {
+	t.Helper()
+	NewWithT(t).Eventually(func(g Gomega) {
+		g.Expect(c.api.Get(t.Context(), client.ObjectKeyFromObject(target), target)).To(Succeed())
+		g.Expect(target.Status.ObservedSubjects).NotTo(BeNil())
+		g.Expect(target.Status.ObservedSubjects.Applications).To(BeNumerically("==", 1))
+	}).WithTimeout(patience).Should(Succeed())
 }
 
 func (c *cluster) expectDeployments(t *testing.T, target *dorav1alpha1.DoraTarget, n int64) {

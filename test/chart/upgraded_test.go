@@ -39,6 +39,7 @@ func TestUpgraded(t *testing.T) {
 	p := c.start(t, c.deployment(t, system, release), ledger)
 	p.awaitReady(t)
 	books := world.application("books")
+	c.expectSeen(t, target)
 	world.deploy(books, v1)
 	c.expectDeployments(t, target, 1)
 	p.stop(t)
