@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"strings"
@@ -68,9 +69,13 @@ func (w workload) yaml() string {
 	if w.readyAfter != "" {
 		behaviour["e2e/ready-after"] = w.readyAfter
 	}
-	fmt.Fprintf(&b, "  template:\n    metadata: {labels: %s, annotations: %s}\n    spec:\n      terminationGracePeriodSeconds: 0\n      containers:\n", flow(labels), flow(behaviour))
+	fmt.Fprintf(&b, "  template:\n    metadata:\n      labels: %s\n", flow(labels))
+	if len(behaviour) > 0 { // Argo Rollouts takes empty fields out of the spec, and Argo CD would put them back for ever
+		fmt.Fprintf(&b, "      annotations: %s\n", flow(behaviour))
+	}
+	b.WriteString("    spec:\n      terminationGracePeriodSeconds: 0\n      containers:\n")
 	for i, image := range w.images {
-		fmt.Fprintf(&b, "        - {name: c%d, image: %q, env: [{name: CONFIG, value: %q}], resources: {requests: {cpu: 10m}}}\n", i, image, w.env)
+		fmt.Fprintf(&b, "        - {name: c%d, image: %q, env: [{name: CONFIG, value: %q}], resources: {requests: {cpu: 10m}}}\n", i, image, cmp.Or(w.env, "none"))
 	}
 	return b.String()
 }
