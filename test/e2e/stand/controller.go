@@ -112,7 +112,7 @@ func (s *Stand) doraProcess(workload *appsv1.Deployment, kubeconfig string) (*Pr
 	args = append(args, "--kubeconfig="+kubeconfig, "--cluster=stand", "--trusted-namespaces="+ArgoNamespace, "--allow-networks=127.0.0.0/8",
 		"--metrics-bind-address=127.0.0.1:"+ports[0], "--health-probe-bind-address=127.0.0.1:"+ports[1])
 	return &Process{
-		Name: "dora-controller", Path: s.bin("dora-controller"), Args: args, Ready: answers("http://127.0.0.1:" + ports[1] + "/readyz"),
+		Name: "dora-controller", Path: s.bin("dora-controller"), Args: args, Restart: true, Ready: answers("http://127.0.0.1:" + ports[1] + "/readyz"),
 		Env: []string{"POD_NAMESPACE=" + workload.Namespace},
 	}, nil
 }
@@ -124,7 +124,7 @@ func (s *Stand) Standby(ctx context.Context) (*Process, error) {
 		return nil, err
 	}
 	args := append(s.Dora.Args[:len(s.Dora.Args):len(s.Dora.Args)], "--metrics-bind-address=127.0.0.1:"+ports[0], "--health-probe-bind-address=127.0.0.1:"+ports[1])
-	return s.run(ctx, &Process{Name: "dora-controller-standby", Path: s.Dora.Path, Args: args, Env: s.Dora.Env, Ready: answers("http://127.0.0.1:" + ports[1] + "/healthz")})
+	return s.run(ctx, &Process{Name: "dora-controller-standby", Path: s.Dora.Path, Args: args, Env: s.Dora.Env, Restart: true, Ready: answers("http://127.0.0.1:" + ports[1] + "/healthz")})
 }
 
 // MayReadSecrets lets the controller read the Secrets of a namespace by name, as the docs tell an administrator to.

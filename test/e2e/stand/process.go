@@ -25,6 +25,8 @@ type Process struct {
 	Dir string
 	// Ready tells that it serves. Nil if nothing has to be waited for.
 	Ready func(context.Context) error
+	// Restart starts it again when it has ended by itself, as a kubelet does.
+	Restart bool
 
 	log string
 
@@ -32,6 +34,8 @@ type Process struct {
 	cmd   *exec.Cmd
 	ended chan struct{}
 	cause error
+	// wanted says that it should run.
+	wanted bool
 }
 
 // patience is how long a part may take until it serves.
@@ -54,7 +58,7 @@ func (p *Process) Start(ctx context.Context) error {
 		return fmt.Errorf("cannot start %s: %w", p.Name, errors.Join(err, out.Close()))
 	}
 	p.mu.Lock()
-	p.cmd, p.ended, p.cause = cmd, ended, nil
+	p.cmd, p.ended, p.cause, p.wanted = cmd, ended, nil, true
 	p.mu.Unlock()
 	if p.Ready == nil {
 		return nil
@@ -65,8 +69,13 @@ func (p *Process) Start(ctx context.Context) error {
 func (p *Process) over(out *os.File, ended chan struct{}, err error) {
 	p.mu.Lock()
 	p.cause = errors.Join(err, out.Close())
+	again := p.Restart && p.wanted
 	p.mu.Unlock()
 	close(ended)
+	if again {
+		time.Sleep(time.Second)
+		_ = p.Start(context.Background()) // whoever waits for it sees that it does not run
+	}
 }
 
 // await waits until it serves, or has ended.
@@ -112,6 +121,9 @@ func (p *Process) Stop() {
 }
 
 func (p *Process) end(signal os.Signal, within time.Duration) {
+	p.mu.Lock()
+	p.wanted = false
+	p.mu.Unlock()
 	if !p.Running() {
 		return
 	}
