@@ -2,7 +2,7 @@
 //
 //	dora-controller [run]      the controller, in a cluster
 //	dora-controller replay     what recorded watch events would have led to
-//	dora-controller record     record watch events for it
+//	dora-controller record     recordings for it, of a cluster or of files
 //	dora-controller events     what the ledger holds
 //	dora-controller backfill   look again for the commits of deployments that have none
 //	dora-controller sinks      what stands in the way of sinks; try again

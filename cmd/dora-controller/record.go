@@ -84,7 +84,8 @@ func (o *recordOptions) run(cmd *cobra.Command, files []string) error {
 		return usage(cmd, err)
 	}
 	if o.raw {
-		fmt.Fprintln(cmd.ErrOrStderr(), "warning: --raw keeps specs, environment variables and annotations, which may hold secrets; do not send this recording to anybody")
+		fmt.Fprintln(cmd.ErrOrStderr(), "warning: --raw keeps specs, environment variables and annotations, which may hold secrets; "+
+			"do not send this recording to anybody")
 	}
 	if len(o.from) > 0 {
 		return o.copy(cmd, append(slices.Clone(o.from), files...), options)

@@ -33,6 +33,9 @@ func Copy(name string, data []byte, w *Writer) error {
 
 func (w *Writer) copied(e replay.Event) error {
 	uid := uidOf(&e)
+	if uid == "" {
+		return nil // nothing to know it by, so the replay would not take it; or a kind that nobody follows
+	}
 	object, err := w.object(&e)
 	if err != nil || object == nil {
 		return err

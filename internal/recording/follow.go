@@ -61,7 +61,7 @@ func (f *follower) follow(ctx context.Context, version string) error {
 				return err
 			}
 		}
-		if ctx.Err() != nil {
+		if over(ctx) {
 			return nil
 		}
 		last, err := f.watch(ctx, version)
@@ -72,6 +72,9 @@ func (f *follower) follow(ctx context.Context, version string) error {
 		pause(ctx)
 	}
 }
+
+// over tells that the end was asked for, and that what fails now fails for that.
+func over(ctx context.Context) bool { return ctx.Err() != nil }
 
 // pause waits a little, or until the context ends.
 func pause(ctx context.Context) {
@@ -91,7 +94,7 @@ func (f *follower) listAgain(ctx context.Context) (string, error) {
 		case err == nil:
 			f.succeeded()
 			return version, nil
-		case ctx.Err() != nil:
+		case over(ctx):
 			return "", nil
 		case errors.As(err, &unwritten):
 			return "", err
@@ -182,7 +185,7 @@ func (f *follower) vanished(found map[types.UID]bool) error {
 func (f *follower) watch(ctx context.Context, version string) (string, error) {
 	watching, err := watchtools.NewRetryWatcherWithContext(ctx, version, f)
 	if err != nil {
-		return "", nil //nolint:nilerr // it is no version to watch from, so all is listed anew
+		return "", nil // it is no version to watch from, so all is listed anew
 	}
 	defer watching.Stop()
 	for e := range watching.ResultChan() {
@@ -218,7 +221,7 @@ func (f *follower) WatchWithContext(ctx context.Context, options metav1.ListOpti
 		once := watch.NewFakeWithChanSize(1, false)
 		once.Error(&metav1.Status{Status: metav1.StatusFailure, Code: http.StatusGone, Reason: metav1.StatusReasonExpired})
 		return once, nil
-	case ctx.Err() == nil:
+	case !over(ctx):
 		f.failed("watch", err)
 	}
 	return nil, err

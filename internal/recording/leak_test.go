@@ -2,9 +2,9 @@ package recording_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -191,7 +191,7 @@ func TestNoSecretGetsIntoARecording(t *testing.T) {
 			g := NewWithT(t)
 			var lines strings.Builder
 			for i, object := range objects(t, data) {
-				secretive(object, sinktest.Secret(fmt.Sprint(i)))
+				secretive(object, sinktest.Secret(strconv.Itoa(i)))
 				line, err := json.Marshal(map[string]any{"seen": "2026-11-20T21:00:00Z", "type": "MODIFIED", "object": object, "other": sinktest.Secret("line")})
 				g.Expect(err).NotTo(HaveOccurred())
 				_, _ = lines.Write(append(line, '\n'))

@@ -49,7 +49,7 @@ func (p *Pseudonyms) once(text, alphabet string) string {
 func (p *Pseudonyms) shuffled(radix int) []byte {
 	order := make([]byte, radix)
 	for i := range order {
-		order[i] = byte(i) //nolint:gosec // a digit
+		order[i] = byte(i)
 	}
 	slices.SortFunc(order, func(a, b byte) int {
 		return bytes.Compare(p.sum("digit", string([]byte{byte(radix), a})), p.sum("digit", string([]byte{byte(radix), b}))) //nolint:gosec // a radix

@@ -12,8 +12,8 @@ var (
 	hexDigits = regexp.MustCompile(`^[0-9a-f]+$`)
 	sha       = regexp.MustCompile(`^[0-9a-f]{7,}$`)
 	marked    = regexp.MustCompile(`^(g|sha)([0-9a-f]{7,})$`)
-	digits    = regexp.MustCompile(`^[0-9]+$`)
-	mixed     = regexp.MustCompile(`^([A-Za-z]*)([0-9]+)([A-Za-z]*)$`)
+	digits    = regexp.MustCompile(`^\d+$`)
+	mixed     = regexp.MustCompile(`^([A-Za-z]*)(\d+)([A-Za-z]*)$`)
 	date      = regexp.MustCompile(`^20\d{2}(?:0[1-9]|1[012])(?:0[1-9]|[12]\d|3[01])`)
 )
 
@@ -65,11 +65,16 @@ func (p *Pseudonyms) token(token, before string) string {
 	case sha.MatchString(token) && (behindSHA || !date.MatchString(token)):
 		return p.sha(token)
 	}
+	return p.mixture(token)
+}
+
+// mixture is a word, or a word and a number. What looks like a SHA here begins like a date, and stays none.
+func (p *Pseudonyms) mixture(token string) string {
 	m := mixed.FindStringSubmatch(token)
-	switch {
-	case m == nil || m[1] != "" && m[3] != "" || sha.MatchString(token):
+	if len(m) == 0 || m[1] != "" && m[3] != "" || sha.MatchString(token) {
 		return p.Name(token)
-	case m[1] == "v":
+	}
+	if m[1] == "v" {
 		return "v" + p.number(m[2])
 	}
 	return p.Name(m[1]) + p.number(m[2]) + p.Name(m[3])

@@ -80,7 +80,7 @@ func TestATagCarriesACommitIfItDid(t *testing.T) {
 		if len(want) != len(got) {
 			t.Fatalf("%q carries %q, and %q carries %q", tag, want, p.Tag(tag), got)
 		}
-		if digits := regexp.MustCompile(`^[0-9]*$`); digits.MatchString(want) != digits.MatchString(got) {
+		if digits := regexp.MustCompile(`^\d*$`); digits.MatchString(want) != digits.MatchString(got) {
 			t.Fatalf("%q of %q has become %q", want, tag, got)
 		}
 		if len(tag) <= 128 && len(p.Tag(tag)) > 128 {

@@ -98,7 +98,7 @@ func (w *watcher) start(ctx context.Context) error {
 
 // orEnd is no error if it is the end that was asked for.
 func orEnd(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	if over(ctx) {
 		return nil
 	}
 	return err
@@ -126,7 +126,7 @@ func (w *watcher) kinds(ctx context.Context) ([]string, error) {
 		return []string{kindApplication}, nil
 	}
 	return slices.DeleteFunc([]string{kindReplicaSet, kindRollout, kindApplication}, func(kind string) bool {
-		return !served[kind] && !(kind == kindReplicaSet && w.rolloutsServed)
+		return !served[kind] && (kind != kindReplicaSet || !w.rolloutsServed)
 	}), nil
 }
 

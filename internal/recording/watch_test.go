@@ -73,9 +73,9 @@ func (r *taken) words(t *testing.T) []string {
 	var all []string
 	for text := range strings.Lines(r.lines.String()) {
 		var line struct {
-			Type   string
-			Object unstructured.Unstructured
-			Gap    *recording.Gap
+			Type   string                    `json:"type"`
+			Object unstructured.Unstructured `json:"object"`
+			Gap    *recording.Gap            `json:"gap"`
 		}
 		if err := json.Unmarshal([]byte(text), &line); err != nil {
 			t.Fatal(err)
@@ -199,7 +199,8 @@ func TestWhereThereIsNothingToRecord(t *testing.T) {
 type full struct{ left int }
 
 func (f *full) Write(line []byte) (int, error) {
-	if f.left--; f.left < 0 {
+	f.left--
+	if f.left < 0 {
 		return 0, errors.New("no space left on device")
 	}
 	return len(line), nil

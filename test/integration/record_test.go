@@ -29,6 +29,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
+	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/recording"
 	"github.com/dora-controller/dora-controller/internal/replay"
 )
@@ -55,10 +56,10 @@ var _ = Describe("A recording", func() {
 				Expect(os.WriteFile(story, bytes.ReplaceAll(redacted.Bytes(), []byte(argocd), []byte("argocd")), 0o600)).To(Succeed())
 
 				world := replay.NewWorld("test", recordedPolicy)
-				var want string
+				var want []dora.Event
 				for _, e := range readEvents(story) {
 					for _, step := range world.Apply(e) {
-						want += jsonOf(step.Events)
+						want = append(want, step.Events...)
 					}
 				}
 				s.open(ctx)
@@ -66,7 +67,7 @@ var _ = Describe("A recording", func() {
 					s.play(ctx, line)
 				}
 				Expect(want).NotTo(BeEmpty())
-				Expect(jsonOf(s.events(ctx))).To(Equal(want))
+				Expect(jsonOf(s.events(ctx))).To(Equal(jsonOf(want)))
 				s.clear(ctx)
 			}, NodeTimeout(2*time.Minute))
 		}
@@ -235,9 +236,9 @@ func (r *underWay) words() []string {
 	var all []string
 	for text := range strings.Lines(r.text()) {
 		var l struct {
-			Type   replay.Type
-			Object metav1.PartialObjectMetadata
-			Gap    *recording.Gap
+			Type   replay.Type                  `json:"type"`
+			Object metav1.PartialObjectMetadata `json:"object"`
+			Gap    *recording.Gap               `json:"gap"`
 		}
 		if err := json.Unmarshal([]byte(text), &l); err == nil && l.Gap == nil {
 			all = append(all, fmt.Sprintf("%s %s %s", l.Type, l.Object.Name, l.Object.ResourceVersion))
