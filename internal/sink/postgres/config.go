@@ -170,8 +170,10 @@ func (o Options) endpoints() ([]endpoint, error) {
 		if err != nil || number == 0 {
 			return nil, errors.New("the port is no number from 1 to 65535")
 		}
-		host = strings.Trim(host, "[]")
-		if _, err := netip.ParseAddr(host); err != nil && strings.ContainsAny(host, `/\:@? []`) {
+		if inner, found := strings.CutPrefix(host, "["); found && strings.HasSuffix(inner, "]") {
+			host = strings.TrimSuffix(inner, "]")
+		}
+		if _, err := netip.ParseAddr(host); err != nil && (host == "" || strings.ContainsAny(host, `/\:@? []`)) {
 			return nil, fmt.Errorf("the host is no name or address: %w", errSocket)
 		}
 		all = append(all, endpoint{host, uint16(number)})

@@ -23,6 +23,7 @@ func FuzzEndpoints(f *testing.F) {
 	f.Add("a:5433, [::1]:5432,b", 6432)
 	f.Add("/var/run/postgresql", 5432)
 	f.Add("[::1]", -1)
+	f.Add(":5432", 0)
 	f.Add("canary-7d1f3b@db:5432,", 70000)
 	f.Add("a?sslmode=disable", 1)
 	f.Fuzz(func(t *testing.T, host string, port int) {
