@@ -4,6 +4,7 @@
 //	dora-controller replay     what recorded watch events would have led to
 //	dora-controller record     recordings for it, of a cluster or of files
 //	dora-controller events     what the ledger holds
+//	dora-controller decisions  what was decided about a service, also what led to no event
 //	dora-controller backfill   look again for the commits of deployments that have none
 //	dora-controller sinks      what stands in the way of sinks; try again
 //	dora-controller deliveries what was sent to sinks; send again
@@ -106,7 +107,7 @@ deployment: succeeded, failed, rolled back. Without a command it runs the contro
 	}
 	root.SuggestionsMinimumDistance = 2
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.AddCommand(newRunCommand(), newReplayCommand(), newEventsCommand(), newBackfillCommand(), newDemoCommand(), newVersionCommand())
+	root.AddCommand(newRunCommand(), newReplayCommand(), newEventsCommand(), newDecisionsCommand(), newBackfillCommand(), newDemoCommand(), newVersionCommand())
 	root.AddCommand(newSinksCommand(), newDeliveriesCommand(), newMigrateCommand())
 	root.AddCommand(newPortCommand(), newRecordCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
