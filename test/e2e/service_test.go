@@ -547,13 +547,17 @@ func (v *service) setReady(name string, ready bool) error {
 	return err
 }
 
-// opens an address that the analysis of a Rollout asks, which says yes until it is told otherwise.
+// openGate opens an address that the analysis of a Rollout asks, which says yes until it is told otherwise. Told "no once", it says yes again after that.
 func (v *service) openGate() {
 	v.Helper()
 	v.gate.Store("yes")
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		answer := v.gate.Load()
+		if v.gate.CompareAndSwap("no once", "yes") {
+			answer = "no"
+		}
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]any{"answer": v.gate.Load()})
+		_ = json.NewEncoder(w).Encode(map[string]any{"answer": answer})
 	}))
 	v.Cleanup(server.Close)
 	v.files["deploy/gate.yaml"] = gate(server.URL)
