@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -173,12 +174,19 @@ func (o Options) endpoints() ([]endpoint, error) {
 		if inner, found := strings.CutPrefix(host, "["); found && strings.HasSuffix(inner, "]") {
 			host = strings.TrimSuffix(inner, "]")
 		}
-		if _, err := netip.ParseAddr(host); err != nil && (host == "" || strings.ContainsAny(host, `/\:@? []`)) {
+		if _, err := netip.ParseAddr(host); err != nil && !isName(host) {
 			return nil, fmt.Errorf("the host is no name or address: %w", errSocket)
 		}
 		all = append(all, endpoint{host, uint16(number)})
 	}
 	return all, nil
+}
+
+// isName leaves it to resolvers to say what is a name, and refuses what is none to anybody.
+func isName(host string) bool {
+	return host != "" && !strings.ContainsFunc(host, func(r rune) bool {
+		return strings.ContainsRune(`/\:@?[]`, r) || unicode.IsSpace(r) || unicode.IsControl(r)
+	})
 }
 
 // encryption is how the connection to a host is encrypted; nil is not at all.
