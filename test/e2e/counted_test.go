@@ -93,7 +93,7 @@ func judge(t truth, said []statement) (counted, []string) {
 	var c counted
 	var verdicts []string
 	for i, s := range said {
-		verdict := ""
+		var verdict string
 		same := func(other statement) bool {
 			return other.version == s.version && other.success == s.success && !s.rollback
 		}
