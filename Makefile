@@ -22,7 +22,7 @@ STEP := hack/step.sh
 .DEFAULT_GOAL := help
 .PHONY: help build test check test-go test-race fmt fmt-check vet lint dockerlint generate verify \
         envtest crds chart chart-tools postgres demo bench fuzz fuzz-short drift image tools clean \
-        e2e e2e-tools e2e-random e2e-up crash
+        e2e e2e-tools e2e-random e2e-up compare crash
 
 ##@ Everyday
 
@@ -80,6 +80,9 @@ e2e: build e2e-tools postgres ## Tell every story beside the real Argo CD and Ar
 
 e2e-random: build e2e-tools postgres ## Make stories up and kill what is in their way (E2E_SEED, E2E_SEEDS, E2E_STEPS, E2E_AT_ONCE)
 	@$(E2E) -run '^TestRandom$$' ./test/e2e
+
+compare: build e2e-tools postgres ## Count what Argo CD's notifications tell of the same stories, in bin/e2e/compare.md; half an hour
+	@E2E_COMPARE=$(CURDIR)/bin/e2e/compare.md $(E2E) -run '^Test(Counted|Compare)$$' ./test/e2e
 
 e2e-up: build e2e-tools ## Keep a cluster with all that up, to look around or to write stories
 	@go run ./test/e2e/up
