@@ -41,7 +41,8 @@ type follower struct {
 	tell       func(format string, args ...any)
 
 	known   map[types.UID]known
-	listed  bool
+	listed  time.Time                 // when all was listed last
+	missed  *time.Time                // while all is listed again: since when events may be missing, until it is written
 	heard   atomic.Pointer[time.Time] // when all was known last
 	failing atomic.Bool
 }
@@ -68,8 +69,9 @@ func (f *follower) follow(ctx context.Context, version string) error {
 		if err != nil {
 			return err
 		}
-		version = last
-		pause(ctx)
+		if version = last; version != "" || f.now().Sub(f.listed) < retryAfter {
+			pause(ctx)
+		}
 	}
 }
 
@@ -106,6 +108,9 @@ func (f *follower) listAgain(ctx context.Context) (string, error) {
 
 // list writes what is new to what is known, and returns the version from where to watch.
 func (f *follower) list(ctx context.Context) (string, error) {
+	if f.missed == nil {
+		f.missed = f.heard.Load() // the first time, nothing was known and nothing is missing
+	}
 	found := map[types.UID]bool{}
 	options := f.options
 	options.Limit = pageSize
@@ -119,37 +124,36 @@ func (f *follower) list(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if err := f.take(ctx, page, found); err != nil {
-			return "", err
+		for i := range page.Items {
+			found[page.Items[i].GetUID()] = true
+			if err := f.changed(ctx, &page.Items[i]); err != nil {
+				return "", err
+			}
 		}
 		if options.Continue = page.GetContinue(); options.Continue == "" {
-			f.listed = true
-			f.hear()
-			return page.GetResourceVersion(), f.vanished(found)
+			return page.GetResourceVersion(), f.complete(found)
 		}
 	}
 }
 
-// take writes a page of a list.
-func (f *follower) take(ctx context.Context, page *unstructured.UnstructuredList, found map[types.UID]bool) error {
-	if f.listed {
-		if err := f.gap(); err != nil {
-			return err
-		}
+// complete is the end of a list: what is not in it was deleted.
+func (f *follower) complete(found map[types.UID]bool) error {
+	if err := f.vanished(found); err != nil {
+		return err
 	}
-	for i := range page.Items {
-		found[page.Items[i].GetUID()] = true
-		if err := f.changed(ctx, &page.Items[i]); err != nil {
-			return err
-		}
-	}
+	f.hear()
+	f.listed, f.missed = f.now(), nil
 	return nil
 }
 
-// gap says once what only a list could tell again.
+// gap says, before the first thing that only a list could tell, that others may be missing. If it tells nothing new, nothing is: every change
+// makes another version.
 func (f *follower) gap() error {
-	f.listed = false
-	since := f.heard.Load().UTC()
+	if f.missed == nil {
+		return nil
+	}
+	since := f.missed.UTC()
+	f.missed = nil
 	f.tell("the API server no longer knows what happened to the %s since %s: the recording has a gap", f.what, since.Format(time.RFC3339))
 	return f.lines.gap(f.now(), Gap{Kind: f.kind, Since: since})
 }
@@ -174,7 +178,7 @@ func (f *follower) vanished(found map[types.UID]bool) error {
 			continue
 		}
 		delete(f.known, uid)
-		if err := f.lines.event(f.now(), replay.Deleted, string(uid), last.object); err != nil {
+		if err := errors.Join(f.gap(), f.lines.event(f.now(), replay.Deleted, string(uid), last.object)); err != nil {
 			return err
 		}
 	}
@@ -295,6 +299,9 @@ func (f *follower) changed(ctx context.Context, o *unstructured.Unstructured) er
 	kind := replay.Added
 	if written {
 		kind = replay.Modified
+	}
+	if err := f.gap(); err != nil {
+		return err
 	}
 	object, err := f.write(ctx, kind, o)
 	if object != nil {

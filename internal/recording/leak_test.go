@@ -114,12 +114,10 @@ func TestNoNameOfARecordingIsInTheRedactedOne(t *testing.T) {
 					t.Errorf("%q is not looked for", want)
 				}
 			}
-			for _, key := range keys {
-				redacted := string(copied(t, data, recording.Options{Key: key}))
-				for _, text := range names {
-					if at := strings.Index(redacted, text); at >= 0 {
-						t.Errorf("%q is still there: …%s…", text, redacted[max(0, at-80):min(len(redacted), at+80)])
-					}
+			redacted := string(copied(t, data, recording.Options{Key: keys[len(name)%len(keys)]}))
+			for _, text := range names {
+				if at := strings.Index(redacted, text); at >= 0 {
+					t.Errorf("%q is still there: …%s…", text, redacted[max(0, at-80):min(len(redacted), at+80)])
 				}
 			}
 		})

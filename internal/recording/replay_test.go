@@ -201,12 +201,10 @@ func TestWithoutWhatNobodyReadsTheReplayTellsTheSame(t *testing.T) {
 func TestRedactedTheReplayTellsTheSameButForTheNames(t *testing.T) {
 	for name, data := range recorded(t) {
 		t.Run(name, func(t *testing.T) {
-			all := read(t, data)
-			for _, key := range keys {
-				redacted := read(t, copied(t, data, recording.Options{Key: key}))
-				for words, policy := range policies {
-					same(t, words, key, policy.CountConfig, replayed(all, policy), replayed(redacted, policy))
-				}
+			key := keys[len(name)%len(keys)]
+			all, redacted := read(t, data), read(t, copied(t, data, recording.Options{Key: key}))
+			for words, policy := range policies {
+				same(t, words, key, policy.CountConfig, replayed(all, policy), replayed(redacted, policy))
 			}
 		})
 	}
