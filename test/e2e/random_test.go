@@ -142,13 +142,15 @@ type person struct {
 	out string
 	// rework says that the next forward deployment is unplanned.
 	rework bool
+	// doubt says that the history has an entry that nobody judged, so the version before the next may not be known.
+	doubt bool
 }
 
 func (p *person) says(lines ...string) { p.must = append(p.must, lines...) }
 
 // settle says that a version is healthy.
 func (p *person) settle(version string) {
-	p.settled, p.state, p.out = version, "fine", ""
+	p.settled, p.state, p.out, p.doubt = version, "fine", "", false
 	for _, known := range p.ranked {
 		if known == version {
 			return
@@ -196,10 +198,26 @@ func (p *person) move(moves []move) {
 	}
 	m := possible[p.dice.IntN(len(possible))]
 	p.note("%s: %s", p.state, m.name)
+	before := p.rework
 	m.do(p)
 	p.agree()
-	if words := p.words(p.events()); strings.HasPrefix(words[len(words)-1], "deploy unknown") {
-		p.rework = false // nobody saw that it was taken back, so it is not known to have failed
+	p.learn(before)
+}
+
+// learn takes over what the ledger says where several things can be said. What nobody saw is not known to have failed, so what comes next is no rework.
+func (p *person) learn(before bool) {
+	last := len(p.must) - 1
+	if !strings.Contains(p.must[last], " or ") {
+		return
+	}
+	words := p.words(p.events())
+	if len(words) <= last {
+		p.must, p.rework, p.doubt = p.must[:last], before, true
+		return
+	}
+	p.must[last] = strings.TrimSuffix(words[last], " [history]")
+	if strings.HasPrefix(words[last], "deploy unknown") {
+		p.rework, p.doubt = false, true
 	}
 }
 
@@ -212,8 +230,17 @@ func (p *person) fresh() string {
 
 // forward says that a version was deployed over the settled one.
 func (p *person) forward(version string) {
-	p.says("deploy succeeded " + version + " after " + p.settled + p.unplanned())
+	p.says(p.deploy("succeeded", version, p.unplanned()))
 	p.settle(version)
+}
+
+// deploy is the line of an attempt.
+func (p *person) deploy(outcome, version, remarks string) string {
+	line := "deploy " + outcome + " " + version + " after "
+	if p.doubt {
+		return line + p.settled + remarks + " or " + line + "?" + remarks
+	}
+	return line + p.settled + remarks
 }
 
 func (p *person) unplanned() string {
@@ -246,8 +273,8 @@ var deploymentMoves = []move{
 		p.workload.pods = "never"
 		p.next(p.out)
 		p.degraded()
+		p.says(p.deploy("failed", p.out, p.unplanned()), "degraded by "+p.out)
 		p.state, p.rework = "broken", true
-		p.says("deploy failed "+p.out+" after "+p.settled, "degraded by "+p.out)
 	}},
 	{"back", "fine", func(p *person) {
 		if len(p.ranked) < 2 || p.settled == p.ranked[0] {
@@ -292,9 +319,8 @@ var deploymentMoves = []move{
 		p.next(version)
 		p.healthy(version)
 		// If nobody was there while it was out, an entry of the history was never judged.
-		after := p.unplanned()
-		p.says(fmt.Sprintf("deploy succeeded %s after %s%s or deploy succeeded %s after ?%s", version, p.settled, after, version, after))
-		p.settle(version)
+		p.doubt = true
+		p.forward(version)
 	}},
 	{"fix", "broken", func(p *person) {
 		version := p.fresh()
@@ -314,8 +340,13 @@ var deploymentMoves = []move{
 		p.rework = true
 	}},
 	{"it heals by itself", "broken", func(p *person) {
-		p.crash(false)
-		p.healthIs("Healthy")
+		p.await("it heals", func() error {
+			p.crash(false) // each new pod anew
+			if p.field("status", "health", "status") != "Healthy" {
+				return errors.New("it has not yet")
+			}
+			return nil
+		})
 		p.workload.pods = "" // from the next commit on
 		p.says("recovered")
 		p.settle(p.out)
@@ -333,7 +364,7 @@ var rolloutMoves = []move{
 		p.argoRollouts("abort")
 		p.rolloutAwait("Degraded")
 		p.stableServesAlone()
-		p.says("deploy rolled_back "+p.out+" after "+p.settled+", exposed, "+p.settled+" runs", "degraded by "+p.out, "recovered")
+		p.says(p.deploy("rolled_back", p.out, p.unplanned()+", exposed, "+p.settled+" runs"), "degraded by "+p.out, "recovered")
 		p.state, p.rework = "aborted", true
 	}},
 	{"revert in mid-canary", "fine", func(p *person) {
@@ -342,14 +373,16 @@ var rolloutMoves = []move{
 		p.rolloutAwait("Paused")
 		p.next(p.settled)
 		p.healthy(p.settled)
-		line := "deploy %s " + version + " after " + p.settled + "%s"
-		p.says(fmt.Sprintf(line+" or "+line, "rolled_back", ", exposed, "+p.settled+" runs", "unknown", ""))
+		// If nobody was there while it was out, nothing proves how it ended; if it came and went, nothing tells that it was there.
+		remarks := p.unplanned()
+		p.says(p.deploy("rolled_back", version, remarks+", exposed, "+p.settled+" runs") + " or " + p.deploy("unknown", version, remarks) + " or nothing")
 		p.rework = true
 	}},
 	{"superseded", "fine", func(p *person) {
 		never := p.fresh()
 		p.next(never)
 		p.rolloutAwait("Paused")
+		p.doubt = true
 		p.promoted(p.fresh())
 	}},
 	{"restart", "fine", func(p *person) {

@@ -476,8 +476,9 @@ func (v *service) rolloutIs(phase string) error {
 	if is != phase || seen != fmt.Sprint(r.GetGeneration()) {
 		return fmt.Errorf("the Rollout is %s at generation %s of %d", is, seen, r.GetGeneration())
 	}
-	images := fmt.Sprint(r.Object["spec"])
-	if !strings.Contains(images, v.workload.images[0]) {
+	// For a moment the status has the new generation and still tells of the template before.
+	hash, _, _ := unstructured.NestedString(r.Object, "status", "currentPodHash")
+	if set := v.Watch.ReplicaSet(v.namespace, hash); set == nil || !strings.Contains(fmt.Sprint(set.Object["spec"]), v.workload.images[0]) {
 		return fmt.Errorf("the Rollout has another image than %s", v.workload.images[0])
 	}
 	return nil

@@ -124,11 +124,11 @@ func (w *Watch) write(change string, object *unstructured.Unstructured) {
 	}
 }
 
-// Note writes what was done into the recording, as a value that replay passes over.
+// Note writes what was done into the recording, as a bookmark, which replay passes over.
 func (w *Watch) Note(what string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	row, err := json.Marshal(map[string]any{"seen": time.Now().UTC().Format(time.RFC3339Nano), "kind": "Action", "action": what})
+	row, err := json.Marshal(map[string]any{"seen": time.Now().UTC().Format(time.RFC3339Nano), "type": "BOOKMARK", "action": what})
 	if err == nil && w.file != nil {
 		_, _ = w.file.Write(append(row, '\n'))
 	}
@@ -142,6 +142,18 @@ func (w *Watch) Application(namespace, name string) *unstructured.Unstructured {
 // Rollout is a Rollout as it is now; nil if there is none.
 func (w *Watch) Rollout(namespace, name string) *unstructured.Unstructured {
 	return w.get(Rollouts.Resource, namespace, name)
+}
+
+// ReplicaSet is the one of a Rollout with that pod template hash; nil if there is none.
+func (w *Watch) ReplicaSet(namespace, hash string) *unstructured.Unstructured {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for k, object := range w.known {
+		if k.resource == replicaSets.Resource && k.namespace == namespace && object.GetLabels()["rollouts-pod-template-hash"] == hash {
+			return object
+		}
+	}
+	return nil
 }
 
 func (w *Watch) get(resource, namespace, name string) *unstructured.Unstructured {
