@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/yaml"
 )
 
@@ -33,7 +34,11 @@ func (s *Stand) StartNotifications(ctx context.Context, webhooks map[string]Webh
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"--kubeconfig=" + s.kubeconfig, "--namespace=" + ArgoNamespace, "--metrics-port=" + port, "--argocd-repo-server-plaintext"}
+	kubeconfig, err := s.kubeconfigIn(ArgoNamespace)
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"--kubeconfig=" + kubeconfig, "--metrics-port=" + port, "--argocd-repo-server-plaintext"}
 	if s.repoServer != "" { // of a stand that was joined it is not known, and only templates that ask for commits need it
 		args = append(args, "--argocd-repo-server="+s.repoServer)
 	}
@@ -41,6 +46,19 @@ func (s *Stand) StartNotifications(ctx context.Context, webhooks map[string]Webh
 		Name: "notifications-controller", Path: s.bin("e2e/argocd"), Ready: answers("http://127.0.0.1:" + port + "/metrics"),
 		Env: s.argoEnv("argocd-notifications"), Args: args,
 	})
+}
+
+// kubeconfigIn writes the administrator's kubeconfig with that namespace, since the notifications controller does not heed its flag --namespace.
+func (s *Stand) kubeconfigIn(namespace string) (string, error) {
+	config, err := clientcmd.LoadFromFile(s.kubeconfig)
+	if err != nil {
+		return "", fmt.Errorf("cannot start the notifications controller: %w", err)
+	}
+	for _, c := range config.Contexts {
+		c.Namespace = namespace
+	}
+	file := s.file("notifications.kubeconfig")
+	return file, clientcmd.WriteToFile(*config, file)
 }
 
 // configureNotifications applies the catalogue with the webhooks, and the Secret without which the controller does nothing.
