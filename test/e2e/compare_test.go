@@ -26,11 +26,12 @@ import (
 )
 
 // What the templates tell. The commit is that of the operation, which is better than the catalogue's own `.app.status.sync.revision`: after a rollback
-// that is still the newest commit.
+// that is still the newest commit. Of an Application with several sources, all their commits are told.
 const (
 	storyLabel = "{{.app.metadata.labels.story}}"
-	revision   = `{{$r := .app.status.sync.revision}}{{with .app.status.operationState}}{{with .syncResult}}{{with .revision}}{{$r = .}}{{end}}{{end}}{{end}}{{$r}}`
-	deployed   = `{"service": "{{.app.metadata.labels.service}}", "team": "{{.app.metadata.labels.team}}", "environment": "{{.app.metadata.labels.env}}", ` +
+	revision   = `{{$r := .app.status.sync.revision}}{{with .app.status.operationState}}{{with .syncResult}}` +
+		`{{with .revision}}{{$r = .}}{{end}}{{with .revisions}}{{$r = join " " .}}{{end}}{{end}}{{end}}{{$r}}`
+	deployed = `{"service": "{{.app.metadata.labels.service}}", "team": "{{.app.metadata.labels.team}}", "environment": "{{.app.metadata.labels.env}}", ` +
 		`"commit_sha": "` + revision + `", "occurred_at": "%s", "success": %t, "is_rollback": false}`
 )
 
@@ -280,9 +281,11 @@ func (v *service) versionAt(t *testing.T, commit string) string {
 	t.Helper()
 	folder := filepath.Join(v.Folder, "git", strings.TrimSuffix(strings.TrimPrefix(v.config.URL, v.Git.URL+"/"), "/.git"))
 	for name, r := range v.releases {
-		cmd := exec.CommandContext(t.Context(), "git", "-C", folder, "grep", "--quiet", "--fixed-strings", "-e", r.tag, commit) //nolint:gosec // ours
-		if cmd.Run() == nil {
-			return name
+		for _, one := range strings.Fields(commit) {
+			cmd := exec.CommandContext(t.Context(), "git", "-C", folder, "grep", "--quiet", "--fixed-strings", "-e", r.tag, one) //nolint:gosec // ours
+			if cmd.Run() == nil {
+				return name
+			}
 		}
 	}
 	return "?"
@@ -300,7 +303,7 @@ func (v *service) saidByUs(t *testing.T) []statement {
 		}
 		v.must(t, got.Event.DataAs(&e))
 		known := slices.ContainsFunc(said, func(s statement) bool { return s.key == e.ID })
-		if known || e.Service != v.labels["service"] || e.Type != dora.TypeDeploy || e.Success == nil {
+		if known || !slices.Contains(v.names(), e.Service) || e.Type != dora.TypeDeploy || e.Success == nil {
 			continue
 		}
 		said = append(said, statement{v.named(e.Version), *e.Success, e.IsRollback != nil && *e.IsRollback, e.ID})
