@@ -393,17 +393,16 @@ type count struct{ Succeeded, Failed, RolledBack, Unknown, Open, Recovered, Unpl
 
 func tally(events []dora.Event) count {
 	var c count
-	caused := map[string]bool{}
+	causes := map[string]string{}
 	for _, e := range events {
 		switch {
 		case e.Type == dora.TypeDegraded:
 			c.Open++
-			caused[e.FailureID] = e.CausedBy != ""
+			causes[e.FailureID] = e.CausedBy
 		case e.Type == dora.TypeRecovered:
 			c.Open--
-			if caused[e.FailureID] {
-				c.Recovered++
-			}
+			c.Recovered += one(causes[e.FailureID] != "")
+			c.LeadTimes += one(cameToItself(causes[e.FailureID], e.Running, events))
 		case e.Outcome == dora.Succeeded:
 			c.Succeeded++
 			c.Unplanned += one(e.Unplanned != nil && *e.Unplanned)
@@ -417,6 +416,13 @@ func tally(events []dora.Event) count {
 		}
 	}
 	return c
+}
+
+// cameToItself tells whether what runs after a failure is the very version that had failed. It counts in lead time from then on.
+func cameToItself(cause string, running *dora.Version, events []dora.Event) bool {
+	return slices.ContainsFunc(events, func(e dora.Event) bool {
+		return e.ID == cause && e.Outcome == dora.Failed && e.LeadTimeSeconds != nil && running != nil && slices.Equal(e.Version.Images, running.Images)
+	})
 }
 
 func one(yes bool) int64 {
