@@ -112,7 +112,7 @@ var argoStories = []story{
 		}
 		thenTwo(v)
 	}},
-	{name: "self-heal-fight-in-mid-deployment", tell: func(v *service) {
+	{name: "self-heal-fight-in-mid-deployment", with: slow, tell: func(v *service) {
 		v.first("v1")
 		v.workload.readyAfter = "20s"
 		v.next("v2")

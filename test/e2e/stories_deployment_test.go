@@ -338,15 +338,15 @@ var deploymentStories = []story{
 		v.healthy("v3")
 		v.expect("deploy succeeded v1 after none", "deploy failed v2 after v1", "deploy succeeded v3 after v2, unplanned")
 	}},
+	// The wave behind it stays as it is, so Healthy comes before the operation that mends the first one is over.
 	{name: "first-wave-degraded", with: byHand, tell: func(v *service) {
-		later := func(w *workload) { w.annotations = map[string]string{"argocd.argoproj.io/sync-wave": "1"} }
-		v.worker("v1", later)
+		w := workload{name: "worker", kind: "Deployment", replicas: 1, deadline: 10, images: []string{proxy + "v1.30.0"}}
+		w.annotations = map[string]string{"argocd.argoproj.io/sync-wave": "1"}
+		v.files["deploy/worker.yaml"] = w.yaml()
 		v.first("v1")
-		v.worker("v2", later)
 		v.workload.pods = "never"
 		v.next("v2")
 		v.degraded()
-		v.worker("v3", later)
 		v.workload.pods = ""
 		v.next("v3")
 		v.synced()
@@ -354,9 +354,25 @@ var deploymentStories = []story{
 			"deploy succeeded v1 after none",
 			"deploy failed v2 after v1",
 			"degraded by v2",
-			"deploy succeeded v3 after v1, unplanned",
 			"recovered",
+			"deploy succeeded v3 after v1, unplanned",
 		)
+	}},
+	{name: "second-wave-slow", with: byHand, tell: func(v *service) {
+		behind := func(w *workload) {
+			w.annotations, w.readyAfter = map[string]string{"argocd.argoproj.io/sync-wave": "1"}, "5s"
+		}
+		v.worker("v1", behind)
+		v.first("v1")
+		v.worker("v2", behind)
+		v.next("v2")
+		v.synced()
+		v.expect("deploy succeeded v1 after none", "deploy succeeded v2 after v1")
+		for _, image := range v.events()[1].Version.Images {
+			if !strings.HasSuffix(image, v.releases["v2"].tag) {
+				v.Errorf("v2 is said to have %s: the second wave was not waited for", image)
+			}
+		}
 	}},
 	{name: "statefulset-stuck", with: func(v *service) { v.workload.kind = "StatefulSet" }, tell: func(v *service) {
 		v.first("v1")
