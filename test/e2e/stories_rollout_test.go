@@ -137,6 +137,18 @@ func (v *service) healed(do func()) {
 	v.ended(before)
 }
 
+// hasHealed waits until Argo CD has repaired what is there of the last commit.
+func (v *service) hasHealed() {
+	v.Helper()
+	v.await("a repair of the last commit", func() error {
+		sync, _, _ := unstructured.NestedMap(v.app().Object, "status", "operationState", "operation", "sync")
+		if phase := v.field("status", "operationState", "phase"); sync["resources"] == nil || sync["revision"] != v.revision || phase != "Succeeded" {
+			return fmt.Errorf("the last operation is %v, %s", sync, phase)
+		}
+		return nil
+	})
+}
+
 // waitingRollout is a second workload whose canary waits for somebody.
 func waitingRollout(w *workload) { w.kind, w.strategy, w.replicas = "Rollout", canaryThatWaits, 2 }
 
@@ -728,7 +740,7 @@ var rolloutStories = []story{
 	{name: "never-in-sync", with: rollout(canaryThatWaits + "  minReadySeconds: 0\n"), tell: func(v *service) {
 		v.first("v1")
 		v.canaryAt("v2")
-		v.healed(func() {})
+		v.hasHealed()
 		v.argoRollouts("abort")
 		v.aborted()
 		v.workload.strategy = canary
