@@ -164,7 +164,7 @@ func (p *person) settle(version string) {
 func (p *person) agree() {
 	p.Helper()
 	p.told = p.must
-	p.await("the ledger says "+p.must[len(p.must)-1], func() error { return p.differ(p.events()) })
+	p.awaitRest("the ledger says "+p.must[len(p.must)-1], func() error { return p.differ(p.events()) })
 }
 
 // leaveRecording writes what replay needs, if the story failed.

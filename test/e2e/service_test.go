@@ -155,6 +155,19 @@ func (v *service) await(what string, ask func() error) {
 	eventually(v.T, patience, v.name+": "+what, func(context.Context) error { return ask() })
 }
 
+// awaitRest waits for what takes some work to ask, twice a second.
+func (v *service) awaitRest(what string, ask func() error) {
+	v.Helper()
+	var last error
+	var next time.Time
+	v.await(what, func() error {
+		if now := time.Now(); now.After(next) {
+			last, next = ask(), now.Add(500*time.Millisecond)
+		}
+		return last
+	})
+}
+
 func (v *service) note(format string, a ...any) {
 	v.Watch.Note(v.name + ": " + fmt.Sprintf(format, a...))
 }

@@ -19,6 +19,8 @@ import (
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/ledger/sqlite"
 )
 
 // expect tells what must have come of the service: its events in words, in order, and no others. The versions are the story's names for them:
@@ -36,17 +38,17 @@ func (v *service) expect(lines ...string) {
 	v.told = lines
 	v.ends.add(v)
 	var events []dora.Event
-	v.await("its events are recorded", func() error {
+	v.awaitRest("its events are recorded", func() error {
 		events = v.events()
 		return v.differ(events)
 	})
 	v.note("as expected: %s", strings.Join(lines, "; "))
 	v.happenedWhenArgoSays(events)
-	v.await("its commits are found", func() error {
+	v.awaitRest("its commits are found", func() error {
 		events = v.events()
 		return v.leadTimes(events)
 	})
-	v.await("the sinks have its events", func() error { return v.delivered(events) })
+	v.awaitRest("the sinks have its events", func() error { return v.delivered(events) })
 	v.figures(events)
 }
 
@@ -82,13 +84,13 @@ func (v *service) differ(events []dora.Event) error {
 // eventsOf are a service's in the ledger.
 func (l *live) eventsOf(t *testing.T, service string) []dora.Event {
 	t.Helper()
-	out, err := l.Command(t.Context(), "events", "--ledger", l.Ledger, "--service", service, "-o", "json")
+	store, err := sqlite.OpenReadOnly(t.Context(), l.Ledger)
 	l.must(t, err)
+	defer store.Close()
 	var events []dora.Event
-	for line := range strings.Lines(out) {
-		var e dora.Event
-		l.must(t, json.Unmarshal([]byte(line), &e))
-		events = append(events, e)
+	for row, err := range store.Events(t.Context(), ledger.EventQuery{Service: service}) {
+		l.must(t, err)
+		events = append(events, row.Event)
 	}
 	return events
 }
@@ -368,7 +370,7 @@ func (v *service) inThePortal(events []dora.Event) error {
 func (v *service) figures(events []dora.Event) {
 	v.Helper()
 	want := tally(events)
-	v.await("its figures are told", func() error {
+	v.awaitRest("its figures are told", func() error {
 		target := &dorav1alpha1.DoraTarget{}
 		if err := v.Get(v.Context(), "argocd", v.name, target); err != nil {
 			return err
