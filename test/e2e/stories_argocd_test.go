@@ -177,20 +177,4 @@ var argoStories = []story{
 			v.Errorf("the Application is %s: the story is not what it says", is)
 		}
 	}},
-	{name: "ignored-image", with: func(v *service) {
-		v.byHand = true
-		v.spec = func(spec map[string]any) {
-			pointers := []any{"/spec/template/spec/containers/0/image"}
-			spec["ignoreDifferences"] = []any{map[string]any{"group": "apps", "kind": "Deployment", "jsonPointers": pointers}}
-			spec["syncPolicy"] = map[string]any{"syncOptions": []any{"RespectIgnoreDifferences=true"}}
-		}
-	}, tell: func(v *service) {
-		v.first("v1")
-		v.next("v2")
-		v.synced()
-		v.edit("by-hand")
-		v.next("v3")
-		v.synced()
-		v.expect("deploy succeeded v1 after none")
-	}},
 }
