@@ -276,19 +276,31 @@ func (v *service) saidTo(t *testing.T, r reader, received []notification) []stat
 	return said
 }
 
-// versionAt looks into git for the version that a commit of the manifests wants, as a diligent reader would.
+// versionAt looks into git for the versions that a commit of the manifests wants, as a diligent reader would: one for each container.
 func (v *service) versionAt(t *testing.T, commit string) string {
 	t.Helper()
-	folder := filepath.Join(v.Folder, "git", strings.TrimSuffix(strings.TrimPrefix(v.config.URL, v.Git.URL+"/"), "/.git"))
+	tags := map[string]string{}
+	for _, d := range truthOf(v.told).deployments {
+		tags[d.version] = d.version // of another container the tag is the name
+	}
 	for name, r := range v.releases {
+		tags[name] = r.tag
+	}
+	folder := filepath.Join(v.Folder, "git", strings.TrimSuffix(strings.TrimPrefix(v.config.URL, v.Git.URL+"/"), "/.git"))
+	var names []string
+	for name, tag := range tags {
 		for _, one := range strings.Fields(commit) {
-			cmd := exec.CommandContext(t.Context(), "git", "-C", folder, "grep", "--quiet", "--fixed-strings", "-e", r.tag, one) //nolint:gosec // ours
+			cmd := exec.CommandContext(t.Context(), "git", "-C", folder, "grep", "--quiet", "--fixed-strings", "-e", tag, one) //nolint:gosec // ours
 			if cmd.Run() == nil {
-				return name
+				names = append(names, name)
 			}
 		}
 	}
-	return "?"
+	if names == nil {
+		return "?"
+	}
+	slices.Sort(names)
+	return strings.Join(slices.Compact(names), " ")
 }
 
 // saidByUs is what the receiver of CloudEvents got about a service. An event that came again with the same id is the same event, as its documentation

@@ -13,6 +13,7 @@ import (
 
 // statement is what somebody says about a deployment: which version, how it went, and whether it was a rollback.
 type statement struct {
+	// version is its name, or several, if a commit is told that holds several images.
 	version           string
 	success, rollback bool
 	// key is what two statements have in common if they are about the same deployment, such as the commit.
@@ -27,9 +28,14 @@ func (s statement) String() string {
 	return text
 }
 
+// about tells whether the statement is about that version.
+func (s statement) about(version string) bool {
+	return slices.Contains(strings.Fields(s.version), version)
+}
+
 // tells whether the statement tells this truth. Of an attempt that was aborted it is enough to say that it failed.
 func (s statement) tells(truth statement) bool {
-	return s.version == truth.version && s.success == truth.success && (s.rollback == truth.rollback || !truth.success)
+	return s.about(truth.version) && s.success == truth.success && (s.rollback == truth.rollback || !truth.success)
 }
 
 // truth is what a story's lines say: the deployments in their order, and what may be said besides, because it is true too or nobody knows better.
@@ -95,7 +101,7 @@ func judge(t truth, said []statement) (counted, []string) {
 	for i, s := range said {
 		var verdict string
 		same := func(other statement) bool {
-			return other.version == s.version && other.success == s.success && !s.rollback
+			return s.about(other.version) && other.success == s.success && !s.rollback
 		}
 		at := slices.IndexFunc(besides, same)
 		switch {
@@ -204,6 +210,11 @@ func TestCounted(t *testing.T) {
 			[]string{"deploy succeeded v1 after none", "degraded by v1", "recovered", "deploy failed v2 after v1", "degraded by v2", "recovered"},
 			[]statement{said("v1", true, false, "a"), said("v1", false, false, "a"), said("v2", false, false, "b"), said("v2", true, false, "b")},
 			counted{right: 2},
+		},
+		"of two containers one was deployed first, then the other": {
+			[]string{"deploy succeeded v1 after none", "deploy succeeded proxy-2 after proxy-1", "deploy succeeded v2 after v1"},
+			[]statement{said("v1 proxy-1", true, false, "a"), said("v1 proxy-2", true, false, "b"), said("v2 proxy-2", true, false, "c")},
+			counted{right: 3},
 		},
 		"an incident": {
 			[]string{"deploy succeeded v1 after none", "degraded", "recovered"},
