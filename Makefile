@@ -55,10 +55,13 @@ clean: ## Remove all that was built, tools included
 test-go: build envtest crds postgres chart-tools ## Run the Go tests (PKG, TESTFLAGS)
 	@$(STEP) testreport go build -o bin/testreport ./hack/testreport
 	@echo "==> go test $(PKG)"
-	@hack/e2e.sh --ready || echo "==> NOT RUN: nothing is tried beside the real Argo CD and Argo Rollouts, whose programs are not built here; make e2e-tools builds them"
 	@set -o pipefail; { \
 		go test -json -timeout 20m $(TESTFLAGS) $(PKG); \
-		if [[ "$(PKG)" == ./... ]] && hack/e2e.sh --ready; then go test -json -tags e2e -timeout 10m $(TESTFLAGS) -run '^TestShort$$' ./test/e2e; fi; \
+		if [[ "$(PKG)" != ./... ]]; then :; \
+		elif hack/e2e.sh --ready && hack/e2e.sh >&2; then \
+			echo "==> and a few stories beside the real Argo CD and Argo Rollouts" >&2; \
+			go test -json -tags e2e -timeout 10m $(TESTFLAGS) -run '^TestShort$$' ./test/e2e; \
+		else echo "==> NOT RUN: stories beside the real Argo CD and Argo Rollouts, whose programs are not built here (make e2e-tools)" >&2; fi; \
 	} | bin/testreport
 
 # Apart from `test`: it needs a C compiler and takes several times as long.
