@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -216,7 +217,7 @@ func compare(t *testing.T, told map[string]*service, received []notification) st
 		}
 		fmt.Fprintf(&list, "\n**%s**: %s\n", one.name, strings.Join(v.told, "; "))
 		truth := truthOf(v.told)
-		cells := []string{one.name, fmt.Sprint(len(truth.deployments))}
+		cells := []string{one.name, strconv.Itoa(len(truth.deployments))}
 		for i, r := range readers {
 			cells = append(cells, v.verdict(&list, r.name, truth.seenBy(r), v.saidTo(t, r, received), &sums[i]))
 		}
@@ -225,7 +226,7 @@ func compare(t *testing.T, told map[string]*service, received []notification) st
 			deployments += len(truth.deployments)
 		}
 	}
-	cells := []string{"all", fmt.Sprint(deployments)}
+	cells := []string{"all", strconv.Itoa(deployments)}
 	for _, sum := range sums {
 		cells = append(cells, sum.String())
 	}
@@ -289,8 +290,8 @@ func (v *service) versionAt(t *testing.T, commit string) string {
 	folder := filepath.Join(v.Folder, "git", strings.TrimSuffix(strings.TrimPrefix(v.config.URL, v.Git.URL+"/"), "/.git"))
 	var names []string
 	for name, tag := range tags {
-		for _, one := range strings.Fields(commit) {
-			cmd := exec.CommandContext(t.Context(), "git", "-C", folder, "grep", "--quiet", "--fixed-strings", "-e", tag, one) //nolint:gosec // ours
+		for one := range strings.FieldsSeq(commit) {
+			cmd := exec.CommandContext(t.Context(), "git", "-C", folder, "grep", "--quiet", "--fixed-strings", "-e", tag, one)
 			if cmd.Run() == nil {
 				names = append(names, name)
 			}

@@ -143,10 +143,10 @@ func inOrder(truths, said []statement) []bool {
 	for i := range best {
 		best[i] = make([]int, len(truths)+1)
 	}
-	for i := len(said) - 1; i >= 0; i-- {
+	for i, s := range slices.Backward(said) {
 		for j := len(truths) - 1; j >= 0; j-- {
 			best[i][j] = max(best[i+1][j], best[i][j+1])
-			if said[i].tells(truths[j]) {
+			if s.tells(truths[j]) {
 				best[i][j] = max(best[i][j], best[i+1][j+1]+1)
 			}
 		}
