@@ -24,11 +24,37 @@ func (d *decider) fresh(p *Attempt, version, added []string) bool {
 		d.recheckAt(last.End.Add(settleFor))
 		return false
 	}
-	// A repair of drift: until the drifted image is gone, nothing tells which of the two it brought.
-	if own := d.op(p.Start); own != nil && own.SelfHeal && len(own.Images) == 0 && !onlyThese(version, d.live) {
+	if d.mayYetBring(p, last) && !onlyThese(version, d.live) {
+		return false
+	}
+	if own := d.op(p.Start); own != nil && own.SelfHeal && len(own.Images) == 0 && !d.repaired(own, version) {
 		return false
 	}
 	return len(added) > 0 || p.Change == dora.ChangeConfig
+}
+
+// mayYetBring: an operation after the attempt's own applied a workload, and the live images may not tell yet what that brought.
+func (d *decider) mayYetBring(p *Attempt, o *Op) bool {
+	held := o.End.Add(settleFor)
+	if !o.Start.After(p.Start) || o.SelfHeal || !o.Touched || len(o.Images) > 0 || !d.now.Before(held) {
+		return false
+	}
+	d.recheckAt(held)
+	return true
+}
+
+// repaired says that what runs is what a repair of drift brought. Until the drifted image is gone, nothing tells which of the two that is; and a
+// version that was Healthy before the repair ended may have been the drifted one, that the repair takes away.
+func (d *decider) repaired(o *Op, version []string) bool {
+	if !onlyThese(version, d.live) {
+		return false
+	}
+	if d.since().After(o.End) || d.app.Synced && d.app.ReconciledAt.After(o.End) {
+		return true
+	}
+	held := o.End.Add(settleFor)
+	d.recheckAt(held)
+	return !d.now.Before(held)
 }
 
 // freshBefore: a newer operation runs, but the Healthy is older than it.
