@@ -114,6 +114,7 @@ func (l *live) improvise(t *testing.T, seed uint64) {
 	}
 	v := l.service(t, story{name: name, with: with})
 	v.loose = true
+	v.workload.deadline = 30 // what is meant to succeed must not be late because so much is killed
 	p := &person{service: v, dice: dice}
 	defer p.leaveRecording()
 	p.build("v0")
@@ -252,6 +253,14 @@ func (p *person) unplanned() string {
 	return ""
 }
 
+// unjudged commits what deploys no version. It leaves an entry in the history; if nobody was there to judge it before the next one, it could have been one.
+func (p *person) unjudged(message string) {
+	p.Helper()
+	p.change(message)
+	p.healthy(p.settled)
+	p.doubt = true
+}
+
 // deploymentMoves are what is done to Deployments.
 var deploymentMoves = []move{
 	{"forward", "fine", func(p *person) {
@@ -289,13 +298,11 @@ var deploymentMoves = []move{
 	}},
 	{"config only", "fine", func(p *person) {
 		p.workload.env = strconv.Itoa(p.dice.IntN(1000))
-		p.change("config only")
-		p.healthy(p.settled)
+		p.unjudged("config only")
 	}},
 	{"scale", "fine", func(p *person) {
 		p.workload.replicas = 2 + p.dice.IntN(3)
-		p.change("scale")
-		p.healthy(p.settled)
+		p.unjudged("scale")
 	}},
 	{"drift", "fine", func(p *person) {
 		p.await("drift is made", func() error {
@@ -392,8 +399,7 @@ var rolloutMoves = []move{
 	}},
 	{"scale", "fine", func(p *person) {
 		p.workload.replicas = 3 + p.dice.IntN(4)
-		p.change("scale")
-		p.healthy(p.settled)
+		p.unjudged("scale")
 	}},
 	{"retry and promote", "aborted", func(p *person) {
 		p.argoRollouts("retry")
