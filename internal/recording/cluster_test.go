@@ -35,7 +35,8 @@ type cluster struct {
 	watches   map[*watching]bool
 	down      error // what every question is answered with
 	kinds     []string
-	pages     int // how many there were
+	plainly   bool   // a version that is gone is told by the answer itself, not by an event
+	between   func() // what happens once, after the first page of the next list
 }
 
 // change is one event, of one version.
@@ -111,7 +112,6 @@ func (r resource) List(_ context.Context, options metav1.ListOptions) (*unstruct
 	if c.down != nil {
 		return nil, c.down
 	}
-	c.pages++
 	version, from := c.version, 0
 	if options.Continue != "" {
 		_, _ = fmt.Sscanf(options.Continue, "%d %d", &version, &from)
@@ -127,11 +127,20 @@ func (r resource) List(_ context.Context, options metav1.ListOptions) (*unstruct
 		}
 		if len(list.Items) == 3 {
 			list.SetContinue(fmt.Sprintf("%d %d", version, i))
+			c.turn()
 			break
 		}
 		list.Items = append(list.Items, *o.DeepCopy())
 	}
 	return list, nil
+}
+
+// turn of the page.
+func (c *cluster) turn() {
+	if happens := c.between; happens != nil {
+		c.between = nil
+		happens()
+	}
 }
 
 func (r resource) Watch(_ context.Context, options metav1.ListOptions) (watch.Interface, error) {
@@ -146,6 +155,9 @@ func (r resource) Watch(_ context.Context, options metav1.ListOptions) (watch.In
 		return nil, errors.New("from which version?")
 	}
 	w := &watching{of: r, options: options, events: make(chan watch.Event, 1000), ended: make(chan struct{})}
+	if from < c.forgotten && c.plainly {
+		return nil, apierrors.NewResourceExpired("too old resource version")
+	}
 	if from < c.forgotten {
 		w.events <- watch.Event{Type: watch.Error, Object: &metav1.Status{Status: metav1.StatusFailure, Code: http.StatusGone, Reason: metav1.StatusReasonExpired}}
 		close(w.events)
@@ -183,6 +195,10 @@ func (c *cluster) set(o *unstructured.Unstructured) {
 func (c *cluster) remove(uid types.UID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.removeLocked(uid)
+}
+
+func (c *cluster) removeLocked(uid types.UID) {
 	at := slices.IndexFunc(c.objects, func(other *unstructured.Unstructured) bool { return other.GetUID() == uid })
 	if at < 0 {
 		return

@@ -158,7 +158,7 @@ func secretive(object map[string]any, secret string) {
 		"argocd.argoproj.io/tracking-id": secret + ":apps/Deployment:x/y",
 	}
 	metadata["managedFields"] = []any{map[string]any{"manager": secret}}
-	metadata["generateName"] = secret
+	metadata["generateName"], metadata["resourceVersion"] = secret, secret
 	status, _ := object["status"].(map[string]any)
 	if status == nil {
 		return

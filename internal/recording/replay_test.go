@@ -20,6 +20,7 @@ import (
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/recording"
 	"github.com/dora-controller/dora-controller/internal/replay"
+	"github.com/dora-controller/dora-controller/internal/rollouts"
 )
 
 // keys are some; what holds must not depend on one.
@@ -239,6 +240,30 @@ func same(t *testing.T, words string, key []byte, firstByName bool, want, got ou
 }
 
 func tidied(lines []string) []string { return renamed(lines, strings.TrimSpace) }
+
+// A reader finds by name what belongs together, as in the original.
+func TestRedactedNamesBelongTogether(t *testing.T) {
+	found := 0
+	for name, data := range recorded(t) {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			for _, e := range read(t, copied(t, data, recording.Options{Key: keys[0]})) {
+				if set := e.ReplicaSet; set != nil {
+					g.Expect(set.Name).To(Equal(set.OwnerReferences[0].Name + "-" + set.Labels["rollouts-pod-template-hash"]))
+					found++
+				}
+				if ro := e.Rollout; ro != nil {
+					owner, tracked := rollouts.Owner(ro)
+					g.Expect(tracked).To(Equal(name != "r12-standalone"))
+					if tracked {
+						g.Expect(owner.Name).To(Equal(recording.NewPseudonyms(keys[0]).Name(name)))
+					}
+				}
+			}
+		})
+	}
+	NewWithT(t).Expect(found).To(BeNumerically(">", 100))
+}
 
 // Redacting what was redacted, or reduced, or printed by kubectl, is redacting the same.
 func TestItIsTheSameWhereverItComesFrom(t *testing.T) {

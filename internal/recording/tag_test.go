@@ -1,6 +1,7 @@
 package recording_test
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -87,6 +88,19 @@ func TestATagCarriesACommitIfItDid(t *testing.T) {
 			t.Fatalf("%q is longer than a tag may be", p.Tag(tag))
 		}
 	})
+}
+
+// One SHA in thirty would become a number, and one in a hundred thousand a date, if nothing kept them from it.
+func TestASHAStaysOne(t *testing.T) {
+	p, seen := recording.NewPseudonyms(keys[0]), map[string]string{}
+	for i := range 3000 {
+		sha := fmt.Sprintf("%06xa", i*5381)
+		got := dora.CommitFromTag(p.Tag("main-" + sha))
+		if other, taken := seen[got]; len(got) != len(sha) || taken {
+			t.Errorf("%s has become %q, %s", sha, got, other)
+		}
+		seen[got] = sha
+	}
 }
 
 // Equal stays equal, and different stays different: also for numbers so short that hashes of them would meet.
