@@ -410,9 +410,9 @@ var rolloutMoves = []move{
 	}},
 	{"fix", "aborted", func(p *person) { p.promoted(p.fresh()) }},
 	{"revert in git", "aborted", func(p *person) {
-		p.next(p.settled)
-		p.healthy(p.settled)
-		p.settle(p.settled)
+		p.want(p.settled)
+		p.unjudged("revert")
+		p.state, p.out = "fine", ""
 	}},
 }
 
