@@ -45,7 +45,7 @@ func (v *service) synced() {
 		}
 		return v.fresh()
 	})
-	v.note("all is as committed")
+	v.notef("all is as committed")
 }
 
 // operation waits until an operation that something causes is over.
@@ -66,20 +66,20 @@ func (v *service) goingOut() {
 		}
 		return nil
 	})
-	v.note("goes out")
+	v.notef("goes out")
 }
 
 // terminate ends the operation that runs, as Argo CD's API server does.
 func (v *service) terminate() {
 	v.Helper()
-	v.note("terminate")
+	v.notef("terminate")
 	v.patch(map[string]any{"status": map[string]any{"operationState": map[string]any{"phase": "Terminating"}}})
 }
 
 // relabel changes a label of the Application.
 func (v *service) relabel(label, value string) {
 	v.Helper()
-	v.note("label %s=%s", label, value)
+	v.notef("label %s=%s", label, value)
 	v.labels[label] = value
 	v.patch(map[string]any{"metadata": map[string]any{"labels": map[string]any{label: value}}})
 }
@@ -87,7 +87,7 @@ func (v *service) relabel(label, value string) {
 // move puts the Application into another project, and waits until Argo CD has looked at it there.
 func (v *service) move(project, health string) {
 	v.Helper()
-	v.note("project %s", project)
+	v.notef("project %s", project)
 	before := v.field("status", "reconciledAt")
 	v.patch(map[string]any{"spec": map[string]any{"project": project}})
 	v.refresh()
@@ -102,7 +102,7 @@ func (v *service) move(project, health string) {
 // kubectl does something by hand where the service runs.
 func (v *service) kubectl(args ...string) {
 	v.Helper()
-	v.note("kubectl %s", strings.Join(args, " "))
+	v.notef("kubectl %s", strings.Join(args, " "))
 	v.check(v.Kubectl(v.Context(), nil, append(args, "--namespace="+v.namespace)...))
 }
 
@@ -136,7 +136,7 @@ func (v *service) hookRuns() *corev1.Pod {
 func (v *service) hookEnds(phase corev1.PodPhase) {
 	v.Helper()
 	pod := v.hookRuns()
-	v.note("the hook ends: %s", phase)
+	v.notef("the hook ends: %s", phase)
 	pod.Status.Phase = phase
 	v.check(v.API.Status().Update(v.Context(), pod))
 }

@@ -137,7 +137,7 @@ func (f *fleet) applicationSet() {
 		},
 	}}
 	f.check(f.API.Create(f.Context(), set))
-	f.note("ApplicationSet made")
+	f.notef("ApplicationSet made")
 }
 
 // run waits until all run that version, and Argo CD has looked again.
@@ -151,7 +151,7 @@ func (f *fleet) run(version string) {
 		}
 		return nil
 	})
-	f.note("all run %s", version)
+	f.notef("all run %s", version)
 }
 
 func (f *fleet) eventually(what string, ask func() error) {

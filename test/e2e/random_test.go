@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -61,7 +62,7 @@ func number(t *testing.T, name string, otherwise int) int {
 // disturb kills parts of the stand at random moments until it is told that all is over, and starts each again after up to ten seconds.
 func (l *live) disturb(t *testing.T, seed uint64) (over func()) {
 	t.Helper()
-	dice := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // it has to be repeatable
+	dice := rand.New(rand.NewPCG(seed, 0))
 	ctx, stop := context.WithCancel(t.Context())
 	var done sync.WaitGroup
 	done.Go(func() {
@@ -105,7 +106,7 @@ func wait(ctx context.Context, d time.Duration) bool {
 // improvise tells one story by its seed.
 func (l *live) improvise(t *testing.T, seed uint64) {
 	t.Helper()
-	dice := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // it has to be repeatable
+	dice := rand.New(rand.NewPCG(seed, 1))
 	name := fmt.Sprintf("seed-%d", seed)
 	with := func(v *service) { v.workload.replicas = 3 }
 	moves := deploymentMoves
@@ -152,12 +153,9 @@ func (p *person) says(lines ...string) { p.must = append(p.must, lines...) }
 // settle says that a version is healthy.
 func (p *person) settle(version string) {
 	p.settled, p.state, p.out, p.doubt = version, "fine", "", false
-	for _, known := range p.ranked {
-		if known == version {
-			return
-		}
+	if !slices.Contains(p.ranked, version) {
+		p.ranked = append(p.ranked, version)
 	}
-	p.ranked = append(p.ranked, version)
 }
 
 // agree waits until the ledger says what has been said so far. What comes next is then seen from there, so that a verdict that nobody was there
@@ -198,7 +196,7 @@ func (p *person) move(moves []move) {
 		}
 	}
 	m := possible[p.dice.IntN(len(possible))]
-	p.note("%s: %s", p.state, m.name)
+	p.notef("%s: %s", p.state, m.name)
 	before := p.rework
 	m.do(p)
 	p.agree()

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -168,7 +169,7 @@ func (v *service) awaitRest(what string, ask func() error) {
 	})
 }
 
-func (v *service) note(format string, a ...any) {
+func (v *service) notef(format string, a ...any) {
 	v.Watch.Note(v.name + ": " + fmt.Sprintf(format, a...))
 }
 
@@ -217,7 +218,7 @@ func (v *service) commit(message string) {
 	var err error
 	v.revision, err = v.config.Commit(v.Context(), message, time.Now(), files)
 	v.check(err)
-	v.note("commit %s: %s", v.revision, message)
+	v.notef("commit %s: %s", v.revision, message)
 }
 
 // first deploys the first version, with the Application or without one, and waits until it is healthy.
@@ -290,7 +291,7 @@ func (v *service) makeApplication() {
 	app.SetAnnotations(v.annotations)
 	app.SetFinalizers([]string{"resources-finalizer.argocd.argoproj.io"})
 	v.check(v.API.Create(v.Context(), app))
-	v.note("Application made")
+	v.notef("Application made")
 }
 
 // deleteApplication deletes it with all it deployed, or with nothing of it, and waits until it is gone.
@@ -369,7 +370,7 @@ func (v *service) operate(sync map[string]any) {
 		unstructured.RemoveNestedField(app.Object, "status", "operationState")
 		return v.API.Update(v.Context(), app)
 	})
-	v.note("operation %v", sync)
+	v.notef("operation %v", sync)
 }
 
 // sync syncs to the last commit, wholly or these resources only, and waits until the operation has ended.
@@ -427,7 +428,7 @@ func (v *service) healthy(name string) {
 		}
 		return v.runs(name)
 	})
-	v.note("%s is healthy", name)
+	v.notef("%s is healthy", name)
 }
 
 // runs tells whether Argo CD has seen that version healthy after its operation.
@@ -469,7 +470,7 @@ func (v *service) healthIs(health string) {
 		}
 		return nil
 	})
-	v.note("health is %s", health)
+	v.notef("health is %s", health)
 }
 
 // degraded waits until the Application is Degraded.
@@ -486,7 +487,7 @@ func (v *service) rolloutIs(phase string) error {
 	}
 	is, _, _ := unstructured.NestedString(r.Object, "status", "phase")
 	seen, _, _ := unstructured.NestedString(r.Object, "status", "observedGeneration")
-	if is != phase || seen != fmt.Sprint(r.GetGeneration()) {
+	if is != phase || seen != strconv.FormatInt(r.GetGeneration(), 10) {
 		return fmt.Errorf("the Rollout is %s at generation %s of %d", is, seen, r.GetGeneration())
 	}
 	// For a moment the status has the new generation and still tells of the template before.
@@ -501,7 +502,7 @@ func (v *service) rolloutIs(phase string) error {
 func (v *service) rolloutAwait(phase string) {
 	v.Helper()
 	v.await("the Rollout is "+phase, func() error { return v.rolloutIs(phase) })
-	v.note("the Rollout is %s", phase)
+	v.notef("the Rollout is %s", phase)
 }
 
 // argoRollouts runs the kubectl plugin of Argo Rollouts on the Rollout: abort, promote, undo.
@@ -511,7 +512,7 @@ func (v *service) argoRollouts(args ...string) {
 	if args[0] == "retry" {
 		args = []string{"retry", "rollout", v.workload.name}
 	}
-	v.note("kubectl argo rollouts %s", strings.Join(args, " "))
+	v.notef("kubectl argo rollouts %s", strings.Join(args, " "))
 	v.await("the Rollout takes it", func() error { return v.plugin(args...) })
 }
 
@@ -527,7 +528,7 @@ func (v *service) plugin(args ...string) error {
 // crash makes all pods of the service fail, or well again, as a kubelet would report it. New ones are not concerned.
 func (v *service) crash(broken bool) {
 	v.Helper()
-	v.note("pods broken: %t", broken)
+	v.notef("pods broken: %t", broken)
 	pods := &corev1.PodList{}
 	v.await("the pods are listed", func() error {
 		return v.API.List(v.Context(), pods, client.InNamespace(v.namespace), client.MatchingLabels{"app": v.workload.name})

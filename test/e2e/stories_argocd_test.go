@@ -16,7 +16,7 @@ func historyOf(entries int64) func(*service) {
 func (v *service) updated(name string) {
 	v.Helper()
 	v.want(name)
-	v.note("image updater: %s", name)
+	v.notef("image updater: %s", name)
 	images := []any{"web=" + v.releases[name].image}
 	v.patch(map[string]any{"spec": map[string]any{"source": map[string]any{"kustomize": map[string]any{"images": images}}}})
 	v.healthy(name)

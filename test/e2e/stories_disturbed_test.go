@@ -54,12 +54,24 @@ func TestDisturbed(t *testing.T) {
 	l := begin(t)
 	nothing := func(*testing.T) {}
 	kill := func(p *stand.Process) func(*testing.T) { return func(*testing.T) { p.Kill() } }
-	start := func(p *stand.Process) func(*testing.T) { return func(t *testing.T) { l.must(t, p.Start(t.Context())) } }
+	start := func(p *stand.Process) func(*testing.T) {
+		return func(t *testing.T) {
+			t.Helper()
+			l.must(t, p.Start(t.Context()))
+		}
+	}
+	restart := func(end func(*stand.Process), p *stand.Process) func(*testing.T) {
+		return func(t *testing.T) {
+			t.Helper()
+			end(p)
+			start(p)(t)
+		}
+	}
 	l.under(t, "the controller is down", kill(l.Dora), start(l.Dora), whileDown)
 	l.under(t, "the leader is killed and another takes over", l.killLeader, nothing, whileKilled)
 	l.under(t, "Argo CD is restarted", nothing, nothing, argoRestarted)
-	l.under(t, "Argo Rollouts is restarted", func(t *testing.T) { kill(l.Rollouts)(t); start(l.Rollouts)(t) }, nothing, rolloutsRestarted)
-	l.under(t, "the API server is restarted", func(t *testing.T) { l.APIServer.Stop(); start(l.APIServer)(t) }, nothing, serverRestarted)
+	l.under(t, "Argo Rollouts is restarted", restart((*stand.Process).Kill, l.Rollouts), nothing, rolloutsRestarted)
+	l.under(t, "the API server is restarted", restart((*stand.Process).Stop, l.APIServer), nothing, serverRestarted)
 	l.nothingMoreCame(t)
 }
 
@@ -385,6 +397,7 @@ func atLeast(n int, v *service) error {
 func TestShort(t *testing.T) {
 	l := begin(t)
 	restart := func(t *testing.T) {
+		t.Helper()
 		l.Dora.Kill()
 		l.must(t, l.Dora.Start(t.Context()))
 	}

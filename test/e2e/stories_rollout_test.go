@@ -116,7 +116,7 @@ func autoscaled(v *service) {
 // scale does what an autoscaler does.
 func (v *service) scale(replicas int) {
 	v.Helper()
-	v.note("scale to %d", replicas)
+	v.notef("scale to %d", replicas)
 	v.check(v.Kubectl(v.Context(), nil, "scale", "rollouts.argoproj.io/"+v.workload.name, fmt.Sprintf("--replicas=%d", replicas), "--namespace="+v.namespace))
 	v.workload.replicas = replicas
 }
@@ -125,7 +125,7 @@ func (v *service) scale(replicas int) {
 func (v *service) setImage(name string) {
 	v.Helper()
 	v.want(name)
-	v.note("kubectl argo rollouts set image %s", v.workload.images[0])
+	v.notef("kubectl argo rollouts set image %s", v.workload.images[0])
 	v.check(v.plugin("set", "image", v.workload.name, "c0="+v.workload.images[0]))
 }
 

@@ -42,7 +42,7 @@ func (v *service) expect(lines ...string) {
 		events = v.events()
 		return v.differ(events)
 	})
-	v.note("as expected: %s", strings.Join(lines, "; "))
+	v.notef("as expected: %s", strings.Join(lines, "; "))
 	v.happenedWhenArgoSays(events)
 	v.awaitRest("its commits are found", func() error {
 		events = v.events()
@@ -136,7 +136,7 @@ func (v *service) sentence(e dora.Event, all []dora.Event) string {
 		if i := slices.IndexFunc(all, func(other dora.Event) bool { return other.ID == e.CausedBy }); i >= 0 {
 			b.WriteString(" by " + v.named(all[i].Version))
 		}
-	default:
+	case dora.TypeDeploy:
 		fmt.Fprintf(&b, "deploy %s %s after %s", e.Outcome, v.named(e.Version), v.before(e))
 		b.WriteString(v.remarks(e))
 	}
@@ -315,7 +315,7 @@ func rowOf(e dora.Event) row {
 		r.Type = "incident_open"
 	case dora.TypeRecovered:
 		r.Type = "incident_resolved"
-	default:
+	case dora.TypeDeploy:
 		r.Commit, r.Success, r.Rollback = e.Version.Commit, e.Success, e.IsRollback
 	}
 	return r

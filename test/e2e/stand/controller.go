@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -123,7 +124,7 @@ func (s *Stand) Standby(ctx context.Context) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := append(s.Dora.Args[:len(s.Dora.Args):len(s.Dora.Args)], "--metrics-bind-address=127.0.0.1:"+ports[0], "--health-probe-bind-address=127.0.0.1:"+ports[1])
+	args := slices.Concat(s.Dora.Args, []string{"--metrics-bind-address=127.0.0.1:" + ports[0], "--health-probe-bind-address=127.0.0.1:" + ports[1]})
 	return s.run(ctx, &Process{Name: "dora-controller-standby", Path: s.Dora.Path, Args: args, Env: s.Dora.Env, Restart: true, Ready: answers("http://127.0.0.1:" + ports[1] + "/healthz")})
 }
 
@@ -141,7 +142,7 @@ func (s *Stand) Kubectl(ctx context.Context, in io.Reader, args ...string) error
 
 func (s *Stand) kubectl(ctx context.Context, in io.Reader, args ...string) (string, error) {
 	var out, said bytes.Buffer
-	cmd := exec.CommandContext(ctx, s.bin("envtest/kubectl"), append([]string{"--kubeconfig", s.kubeconfig}, args...)...) //nolint:gosec // ours
+	cmd := exec.CommandContext(ctx, s.bin("envtest/kubectl"), append([]string{"--kubeconfig", s.kubeconfig}, args...)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, &out, &said
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(said.Bytes()))
@@ -152,7 +153,7 @@ func (s *Stand) kubectl(ctx context.Context, in io.Reader, args ...string) (stri
 // Command runs the controller's binary as a command, such as events, and returns what it printed.
 func (s *Stand) Command(ctx context.Context, args ...string) (string, error) {
 	var out, said bytes.Buffer
-	cmd := exec.CommandContext(ctx, s.bin("dora-controller"), args...) //nolint:gosec // ours
+	cmd := exec.CommandContext(ctx, s.bin("dora-controller"), args...)
 	cmd.Stdout, cmd.Stderr = &out, &said
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("dora-controller %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(said.Bytes()))

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,7 +24,6 @@ type Git struct {
 
 	folder string
 	server *http.Server
-	mu     sync.Mutex
 }
 
 // startGit serves the repositories of a folder.
@@ -48,7 +48,7 @@ func (s *Stand) startGit(ctx context.Context) error {
 	}
 	protocol := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		one := *backend
-		one.Env = append(one.Env[:len(one.Env):len(one.Env)], "GIT_PROTOCOL="+r.Header.Get("Git-Protocol"))
+		one.Env = append(slices.Clip(one.Env), "GIT_PROTOCOL="+r.Header.Get("Git-Protocol"))
 		one.ServeHTTP(w, r)
 	})
 	s.Git = &Git{URL: "http://" + listener.Addr().String(), folder: folder, server: &http.Server{Handler: protocol, ReadHeaderTimeout: time.Minute}}
@@ -124,7 +124,7 @@ func (r *Repository) write(name, content string) error {
 }
 
 func (r *Repository) run(ctx context.Context, env []string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, "git", args...) //nolint:gosec // the arguments are ours
+	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.Dir = r.folder
 	cmd.Env = append(append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null"), env...)
 	out, err := cmd.CombinedOutput()

@@ -12,7 +12,11 @@ import (
 )
 
 // address is what others need to use a stand. It is kept in the stand's folder.
-type address struct{ Kubeconfig, Git, Ledger string }
+type address struct {
+	Kubeconfig string `json:"kubeconfig"`
+	Git        string `json:"git"`
+	Ledger     string `json:"ledger"`
+}
 
 const addressFile = "stand.json"
 

@@ -50,7 +50,7 @@ func (p *Process) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("cannot start %s: %w", p.Name, err)
 	}
-	cmd := exec.Command(p.Path, p.Args...) //nolint:gosec,noctx // it outlives the context that started it; Kill and Stop end it
+	cmd := exec.Command(p.Path, p.Args...) // without a context: Kill and Stop end it
 	cmd.Stdout, cmd.Stderr, cmd.Dir, cmd.Env = out, out, p.Dir, append(os.Environ(), p.Env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	ended := make(chan struct{})
@@ -167,7 +167,7 @@ func answers(url string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 		if err != nil {
 			return err
 		}
@@ -175,7 +175,7 @@ func answers(url string) func(context.Context) error {
 		if err != nil {
 			return err
 		}
-		defer response.Body.Close() //nolint:errcheck // only the status is of interest
+		defer response.Body.Close()
 		if response.StatusCode != http.StatusOK {
 			return fmt.Errorf("%s answered %s", url, response.Status)
 		}

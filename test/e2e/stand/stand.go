@@ -17,6 +17,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,8 +90,8 @@ func (s *Stand) Stop() {
 	if s.Watch != nil {
 		s.Watch.stop()
 	}
-	for i := len(s.started) - 1; i >= 0; i-- {
-		s.started[i].Kill()
+	for _, p := range slices.Backward(s.started) {
+		p.Kill()
 	}
 	if s.Git != nil {
 		s.Git.stop()
@@ -124,7 +125,8 @@ func (s *Stand) file(name string) string { return filepath.Join(s.Folder, name) 
 func (s *Stand) run(ctx context.Context, p *Process) (*Process, error) {
 	p.log = s.file(filepath.Join("log", p.Name+".log"))
 	s.started = append(s.started, p)
-	return p, p.Start(ctx)
+	err := p.Start(ctx)
+	return p, err
 }
 
 // connect makes the administrator's client.
@@ -141,7 +143,7 @@ func (s *Stand) connect(context.Context) (err error) {
 
 // freePort is a port that nobody listens on now.
 func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it ends at once
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("cannot find a free port: %w", err)
 	}

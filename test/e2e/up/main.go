@@ -7,6 +7,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -17,14 +18,15 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx); err != nil {
+	err := run(ctx, os.Stdout)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context) error {
+func run(ctx context.Context, out io.Writer) error {
 	folder := filepath.Join("bin", "e2e", "stand")
 	if err := os.RemoveAll(folder); err != nil {
 		return err
@@ -37,7 +39,7 @@ func run(ctx context.Context) error {
 	if err := s.MayReadSecrets(ctx, stand.ArgoNamespace); err != nil {
 		return err
 	}
-	fmt.Printf("a stand is up; to look around:\n    export KUBECONFIG=%s\nto tell stories on it:\n    export E2E_STAND=%s\nCtrl-C ends it\n",
+	fmt.Fprintf(out, "a stand is up; to look around:\n    export KUBECONFIG=%s\nto tell stories on it:\n    export E2E_STAND=%s\nCtrl-C ends it\n",
 		filepath.Join(s.Folder, "admin.kubeconfig"), s.Folder)
 	<-ctx.Done()
 	return nil
