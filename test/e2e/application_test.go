@@ -73,7 +73,14 @@ func (v *service) goingOut() {
 func (v *service) terminate() {
 	v.Helper()
 	v.notef("terminate")
-	v.patch(map[string]any{"status": map[string]any{"operationState": map[string]any{"phase": "Terminating"}}})
+	// Argo CD may overwrite it with what it is writing at that moment.
+	v.awaitRest("the operation is terminated", func() error {
+		if v.field("status", "operationState", "phase") != "Running" {
+			return nil
+		}
+		v.patch(map[string]any{"status": map[string]any{"operationState": map[string]any{"phase": "Terminating"}}})
+		return errors.New("it runs")
+	})
 }
 
 // relabel changes a label of the Application.

@@ -354,6 +354,9 @@ func (v *service) operate(sync map[string]any) {
 		if v.field("status", "operationState", "phase") == "Running" {
 			return errors.New("one runs")
 		}
+		if last := v.field("status", "operationState", "startedAt"); last >= time.Now().UTC().Format(time.RFC3339) {
+			return errors.New("one began in this second, and Argo CD counts no parts of one")
+		}
 		return nil
 	})
 	v.await("the Application takes an operation", func() error {

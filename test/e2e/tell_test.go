@@ -232,10 +232,10 @@ func (v *service) recorded() string {
 func (v *service) leadTimes(events []dora.Event) error {
 	healthy := []string{}
 	for _, e := range events {
-		if e.Type == dora.TypeRecovered {
-			healthy = append(healthy, v.named(e.Running)) // one that failed may have come to itself
+		if e.Type == dora.TypeRecovered || e.Outcome == dora.Failed && !brokeProduction(e, events) {
+			healthy = append(healthy, v.named(e.Running)) // one that failed may have come to itself, or have been healthy all the time
 		}
-		if e.Type != dora.TypeDeploy || e.Outcome != dora.Succeeded {
+		if e.Outcome != dora.Succeeded {
 			continue
 		}
 		name := v.named(e.Version)
@@ -245,6 +245,11 @@ func (v *service) leadTimes(events []dora.Event) error {
 		healthy = append(healthy, name)
 	}
 	return nil
+}
+
+// brokeProduction tells whether a failure was opened by that attempt. One of which only a hook failed runs healthy.
+func brokeProduction(e dora.Event, events []dora.Event) bool {
+	return slices.ContainsFunc(events, func(other dora.Event) bool { return other.Type == dora.TypeDegraded && other.CausedBy == e.ID })
 }
 
 func (v *service) leadTime(e dora.Event, name string, healthy []string) error {
