@@ -115,7 +115,7 @@ func (l *live) improvise(t *testing.T, seed uint64) {
 	}
 	v := l.service(t, story{name: name, with: with})
 	v.loose = true
-	v.workload.deadline = 30 // what is meant to succeed must not be late because so much is killed
+	v.workload.deadline = generous
 	p := &person{service: v, dice: dice}
 	defer p.leaveRecording()
 	p.build("v0")
@@ -128,6 +128,9 @@ func (l *live) improvise(t *testing.T, seed uint64) {
 	}
 	p.expectLoosely(p.must...)
 }
+
+// generous is the deadline of whatever is meant to succeed: it must not be late because so much is killed.
+const generous = 300
 
 // person does things to a service and knows what must come of them.
 type person struct {
@@ -277,9 +280,10 @@ var deploymentMoves = []move{
 	}},
 	{"bad", "fine", func(p *person) {
 		p.out = p.fresh()
-		p.workload.pods = "never"
+		p.workload.pods, p.workload.deadline = "never", 10
 		p.next(p.out)
 		p.degraded()
+		p.workload.deadline = generous // from the next commit on
 		p.says(p.deploy("failed", p.out, p.unplanned()), "degraded by "+p.out)
 		p.state, p.rework = "broken", true
 	}},
