@@ -29,13 +29,12 @@ func (d *decider) readRollouts() {
 	}
 }
 
-// behind: the annotation already names the next revision while currentPodHash is still the old one
-// (the controller patches conditions before it recomputes the hash).
+// behind: the annotation already names the next revision while currentPodHash is still the old one (the controller patches annotation and
+// conditions before it recomputes the hash). The ReplicaSet of the current revision carries its number, and did before the Rollout; that of
+// the next one need not have been seen yet, since informers are not ordered.
 func (d *decider) behind(ro *Rollout) bool {
 	current := ro.set(ro.CurrentHash)
-	return current != nil && current.Revision < ro.Revision && slices.ContainsFunc(ro.ReplicaSets, func(rs ReplicaSet) bool {
-		return rs.Revision == ro.Revision && rs.Hash != ro.CurrentHash
-	})
+	return current != nil && current.Revision > 0 && current.Revision < ro.Revision
 }
 
 func (ro *Rollout) set(hash string) *ReplicaSet {
