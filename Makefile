@@ -29,7 +29,7 @@ STEP := hack/step.sh
 help: ## List these commands
 	@awk 'BEGIN { FS = ":.*## "; print "make <command>" } \
 		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+		/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build the static binaries into bin/
 	@mkdir -p bin
@@ -61,7 +61,7 @@ test-go: build envtest crds postgres chart-tools ## Run the Go tests (PKG, TESTF
 		elif hack/e2e.sh --ready && hack/e2e.sh >&2; then \
 			echo "==> and a few stories beside the real Argo CD and Argo Rollouts" >&2; \
 			go test -json -tags e2e -timeout 10m $(TESTFLAGS) -run '^TestShort$$' ./test/e2e; \
-		else echo "==> NOT RUN: stories beside the real Argo CD and Argo Rollouts, whose programs are not built here (make e2e-tools)" >&2; fi; \
+		else echo "==> NOT RUN: stories beside the real Argo CD and Argo Rollouts, whose programs are not all here (make e2e-tools)" >&2; fi; \
 	} | bin/testreport
 
 # Apart from `test`: it needs a C compiler and takes several times as long.

@@ -178,8 +178,8 @@ func (p *person) leaveRecording() {
 	if err := os.WriteFile(file, []byte(p.recorded()), 0o600); err != nil {
 		p.Log(err)
 	}
-	p.Logf("E2E_SEED=%s failed; it had to be:\n  %s\nask the recording: dora-controller replay --explain --degraded-for 0s %s",
-		strings.TrimPrefix(p.name, "seed-"), strings.Join(p.must, "\n  "), file)
+	p.Logf("it had to be:\n  %s\nagain: E2E_SEED=%s E2E_SEEDS=1 make e2e-random\nask the recording: bin/dora-controller replay --explain --degraded-for 0s %s",
+		strings.Join(p.must, "\n  "), strings.TrimPrefix(p.name, "seed-"), file)
 }
 
 // move is something that a person does in one of the states.

@@ -218,7 +218,7 @@ func (v *service) recorded() string {
 	lines := bufio.NewReaderSize(f, 1<<20)
 	for {
 		line, err := lines.ReadString('\n')
-		if strings.Contains(line, `"`+v.name+`"`) || strings.Contains(line, `"`+v.namespace+`"`) || strings.Contains(line, `"action":"`+v.name+":") {
+		if strings.Contains(line, `"`+v.name+`"`) || strings.Contains(line, `"`+v.namespace+`"`) || strings.Contains(line, `"action":"`+v.name+":") || strings.Contains(line, ` is killed for `) || strings.Contains(line, ` is back"`) {
 			b.WriteString(line)
 		}
 		if err != nil {

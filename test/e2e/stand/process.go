@@ -134,12 +134,6 @@ func (p *Process) end(signal os.Signal, within time.Duration) {
 	}
 }
 
-// Freeze halts it without ending it, Thaw lets it go on: a pause of the machine.
-func (p *Process) Freeze() error { return p.cmd.Process.Signal(syscall.SIGSTOP) }
-
-// Thaw lets a frozen one go on.
-func (p *Process) Thaw() error { return p.cmd.Process.Signal(syscall.SIGCONT) }
-
 // spawner starts all processes from one thread that never ends, since the kernel ends a child with the thread that made it.
 var spawner = sync.OnceValue(func() chan<- func() {
 	work := make(chan func())

@@ -1,6 +1,6 @@
 // Package stand is a whole cluster on one machine without containers: etcd and the Kubernetes control plane, KWOK that plays nodes
 // and pods, the real Argo CD and Argo Rollouts, a git server, and the controller beside them with the rights that its manifests give
-// it and no others. Every part is a process of its own that a test may kill, freeze or start again; none of them is faked.
+// it and no others. Every part is a process of its own that a test may kill or start again; none of them is faked.
 //
 //	process.go     a program, and what may be done to it
 //	plane.go       etcd, kube-apiserver, kube-controller-manager, kube-scheduler, KWOK
