@@ -58,6 +58,7 @@ test-go: build envtest crds postgres chart-tools ## Run the Go tests (PKG, TESTF
 	@set -o pipefail; { \
 		go test -json -timeout 20m $(TESTFLAGS) $(PKG); \
 		if [[ "$(PKG)" != ./... ]]; then :; \
+		elif [[ "$(TESTFLAGS)" == *-run* ]]; then :; \
 		elif hack/e2e.sh --ready && hack/e2e.sh >&2; then \
 			echo "==> and a few stories beside the real Argo CD and Argo Rollouts" >&2; \
 			go test -json -tags e2e -timeout 10m $(TESTFLAGS) -run '^TestShort$$' ./test/e2e; \
@@ -88,7 +89,7 @@ compare: build e2e-tools postgres ## Count what Argo CD's notifications tell of 
 	@E2E_COMPARE=$(CURDIR)/bin/e2e/compare.md $(E2E) -run '^Test(Counted|Compare)$$' ./test/e2e
 
 e2e-up: build e2e-tools ## Keep a cluster with all that up, to look around or to write stories
-	@go run ./test/e2e/up
+	@go build -o bin/e2e/up ./test/e2e/up && exec bin/e2e/up
 
 crash: ## Kill a process that delivers, and count what is lost (KILLS)
 	@DELIVERY_KILLS=$(KILLS) go test -run '^TestKilled$$' -v -count 1 -timeout 60m ./test/delivery

@@ -27,6 +27,7 @@ hack/tool.sh "${tools[@]}"
 # module_crds MODULE_FOLDER MODULE copies a module's CRDs out of the sources that the tool was built from.
 module_crds() {
   local dir
+  (cd "hack/tools/$1" && go mod download "$2")
   dir=$(cd "hack/tools/$1" && go list -m -f '{{.Dir}}' "$2")
   find "$dir/manifests/crds" -name '*-crd.yaml' -exec install -m 644 {} "$crds/" \;
 }

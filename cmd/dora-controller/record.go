@@ -93,8 +93,14 @@ func (o *recordOptions) run(cmd *cobra.Command, files []string) error {
 	return o.watch(cmd, options)
 }
 
-// validate refuses flags that mean nothing together.
+// validate refuses flags that mean nothing together, and those that are there and empty: a variable that was not set must not record everything,
+// or with all names.
 func (o *recordOptions) validate(cmd *cobra.Command) error {
+	for name, values := range map[string][]string{"redact-key": {o.redactKey}, "namespace": o.namespaces, "application": o.applications} {
+		if cmd.Flags().Changed(name) && (len(values) == 0 || slices.Contains(values, "")) {
+			return fmt.Errorf("--%s is empty: give it a value, or leave it out", name)
+		}
+	}
 	if len(o.from) == 0 {
 		return nil
 	}

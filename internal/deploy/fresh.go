@@ -27,7 +27,7 @@ func (d *decider) fresh(p *Attempt, version, added []string) bool {
 	if d.mayYetBring(p, last) && !onlyThese(version, d.live) {
 		return false
 	}
-	if own := d.op(p.Start); own != nil && own.SelfHeal && len(own.Images) == 0 && !d.repaired(own, version) {
+	if own := d.op(p.Start); own != nil && own.SelfHeal && len(own.Images) == 0 && !d.repaired(last, version) {
 		return false
 	}
 	return len(added) > 0 || p.Change == dora.ChangeConfig
@@ -43,7 +43,7 @@ func (d *decider) mayYetBring(p *Attempt, o *Op) bool {
 	return true
 }
 
-// repaired says that what runs is what a repair of drift brought. Until the drifted image is gone, nothing tells which of the two that is; and a
+// repaired says that what runs is what the newest of repairs of drift brought. Until the drifted image is gone, nothing tells which of the two that is; and a
 // version that was Healthy before the repair ended may have been the drifted one, that the repair takes away.
 func (d *decider) repaired(o *Op, version []string) bool {
 	if !onlyThese(version, d.live) {

@@ -75,8 +75,8 @@ func (d *decider) bringerOfNew() time.Time {
 		}
 		return o.Start
 	}
-	if o.Closed && (!o.Idle || d.now.Sub(o.End) > settleFor) {
-		return time.Time{}
+	if o.Closed && (!o.Idle || d.now.Sub(o.End) > settleFor || o.SelfHeal && !d.app.Synced) {
+		return time.Time{} // what a repair left Synced, and is not any more, is new drift
 	}
 	if o.Closed {
 		o.Closed, o.Idle = false, false // the image came late

@@ -117,13 +117,14 @@ type head struct {
 
 // scan splits the input into values. After one that is no JSON it goes on at the next line.
 func (r *recording) scan(data []byte) {
+	line, counted := 1, 0
 	for offset := 0; ; {
 		rest := bytes.TrimLeft(data[offset:], " \t\r\n")
 		if len(rest) == 0 {
 			return
 		}
 		start := len(data) - len(rest)
-		line := 1 + bytes.Count(data[:start], []byte("\n"))
+		line, counted = line+bytes.Count(data[counted:start], []byte("\n")), start
 		var raw json.RawMessage
 		dec := json.NewDecoder(bytes.NewReader(rest))
 		if err := dec.Decode(&raw); err != nil {

@@ -72,8 +72,14 @@ func (p *Process) over(out *os.File, ended chan struct{}, err error) {
 	again := p.Restart && p.wanted
 	p.mu.Unlock()
 	close(ended)
+	if !again {
+		return
+	}
+	time.Sleep(time.Second)
+	p.mu.Lock()
+	again = p.wanted // it may have been stopped, or started, meanwhile
+	p.mu.Unlock()
 	if again {
-		time.Sleep(time.Second)
 		_ = p.Start(context.Background()) // whoever waits for it sees that it does not run
 	}
 }
