@@ -177,9 +177,9 @@ func (v *service) notef(format string, a ...any) {
 func (v *service) build(name string) {
 	v.Helper()
 	first := time.Now().Add(-time.Duration(100-len(v.order)) * time.Hour).Truncate(time.Second)
-	_, err := v.source.Commit(v.Context(), name+": the first commit", first, map[string]string{"main.go": name + " begun"})
+	_, err := v.source.Commit(v.Context(), name+": the first commit", first, map[string]string{"CHANGES": name + " begun"})
 	v.check(err)
-	sha, err := v.source.Commit(v.Context(), name+": the last commit", first.Add(30*time.Minute), map[string]string{"main.go": name})
+	sha, err := v.source.Commit(v.Context(), name+": the last commit", first.Add(30*time.Minute), map[string]string{"CHANGES": name})
 	v.check(err)
 	// The default pattern takes no digits alone for a SHA.
 	tag := "main-" + sha[:min(max(strings.IndexAny(sha, "abcdef")+1, 7), len(sha))]
