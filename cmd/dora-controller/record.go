@@ -135,6 +135,9 @@ func (o *recordOptions) write(cmd *cobra.Command, options rec.Options, record fu
 	if closed := out.Close(); err == nil && closed != nil {
 		err = fmt.Errorf("cannot write the recording: %w", closed)
 	}
+	if err != nil && o.output != "-" && empty(name) {
+		return errors.Join(err, os.Remove(name)) // or it would stand in the way of the next try
+	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "recorded %s in %s\n", w.Summary(), name)
 	return err
 }
@@ -155,6 +158,11 @@ func (o *recordOptions) open(cmd *cobra.Command) (out io.WriteCloser, name strin
 		return nil, "", fmt.Errorf("cannot make the recording: %w; name another file with --output", err)
 	}
 	return file, o.output, nil
+}
+
+func empty(file string) bool {
+	info, err := os.Stat(file)
+	return err == nil && info.Size() == 0
 }
 
 // unclosed is a writer that others go on to use.

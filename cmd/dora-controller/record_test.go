@@ -232,3 +232,19 @@ func TestNoClusterNoFile(t *testing.T) {
 	g.Expect(got.stderr).To(HavePrefix("error: --kubeconfig: "))
 	g.Expect(path).NotTo(BeAnExistingFile())
 }
+
+func TestAnEmptyFlagIsNotOneThatWasLeftOut(t *testing.T) {
+	g := NewWithT(t)
+	for _, flag := range []string{"--redact-key", "--application", "--namespace"} {
+		got := runCommand(t, "", "record", "--output", "-", flag, "")
+		g.Expect(got.code).To(Equal(exitUsage), flag)
+		g.Expect(got.stderr).To(ContainSubstring(flag+" is empty"), flag)
+	}
+}
+
+func TestARecordingThatCameToNothingLeavesNoFile(t *testing.T) {
+	g := NewWithT(t)
+	file := filepath.Join(t.TempDir(), "x.jsonl")
+	g.Expect(runCommand(t, "", "record", "--from", filepath.Join(t.TempDir(), "missing"), "--output", file).code).To(Equal(exitFailure))
+	g.Expect(file).NotTo(BeAnExistingFile())
+}

@@ -431,7 +431,7 @@ func tally(events []dora.Event) count {
 // cameToItself tells whether what runs after a failure is the very version that had failed. It counts in lead time from then on.
 func cameToItself(cause string, running *dora.Version, events []dora.Event) bool {
 	return slices.ContainsFunc(events, func(e dora.Event) bool {
-		return e.ID == cause && e.Outcome == dora.Failed && e.LeadTimeSeconds != nil && running != nil && slices.Equal(e.Version.Images, running.Images)
+		return e.ID == cause && e.Outcome == dora.Failed && e.FirstCommitAt != nil && running != nil && slices.Equal(e.Version.Images, running.Images)
 	})
 }
 
