@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,6 +42,8 @@ type live struct {
 	// suffix of all names, if the stand is used by others too.
 	suffix string
 	ends   ends
+	// kills counts parts that were killed, and parts that came back: it is odd while one is away.
+	kills atomic.Int64
 }
 
 // begin starts everything. Its folder stays if the test fails, with the logs and the recording. If E2E_STAND names the folder of a stand that is up

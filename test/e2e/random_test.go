@@ -78,12 +78,14 @@ func (l *live) disturb(t *testing.T, seed uint64) (over func()) {
 			}
 			away := time.Duration(dice.IntN(10)) * time.Second
 			l.Watch.Note(fmt.Sprintf("%s is killed for %s", part.Name, away))
+			l.kills.Add(1)
 			part.Kill()
 			wait(ctx, away)
 			if err := part.Start(context.WithoutCancel(ctx)); err != nil {
 				t.Error(err)
 				return
 			}
+			l.kills.Add(1)
 			l.Watch.Note(part.Name + " is back")
 		}
 	})
@@ -122,7 +124,7 @@ func (l *live) improvise(t *testing.T, seed uint64) {
 	p.first("v0")
 	p.says("deploy succeeded v0 after none")
 	p.settle("v0")
-	p.agree()
+	p.agree(away)
 	for range number(t, "E2E_STEPS", 8) {
 		p.move(moves)
 	}
@@ -163,10 +165,15 @@ func (p *person) settle(version string) {
 
 // agree waits until the ledger says what has been said so far. What comes next is then seen from there, so that a verdict that nobody was there
 // for is lost only within one move, where the person knows of it.
-func (p *person) agree() {
+// What a gap could hide is allowed for only if something was away since then.
+func (p *person) agree(kills int64) {
 	p.Helper()
 	p.told = p.must
-	p.awaitRest("the ledger says "+p.must[len(p.must)-1], func() error { return p.differ(p.events()) })
+	p.awaitRest("the ledger says "+p.must[len(p.must)-1], func() error {
+		p.strict = p.undisturbed(kills)
+		return p.differ(p.events())
+	})
+	p.strict = false
 }
 
 // leaveRecording writes what replay needs, if the story failed.
@@ -200,26 +207,37 @@ func (p *person) move(moves []move) {
 	}
 	m := possible[p.dice.IntN(len(possible))]
 	p.notef("%s: %s", p.state, m.name)
-	before := p.rework
+	before, kills := p.rework, p.kills.Load()
+	if p.doubt {
+		kills = away // the doubt is from before
+	}
 	m.do(p)
-	p.agree()
+	p.agree(kills)
 	p.learn(before)
+	if p.undisturbed(kills) {
+		p.doubt = false
+	}
 }
+
+// away is a count of kills since which something has been away.
+const away = 1
+
+// undisturbed says that nothing was away since so many kills, nor is now.
+func (p *person) undisturbed(since int64) bool { return since%2 == 0 && p.kills.Load() == since }
 
 // learn takes over what the ledger says where several things can be said. What nobody saw is not known to have failed, so what comes next is no rework.
 func (p *person) learn(before bool) {
 	last := len(p.must) - 1
-	if !strings.Contains(p.must[last], " or ") {
-		return
-	}
 	words := p.words(p.events())
 	if len(words) <= last {
 		p.must, p.rework, p.doubt = p.must[:last], before, true
 		return
 	}
-	p.must[last] = strings.TrimSuffix(words[last], " [history]")
 	if strings.HasPrefix(words[last], "deploy unknown") {
 		p.rework, p.doubt = false, true
+	}
+	for i := range p.must {
+		p.must[i] = strings.TrimSuffix(words[i], " [history]")
 	}
 }
 

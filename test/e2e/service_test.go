@@ -77,6 +77,8 @@ type service struct {
 	// told is what was expected of it, at the end; loose says that the controller was away for a moment.
 	told  []string
 	loose bool
+	// strict takes the first of several alternatives only: nothing was away since they came up.
+	strict bool
 }
 
 // release is a version of a service.
