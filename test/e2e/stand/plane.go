@@ -61,7 +61,6 @@ func (s *Stand) startAPIServer(ctx context.Context, etcd, port string) error {
 	s.Config = &rest.Config{
 		Host: "https://127.0.0.1:" + port, BearerToken: token, QPS: 500, Burst: 1000,
 		WarningHandlerWithContext: rest.NoWarnings{},
-		TLSClientConfig:           rest.TLSClientConfig{CAFile: s.file("certs/apiserver.crt")},
 	}
 	var err error
 	s.APIServer, err = s.run(ctx, &Process{Name: "kube-apiserver", Path: s.bin("envtest/kube-apiserver"), Ready: s.serves, Args: []string{
@@ -79,7 +78,12 @@ func (s *Stand) startAPIServer(ctx context.Context, etcd, port string) error {
 	return err
 }
 
-func (s *Stand) serves(ctx context.Context) error {
+// serves tells that the API server does. Its certificate is read anew each time: at the start it is only half written for a moment, and client-go keeps
+// what it has read of a file.
+func (s *Stand) serves(ctx context.Context) (err error) {
+	if s.Config.CAData, err = os.ReadFile(s.file("certs/apiserver.crt")); err != nil {
+		return err
+	}
 	asking, err := discovery.NewDiscoveryClientForConfig(s.Config)
 	if err != nil {
 		return err
@@ -99,12 +103,8 @@ func serviceAccountKey(path string) error {
 
 // writeKubeconfig writes one for whoever has that token.
 func (s *Stand) writeKubeconfig(name, token string) (string, error) {
-	ca, err := os.ReadFile(s.Config.CAFile)
-	if err != nil {
-		return "", err
-	}
 	config := clientcmdapi.NewConfig()
-	config.Clusters["stand"] = &clientcmdapi.Cluster{Server: s.Config.Host, CertificateAuthorityData: ca}
+	config.Clusters["stand"] = &clientcmdapi.Cluster{Server: s.Config.Host, CertificateAuthorityData: s.Config.CAData}
 	config.AuthInfos[name] = &clientcmdapi.AuthInfo{Token: token}
 	config.Contexts["stand"] = &clientcmdapi.Context{Cluster: "stand", AuthInfo: name}
 	config.CurrentContext = "stand"
