@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+	"github.com/dora-controller/dora-controller/internal/cli"
 )
 
 // backfillOptions are the flags of `backfill`.
@@ -42,7 +43,7 @@ It writes the annotation dora-controller.io/backfill of the targets, as the user
 		RunE: func(cmd *cobra.Command, names []string) error {
 			o.within = time.Duration(within)
 			if o.all && (o.namespace != "" || len(names) > 0) {
-				return usage(cmd, errors.New("--all-namespaces means every target: leave out the names and --namespace"))
+				return cli.Usage(cmd, errors.New("--all-namespaces means every target: leave out the names and --namespace"))
 			}
 			return o.run(cmd.Context(), cmd.OutOrStdout(), names)
 		},

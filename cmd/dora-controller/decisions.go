@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dora-controller/dora-controller/internal/cli"
 	"github.com/dora-controller/dora-controller/internal/deploy"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
@@ -55,7 +56,7 @@ type decision struct {
 
 func (o *decisionsOptions) run(cmd *cobra.Command, _ []string) error {
 	if o.of == "" {
-		return usage(cmd, errors.New("say of what: --of takes a service, or the name of an Application or Rollout"))
+		return cli.Usage(cmd, errors.New("say of what: --of takes a service, or the name of an Application or Rollout"))
 	}
 	store, err := sqlite.OpenReadOnly(cmd.Context(), o.ledger)
 	if err != nil {

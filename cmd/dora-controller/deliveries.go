@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dora-controller/dora-controller/internal/cli"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
 	"github.com/dora-controller/dora-controller/internal/ledger/sqlite"
@@ -61,7 +62,7 @@ The log keeps the newest 10,000 attempts of each sink. Events that a sink's filt
 
 func (o *deliveriesOptions) run(cmd *cobra.Command, _ []string) error {
 	if err := o.check(); err != nil {
-		return usage(cmd, err)
+		return cli.Usage(cmd, err)
 	}
 	store, err := sqlite.OpenReadOnly(cmd.Context(), o.ledger)
 	if err != nil {
@@ -72,7 +73,7 @@ func (o *deliveriesOptions) run(cmd *cobra.Command, _ []string) error {
 	found, err := r.read(cmd.Context())
 	switch {
 	case errors.Is(err, errAmbiguous):
-		return usage(cmd, err)
+		return cli.Usage(cmd, err)
 	case err != nil:
 		return err
 	}
@@ -85,7 +86,7 @@ func (o *deliveriesOptions) check() error {
 		return fmt.Errorf("invalid argument \"%d\" for \"--limit\" flag: must not be negative", o.limit)
 	case (o.pending || o.parked) && (o.failed || o.since.set):
 		return errors.New("--pending and --parked tell what is so now, --failed and --since what was tried: leave out the one or the other")
-	case o.payload && o.output.value == outputTable:
+	case o.payload && o.output.Value == outputTable:
 		return errors.New("--payload prints JSON lines alone: leave out -o table")
 	}
 	return nil

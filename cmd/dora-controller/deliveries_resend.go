@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+	"github.com/dora-controller/dora-controller/internal/cli"
 )
 
 // longRequest is how much of an annotation the controller reads.
@@ -52,11 +53,11 @@ func (o *resendOptions) run(cmd *cobra.Command, args []string) error {
 	now := time.Now().UTC()
 	value, err := o.annotation(now)
 	if err != nil {
-		return usage(cmd, err)
+		return cli.Usage(cmd, err)
 	}
 	key, err := o.key(args[0])
 	if err != nil {
-		return usage(cmd, err)
+		return cli.Usage(cmd, err)
 	}
 	api, err := sinkAPI(o.kubeconfig)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dora-controller/dora-controller/internal/cli"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
 	"github.com/dora-controller/dora-controller/internal/ledger/sqlite"
@@ -58,7 +59,7 @@ With -o json each line is one event in the form that docs/events.md describes.`,
 func (o *eventsOptions) run(cmd *cobra.Command, _ []string) error {
 	query, err := o.query(time.Now())
 	if err != nil {
-		return usage(cmd, err)
+		return cli.Usage(cmd, err)
 	}
 	store, err := sqlite.OpenReadOnly(cmd.Context(), o.ledger)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/dora-controller/dora-controller/internal/cli"
 	"github.com/dora-controller/dora-controller/internal/egress"
 )
 
@@ -30,7 +31,7 @@ func FuzzFlags(f *testing.F) {
 		}
 		sameAgain(t, text, size, newOf(size))
 		sameAgain(t, text, new(networks), new(networks))
-		sameAgain(t, text, &choice{options: []string{"json", "table"}}, &choice{options: []string{"json", "table"}})
+		sameAgain(t, text, &cli.Choice{Options: []string{"json", "table"}}, &cli.Choice{Options: []string{"json", "table"}})
 		reaches(t, text)
 		moments(t, text)
 	})

@@ -24,10 +24,11 @@ import (
 	"log"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/dora-controller/dora-controller/internal/cli"
 )
 
 // defaultLedger is where the ledger is in the manifests under config/.
@@ -68,13 +69,13 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errOut io.Wr
 	root.SetOut(out)
 	root.SetErr(errOut)
 	err := root.ExecuteContext(ctx)
-	switch usage := (*usageError)(nil); {
+	switch usage := (*cli.UsageError)(nil); {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, errReported):
 		return exitFailure
 	case errors.As(err, &usage):
-		fmt.Fprintf(errOut, "error: %v\nSee '%s --help'.\n", err, usage.command)
+		fmt.Fprintf(errOut, "error: %v\nSee '%s --help'.\n", err, usage.Command)
 		return exitUsage
 	}
 	fmt.Fprintf(errOut, "error: %v\n", err)
@@ -102,60 +103,18 @@ deployment: succeeded, failed, rolled back. Without a command it runs the contro
 		Version:       buildVersion(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          unknownCommand,
+		Args:          cli.UnknownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SuggestionsMinimumDistance = 2
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.AddCommand(newRunCommand(), newReplayCommand(), newEventsCommand(), newDecisionsCommand(), newBackfillCommand(), newDemoCommand(), newVersionCommand())
+	root.AddCommand(newRunCommand(), newReplayCommand(), newEventsCommand(), newDecisionsCommand(), newBackfillCommand(), newDemoCommand(), cli.NewVersionCommand("dora-controller", "Print the version", buildVersion()))
 	root.AddCommand(newSinksCommand(), newDeliveriesCommand(), newMigrateCommand())
 	root.AddCommand(newPortCommand(), newRecordCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
-	tellUsageErrors(root)
+	cli.TellUsageErrors(root)
 	return root
-}
-
-// unknownCommand refuses a word that is no command, and names those that look like it.
-func unknownCommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	err := fmt.Errorf("%q is no command of dora-controller", args[0])
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		err = fmt.Errorf("%w; did you mean %s?", err, strings.Join(near, " or "))
-	}
-	return err
 }
 
 // errReported ends a command that has already said on stderr what went wrong.
 var errReported = errors.New("failed")
-
-// usageError is a command line that is wrong: another try with the same words cannot succeed.
-type usageError struct {
-	command string
-	err     error
-}
-
-func (e *usageError) Error() string { return e.err.Error() }
-
-func (e *usageError) Unwrap() error { return e.err }
-
-func usage(cmd *cobra.Command, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &usageError{cmd.CommandPath(), err}
-}
-
-// tellUsageErrors marks what cobra finds wrong with flags and arguments, also of the commands below.
-func tellUsageErrors(cmd *cobra.Command) {
-	cmd.SetFlagErrorFunc(usage)
-	check := cmd.Args
-	if check == nil {
-		check = cobra.NoArgs
-	}
-	cmd.Args = func(cmd *cobra.Command, args []string) error { return usage(cmd, check(cmd, args)) }
-	for _, below := range cmd.Commands() {
-		tellUsageErrors(below)
-	}
-}

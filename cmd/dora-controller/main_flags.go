@@ -7,7 +7,6 @@ import (
 	"math"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+	"github.com/dora-controller/dora-controller/internal/cli"
 )
 
 // duration is a flag that takes what Go takes (90s, 1h30m, 500ms) and days (30d, 1d12h).
@@ -145,27 +145,8 @@ func (m *moment) after(start time.Time) time.Time {
 	return start.Add(m.length)
 }
 
-// choice is a flag that takes one of several words, in any case.
-type choice struct {
-	value   string
-	options []string
-}
-
-func (c *choice) Set(text string) error {
-	i := slices.IndexFunc(c.options, func(option string) bool { return strings.EqualFold(option, text) })
-	if i < 0 {
-		return fmt.Errorf("want %s", strings.Join(c.options, " or "))
-	}
-	c.value = c.options[i]
-	return nil
-}
-
-func (c *choice) String() string { return c.value }
-
-func (c *choice) Type() string { return strings.Join(c.options, "|") }
-
 // output is how a command prints events.
-type output struct{ choice }
+type output struct{ cli.Choice }
 
 const (
 	outputJSON  = "json"
@@ -173,15 +154,15 @@ const (
 )
 
 func addOutputFlag(cmd *cobra.Command) *output {
-	o := &output{choice{options: []string{outputJSON, outputTable}}}
+	o := &output{cli.Choice{Options: []string{outputJSON, outputTable}}}
 	cmd.Flags().VarP(o, "output", "o", "how to print events: json, one event a line, or table (default: table on a terminal, else json)")
 	return o
 }
 
 // table tells whether to print a table there.
 func (o *output) table(out io.Writer) bool {
-	if o.value != "" {
-		return o.value == outputTable
+	if o.Value != "" {
+		return o.Value == outputTable
 	}
 	f, ok := out.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dora-controller/dora-controller/internal/cli"
 	"github.com/dora-controller/dora-controller/internal/sink/postgres"
 )
 
@@ -40,11 +41,11 @@ var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
 
 func (o *migrateOptions) run(cmd *cobra.Command, _ []string) error {
 	if !o.print {
-		return usage(cmd, errors.New("migrate changes no database: it prints the SQL for an administrator, with --print; "+
+		return cli.Usage(cmd, errors.New("migrate changes no database: it prints the SQL for an administrator, with --print; "+
 			"a DoraSink whose migrations are Run is migrated by the controller"))
 	}
 	if !schemaName.MatchString(o.schema) {
-		return usage(cmd, fmt.Errorf("invalid argument %q for \"--schema\" flag: want up to 63 lower-case letters, digits and _, such as dora", o.schema))
+		return cli.Usage(cmd, fmt.Errorf("invalid argument %q for \"--schema\" flag: want up to 63 lower-case letters, digits and _, such as dora", o.schema))
 	}
 	return postgres.PrintMigrations(cmd.OutOrStdout(), o.schema, o.partitioned)
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dora-controller/dora-controller/internal/cli"
 	"github.com/dora-controller/dora-controller/internal/egress"
 	"github.com/dora-controller/dora-controller/internal/sink"
 	"github.com/dora-controller/dora-controller/internal/sink/port"
@@ -31,7 +32,7 @@ func newPortCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "port",
 		Short: "Prepare a portal of Port",
-		Args:  unknownCommand,
+		Args:  cli.UnknownCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.SuggestionsMinimumDistance = 2
@@ -63,11 +64,11 @@ spec.port of the DoraSink. The exit code is 1 if something could not be made, or
 		Example: `  dora-controller port bootstrap --dry-run
   dora-controller port bootstrap --region US --blueprints service=microservice,incident=-
   dora-controller port bootstrap --print-page > page.json`,
-		Args: func(cmd *cobra.Command, args []string) error { return usage(cmd, cobra.NoArgs(cmd, args)) },
+		Args: func(cmd *cobra.Command, args []string) error { return cli.Usage(cmd, cobra.NoArgs(cmd, args)) },
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			names, err := o.check(cmd)
 			if err != nil {
-				return usage(cmd, err)
+				return cli.Usage(cmd, err)
 			}
 			return o.run(cmd.Context(), cmd.OutOrStdout(), names)
 		},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dora-controller/dora-controller/internal/cli"
 	rec "github.com/dora-controller/dora-controller/internal/recording"
 )
 
@@ -74,14 +75,14 @@ const allNamespaces = "all"
 
 func (o *recordOptions) run(cmd *cobra.Command, files []string) error {
 	if err := o.validate(cmd); err != nil {
-		return usage(cmd, err)
+		return cli.Usage(cmd, err)
 	}
 	options, err := o.options()
 	if err != nil {
 		return err
 	}
 	if err := options.Validate(); err != nil {
-		return usage(cmd, err)
+		return cli.Usage(cmd, err)
 	}
 	if o.raw {
 		fmt.Fprintln(cmd.ErrOrStderr(), "warning: --raw keeps specs, environment variables and annotations, which may hold secrets; "+

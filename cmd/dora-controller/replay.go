@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+	"github.com/dora-controller/dora-controller/internal/cli"
 	"github.com/dora-controller/dora-controller/internal/deploy"
 	"github.com/dora-controller/dora-controller/internal/replay"
 )
@@ -76,7 +77,7 @@ func (o *replayOptions) bind(cmd *cobra.Command) {
 
 func (o *replayOptions) run(cmd *cobra.Command, files []string) error {
 	if err := o.validate(); err != nil {
-		return usage(cmd, err)
+		return cli.Usage(cmd, err)
 	}
 	failed := false
 	for i, name := range files {

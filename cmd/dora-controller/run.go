@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 
 	"github.com/dora-controller/dora-controller/internal/app"
+	"github.com/dora-controller/dora-controller/internal/cli"
 )
 
 func newRunCommand() *cobra.Command {
@@ -74,7 +75,7 @@ The ledger is a file with one writer. A second process waits until the first has
 // run is what the command does once its flags are read.
 func run(cmd *cobra.Command, options app.Options, kubeconfig string, logs *logFlags) error {
 	if err := options.Validate(); err != nil {
-		return usage(cmd, err)
+		return cli.Usage(cmd, err)
 	}
 	options.Log = logs.logger(cmd.ErrOrStderr()).WithName("dora-controller")
 	ctrl.SetLogger(options.Log)

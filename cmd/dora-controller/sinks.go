@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+	"github.com/dora-controller/dora-controller/internal/cli"
 	"github.com/dora-controller/dora-controller/internal/show"
 )
 
@@ -53,7 +54,7 @@ With -o json each line is one DoraSink, as the cluster has it.`,
 
 func (o *sinksOptions) run(cmd *cobra.Command, _ []string) error {
 	if o.all && o.namespace != "" {
-		return usage(cmd, errors.New("--all-namespaces means every sink: leave out --namespace"))
+		return cli.Usage(cmd, errors.New("--all-namespaces means every sink: leave out --namespace"))
 	}
 	api, err := sinkAPI(o.kubeconfig)
 	if err != nil {
@@ -186,13 +187,13 @@ It writes the annotation dora-controller.io/retry of the DoraSinks, as the user 
 
 func (o *retryOptions) run(cmd *cobra.Command, names []string) error {
 	if o.all == (len(names) > 0) {
-		return usage(cmd, errors.New("name the sinks, or say --all"))
+		return cli.Usage(cmd, errors.New("name the sinks, or say --all"))
 	}
 	keys := make([]types.NamespacedName, len(names))
 	for i, name := range names {
 		key, err := o.key(name)
 		if err != nil {
-			return usage(cmd, err)
+			return cli.Usage(cmd, err)
 		}
 		keys[i] = key
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dora-controller/dora-controller/internal/cli"
 	"github.com/dora-controller/dora-controller/internal/doctor"
 	"github.com/dora-controller/dora-controller/internal/show"
 )
@@ -21,7 +22,7 @@ type doctorOptions struct {
 	*connection
 
 	list   bool
-	output *choice
+	output *cli.Choice
 }
 
 func newDoctorCommand(c *connection) *cobra.Command {
@@ -53,10 +54,10 @@ func (o *doctorOptions) run(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if o.output.value == asTable {
+	if o.output.Value == asTable {
 		err = printDoctor(painted(cmd.OutOrStdout()), r)
 	} else {
-		err = printObjects(cmd.OutOrStdout(), o.output.value, r)
+		err = printObjects(cmd.OutOrStdout(), o.output.Value, r)
 	}
 	if err == nil && r.Problems() > 0 {
 		err = &codedError{code: exitFailure}

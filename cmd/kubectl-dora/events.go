@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dora-controller/dora-controller/internal/cli"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/show"
 )
@@ -25,7 +26,7 @@ type eventsOptions struct {
 	since, until    moment
 	limit           int
 	watch           bool
-	output          *choice
+	output          *cli.Choice
 }
 
 func newEventsCommand(c *connection) *cobra.Command {
@@ -61,14 +62,14 @@ With -o json each line is one event in the form that docs/events.md describes.`,
 func (o *eventsOptions) run(cmd *cobra.Command, _ []string) error {
 	q, err := o.query(time.Now())
 	if err != nil {
-		return usage(cmd, err)
+		return cli.Usage(cmd, err)
 	}
 	h, err := o.history(cmd.Context())
 	if err != nil {
 		return err
 	}
 	defer h.close()
-	printer := newEventPrinter(cmd.OutOrStdout(), o.output.value, o.watch)
+	printer := newEventPrinter(cmd.OutOrStdout(), o.output.Value, o.watch)
 	err = h.events(cmd.Context(), q, func(e *dora.Event) error {
 		if len(o.outcomes) > 0 && !slices.Contains(o.outcomes, string(e.Outcome)) {
 			return nil
@@ -78,7 +79,7 @@ func (o *eventsOptions) run(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if printer.count == 0 && o.output.value == asTable {
+	if printer.count == 0 && o.output.Value == asTable {
 		fmt.Fprintln(cmd.ErrOrStderr(), "No events.")
 	}
 	return printer.end()

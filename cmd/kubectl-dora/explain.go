@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dora-controller/dora-controller/internal/cli"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/show"
 )
@@ -22,7 +23,7 @@ type explainOptions struct {
 
 	since  moment
 	limit  int
-	output *choice
+	output *cli.Choice
 }
 
 func newExplainCommand(c *connection) *cobra.Command {
@@ -109,7 +110,7 @@ func (o *explainOptions) print(cmd *cobra.Command, lines []told) error {
 	if o.limit > 0 {
 		lines = lines[max(0, len(lines)-o.limit):]
 	}
-	if o.output.value == asJSON {
+	if o.output.Value == asJSON {
 		return printTold(cmd.OutOrStdout(), lines)
 	}
 	if len(lines) == 0 {
@@ -145,7 +146,7 @@ func (o *explainOptions) event(out io.Writer, events, all []dora.Event, id strin
 		return fmt.Errorf("there is no event %s of that service, Application or Rollout; kubectl dora events -o json lists ids", id)
 	}
 	e := &events[i]
-	if o.output.value == asJSON {
+	if o.output.Value == asJSON {
 		return printTold(out, []told{{At: e.OccurredAt, Rule: ruleOf(e), Counts: countsAs(e), Event: e}})
 	}
 	fmt.Fprintf(out, "%s\n\n", show.Line(e))

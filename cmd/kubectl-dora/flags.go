@@ -1,15 +1,14 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+	"github.com/dora-controller/dora-controller/internal/cli"
 )
 
 // moment is a flag that takes a time, or a length of time before now.
@@ -47,25 +46,6 @@ func (m *moment) before(now time.Time) time.Time {
 	return now.Add(-m.length)
 }
 
-// choice is a flag that takes one of several words, in any case.
-type choice struct {
-	value   string
-	options []string
-}
-
-func (c *choice) Set(text string) error {
-	i := slices.IndexFunc(c.options, func(option string) bool { return strings.EqualFold(option, text) })
-	if i < 0 {
-		return errors.New("want " + strings.Join(c.options, " or "))
-	}
-	c.value = c.options[i]
-	return nil
-}
-
-func (c *choice) String() string { return c.value }
-
-func (c *choice) Type() string { return strings.Join(c.options, "|") }
-
 // The forms of output.
 const (
 	asTable    = "table"
@@ -77,8 +57,8 @@ const (
 )
 
 // addOutputFlag adds -o with these forms, of which the first is the default.
-func addOutputFlag(cmd *cobra.Command, forms ...string) *choice {
-	c := &choice{value: forms[0], options: forms}
+func addOutputFlag(cmd *cobra.Command, forms ...string) *cli.Choice {
+	c := &cli.Choice{Value: forms[0], Options: forms}
 	cmd.Flags().VarP(c, "output", "o", "how to print: "+strings.Join(forms, ", "))
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(forms, cobra.ShellCompDirectiveNoFileComp)))
 	return c

@@ -16,10 +16,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/dora-controller/dora-controller/internal/cli"
 )
 
 // The exit codes.
@@ -45,7 +46,7 @@ func execute(ctx context.Context, args []string, out, errOut io.Writer) int {
 	root.SetErr(errOut)
 	err := root.ExecuteContext(ctx)
 	var coded *codedError
-	var usage *usageError
+	var usage *cli.UsageError
 	switch {
 	case err == nil:
 		return exitOK
@@ -55,7 +56,7 @@ func execute(ctx context.Context, args []string, out, errOut io.Writer) int {
 		}
 		return coded.code
 	case errors.As(err, &usage):
-		fmt.Fprintf(errOut, "error: %v\nSee '%s --help'.\n", err, usage.command)
+		fmt.Fprintf(errOut, "error: %v\nSee '%s --help'.\n", err, usage.Command)
 		return exitUsage
 	}
 	fmt.Fprintf(errOut, "error: %v\n", err)
@@ -73,28 +74,16 @@ with an installation. It writes nothing to the cluster.`,
 		Version:       buildVersion(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          unknownCommand,
+		Args:          cli.UnknownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SuggestionsMinimumDistance = 2
 	root.SetVersionTemplate("{{.Version}}\n")
 	c.addFlags(root)
 	root.AddCommand(newStatusCommand(c), newEventsCommand(c), newExplainCommand(c), newSinksCommand(c), newReportCommand(c))
-	root.AddCommand(newDoctorCommand(c), newBundleCommand(c), newVersionCommand())
-	tellUsageErrors(root)
+	root.AddCommand(newDoctorCommand(c), newBundleCommand(c), cli.NewVersionCommand("kubectl-dora", "Print the version of the plugin", buildVersion()))
+	cli.TellUsageErrors(root)
 	return root
-}
-
-// unknownCommand refuses a word that is no command, and names those that look like it.
-func unknownCommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	err := fmt.Errorf("%q is no command of kubectl dora", args[0])
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		err = fmt.Errorf("%w; did you mean %s?", err, strings.Join(near, " or "))
-	}
-	return err
 }
 
 // codedError ends a command with an exit code of its own; without an error it has said everything already.
@@ -111,33 +100,3 @@ func (e *codedError) Error() string {
 }
 
 func (e *codedError) Unwrap() error { return e.err }
-
-// usageError is a command line that is wrong: another try with the same words cannot succeed.
-type usageError struct {
-	command string
-	err     error
-}
-
-func (e *usageError) Error() string { return e.err.Error() }
-
-func (e *usageError) Unwrap() error { return e.err }
-
-func usage(cmd *cobra.Command, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &usageError{cmd.CommandPath(), err}
-}
-
-// tellUsageErrors marks what cobra finds wrong with flags and arguments, also of the commands below.
-func tellUsageErrors(cmd *cobra.Command) {
-	cmd.SetFlagErrorFunc(usage)
-	check := cmd.Args
-	if check == nil {
-		check = cobra.NoArgs
-	}
-	cmd.Args = func(cmd *cobra.Command, args []string) error { return usage(cmd, check(cmd, args)) }
-	for _, below := range cmd.Commands() {
-		tellUsageErrors(below)
-	}
-}

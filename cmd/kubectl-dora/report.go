@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+	"github.com/dora-controller/dora-controller/internal/cli"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/fourkeys"
 	"github.com/dora-controller/dora-controller/internal/report"
@@ -24,7 +25,7 @@ type reportOptions struct {
 	*connection
 
 	since, until moment
-	output       *choice
+	output       *cli.Choice
 }
 
 func newReportCommand(c *connection) *cobra.Command {
@@ -58,7 +59,7 @@ func (o *reportOptions) run(cmd *cobra.Command, args []string) error {
 		in.To = until
 	}
 	if !in.From.Before(in.To) || in.To.Sub(in.From) > longestReport {
-		return usage(cmd, fmt.Errorf("the time of the report: --since=%s must lie before its end, by three years at most", o.since.text))
+		return cli.Usage(cmd, fmt.Errorf("the time of the report: --since=%s must lie before its end, by three years at most", o.since.text))
 	}
 	if len(args) > 0 {
 		if err := o.about(cmd.Context(), args[0], &in); err != nil {
@@ -133,7 +134,7 @@ func (o *reportOptions) read(ctx context.Context, in *report.Input) error {
 }
 
 func (o *reportOptions) print(out io.Writer, r *report.Report) error {
-	switch strings.ToLower(o.output.value) {
+	switch strings.ToLower(o.output.Value) {
 	case asJSON:
 		return r.JSON(out)
 	case asCSV:

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+	"github.com/dora-controller/dora-controller/internal/cli"
 	"github.com/dora-controller/dora-controller/internal/show"
 )
 
@@ -18,7 +19,7 @@ import (
 type sinksOptions struct {
 	*connection
 
-	output *choice
+	output *cli.Choice
 }
 
 func newSinksCommand(c *connection) *cobra.Command {
@@ -40,7 +41,7 @@ says of each that is not ready, has parked events or an error what was answered,
 func (o *sinksOptions) run(cmd *cobra.Command, _ []string) error {
 	namespace, err := o.namespace()
 	if err != nil {
-		return usage(cmd, err)
+		return cli.Usage(cmd, err)
 	}
 	cl, err := o.connect()
 	if err != nil {
@@ -50,8 +51,8 @@ func (o *sinksOptions) run(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if o.output.value != asTable {
-		return printObjects(cmd.OutOrStdout(), o.output.value, struct {
+	if o.output.Value != asTable {
+		return printObjects(cmd.OutOrStdout(), o.output.Value, struct {
 			Sinks []dorav1alpha1.DoraSink `json:"sinks"`
 		}{sinksWithKind(sinks)})
 	}

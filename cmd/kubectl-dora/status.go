@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+	"github.com/dora-controller/dora-controller/internal/cli"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/report"
 	"github.com/dora-controller/dora-controller/internal/show"
@@ -30,7 +31,7 @@ type statusOptions struct {
 	*connection
 
 	recent int
-	output *choice
+	output *cli.Choice
 }
 
 func newStatusCommand(c *connection) *cobra.Command {
@@ -64,7 +65,7 @@ type standing struct {
 func (o *statusOptions) run(cmd *cobra.Command, args []string) error {
 	ctx := cmd.Context()
 	if _, err := o.namespace(); err != nil {
-		return usage(cmd, err)
+		return cli.Usage(cmd, err)
 	}
 	cl, err := o.connect()
 	if err != nil {
@@ -75,8 +76,8 @@ func (o *statusOptions) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	sinks, unread := o.sinksOf(ctx, cl, targets)
-	if o.output.value != asTable {
-		return printObjects(cmd.OutOrStdout(), o.output.value, standing{withKind(targets), sinksWithKind(sinks)})
+	if o.output.Value != asTable {
+		return printObjects(cmd.OutOrStdout(), o.output.Value, standing{withKind(targets), sinksWithKind(sinks)})
 	}
 	out := painted(cmd.OutOrStdout())
 	switch len(targets) {
