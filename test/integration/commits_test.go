@@ -182,7 +182,7 @@ var _ = Describe("Lead time for changes", func() {
 		deployThree(ctx)
 		expectStatus(ctx, target, func(g Gomega, s *dorav1alpha1.DoraTargetStatus) {
 			g.Expect(condition(s, "CommitsUnresolved")).To(Equal("CommitsUnresolved=True (Unreachable)"))
-			g.Expect(s.Commits.Pending).To(Equal(int64(3)))
+			g.Expect(s).To(HaveField("Commits.Pending", Equal(int64(3))))
 			g.Expect(summary(g, s).Counts.Succeeded).To(Equal(int64(3)), "nothing else waits")
 			g.Expect(ready(s)).To(Equal("Ready=True (Followed)"))
 		})
@@ -199,7 +199,7 @@ var _ = Describe("Lead time for changes", func() {
 		deployThree(ctx)
 		expectStatus(ctx, target, func(g Gomega, s *dorav1alpha1.DoraTargetStatus) {
 			g.Expect(condition(s, "CommitsUnresolved")).To(Equal("CommitsUnresolved=True (RepositoryNotFound)"))
-			g.Expect(s.Commits.Pending).To(Equal(int64(3)))
+			g.Expect(s).To(HaveField("Commits.Pending", Equal(int64(3))))
 		})
 		server.down.Store(true)
 		edit(ctx, target, func(spec *dorav1alpha1.DoraTargetSpec) { spec.Source.Repository.URL = server.URL + "/repo.git" })
@@ -215,7 +215,7 @@ var _ = Describe("Lead time for changes", func() {
 		expectStatus(ctx, target, func(g Gomega, s *dorav1alpha1.DoraTargetStatus) {
 			g.Expect(condition(s, "CommitsUnresolved")).To(Equal("CommitsUnresolved is absent"))
 			g.Expect(summary(g, s).LeadTime.Samples).To(Equal(int64(2)))
-			g.Expect(s.Backfill.Deployments).To(Equal(int64(3)))
+			g.Expect(s).To(HaveField("Backfill.Deployments", Equal(int64(3))))
 		})
 	})
 

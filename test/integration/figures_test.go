@@ -60,11 +60,11 @@ var _ = Describe("A DoraTarget", func() {
 		expectStatus(ctx, target, func(g Gomega, s *dorav1alpha1.DoraTargetStatus) {
 			g.Expect(ready(s)).To(Equal("Ready=True (Followed)"))
 			g.Expect(s.ObservedGeneration).To(Equal(target.Generation))
-			g.Expect(*s.ObservedSubjects).To(Equal(dorav1alpha1.ObservedSubjects{Applications: 1}))
+			g.Expect(s.ObservedSubjects).To(HaveValue(Equal(dorav1alpha1.ObservedSubjects{Applications: 1})))
 			g.Expect(s.ServiceCount).To(Equal(int64(1)))
 			g.Expect(s.OpenFailures).To(BeEmpty())
-			g.Expect(s.LastDeployment.Version).To(Equal("main-3c3c3c3"))
-			g.Expect(s.LastDeployment.Outcome).To(Equal(dorav1alpha1.OutcomeFailed))
+			g.Expect(s).To(HaveField("LastDeployment.Version", Equal("main-3c3c3c3")))
+			g.Expect(s).To(HaveField("LastDeployment.Outcome", Equal(dorav1alpha1.OutcomeFailed)))
 
 			f := summary(g, s)
 			g.Expect(f.Counts).To(Equal(dorav1alpha1.Counts{Succeeded: 2, Failed: 1}))

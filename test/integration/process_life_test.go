@@ -94,7 +94,7 @@ var _ = Describe("A process", func() {
 		search.deploy(v2)
 		p.expectEvents("cart: succeeded main-1a1a1a1", "search: succeeded main-2b2b2b2")
 		expectStatusOn(ctx, c, both, func(g Gomega, s *dorav1alpha1.DoraTargetStatus) {
-			g.Expect(*s.ObservedSubjects).To(Equal(dorav1alpha1.ObservedSubjects{Applications: 1, Rollouts: 1}))
+			g.Expect(s.ObservedSubjects).To(HaveValue(Equal(dorav1alpha1.ObservedSubjects{Applications: 1, Rollouts: 1})))
 			g.Expect(s.Conditions).NotTo(ContainElement(HaveField("Message", ContainSubstring("not installed"))))
 		})
 	}, NodeTimeout(3*time.Minute))

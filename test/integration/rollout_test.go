@@ -31,13 +31,13 @@ var _ = Describe("A Rollout", func() {
 		search.deploy(v1)
 		p.expectEvents("search: succeeded main-1a1a1a1")
 		expectStatus(ctx, target, func(g Gomega, s *dorav1alpha1.DoraTargetStatus) {
-			g.Expect(*s.ObservedSubjects).To(Equal(dorav1alpha1.ObservedSubjects{Rollouts: 1}), "nobody follows the Application that manages it")
+			g.Expect(s.ObservedSubjects).To(HaveValue(Equal(dorav1alpha1.ObservedSubjects{Rollouts: 1})), "nobody follows the Application that manages it")
 		})
 
 		manager.relabel(ctx, map[string]string{"followed": "yes"})
 		p.expectGone(search.object)
 		expectStatus(ctx, target, func(g Gomega, s *dorav1alpha1.DoraTargetStatus) {
-			g.Expect(*s.ObservedSubjects).To(Equal(dorav1alpha1.ObservedSubjects{Applications: 1}))
+			g.Expect(s.ObservedSubjects).To(HaveValue(Equal(dorav1alpha1.ObservedSubjects{Applications: 1})))
 			g.Expect(summary(g, s).Counts.Succeeded).To(Equal(int64(1)), "what it deployed before stays counted")
 		})
 	})

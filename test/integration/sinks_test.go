@@ -240,7 +240,7 @@ var _ = Describe("Sinks", func() {
 		Eventually(receiver.IDs).WithTimeout(patience).Should(Equal([]string{events[1].ID, events[0].ID}))
 		annotateSink(ctx, late, dorav1alpha1.AnnotationResend, "since=yesterday")
 		expectSink(ctx, p, late, func(g Gomega, s *dorav1alpha1.DoraSinkStatus) {
-			g.Expect(s.Requests.Error).To(Equal(`annotation dora-controller.io/resend: "yesterday" is no time: write it as 2026-01-31T00:00:00Z`))
+			g.Expect(s).To(HaveField("Requests.Error", Equal(`annotation dora-controller.io/resend: "yesterday" is no time: write it as 2026-01-31T00:00:00Z`)))
 		})
 
 		receiver.Answer(422, "no thanks")
