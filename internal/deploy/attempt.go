@@ -15,7 +15,7 @@ func (d *decider) judgeAttempt(version, added []string) {
 		return
 	}
 	switch {
-	case d.cancelled(p), d.failedOperation(p, added), d.failedDegraded(p, last), d.revertedPending(p, added, last):
+	case d.cancelled(p), d.failedOperation(p, added), d.failedDegraded(p, last), d.revertedPending(p, added, last), d.healed(p, version, added, last):
 	case p.Change == dora.ChangeImage && len(added) == 0:
 		// its images are gone for now
 	case d.fresh(p, version, added):
@@ -171,6 +171,16 @@ func (d *decider) revertedPending(p *Attempt, added []string, last *Op) bool {
 	}
 	d.unknown(v, d.deployedAt(v.start), dora.BasisHistory, "its verdict was missed before the earlier version came back")
 	d.s.Current = d.s.Settled
+	return true
+}
+
+// healed: what appeared while Argo CD repaired drift was the drift, and is gone.
+func (d *decider) healed(p *Attempt, version, added []string, last *Op) bool {
+	own := d.op(p.Start)
+	if own == nil || !own.SelfHeal || len(added) > 0 || !last.ended() || !d.repaired(last, version) {
+		return false
+	}
+	d.s.Pending = nil
 	return true
 }
 

@@ -29,10 +29,18 @@ func (d *decider) nameFailure(e *dora.Event) {
 	uid, ordinal := d.s.Failure.UID, strconv.Itoa(d.s.Failure.Ordinal)
 	e.ID = dora.ID(d.obs.Cluster, uid, ordinal, string(e.Type))
 	e.FailureID = dora.ID(d.obs.Cluster, uid, ordinal, "failure")
-	if len(d.s.Current) > 0 {
-		e.Running = &dora.Version{Images: d.s.Current}
+	if images := d.running(); len(images) > 0 {
+		e.Running = &dora.Version{Images: images}
 		e.Running.Label(nil, d.policy.commitOf)
 	}
+}
+
+// running is what runs: a version that replaced the current one runs before its operation is over, which may be long before its verdict.
+func (d *decider) running() []string {
+	if p := d.s.Pending; p != nil && len(p.Added) > 0 && allLive(p.Added, d.live) && onlyThese(p.Images, d.live) {
+		return d.whole(p.Images)
+	}
+	return d.s.Current
 }
 
 func (d *decider) closeFailure(at time.Time) {

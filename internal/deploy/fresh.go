@@ -77,7 +77,8 @@ func (d *decider) freshBefore(p *Attempt, running *Op) bool {
 
 // healthyAfter says that Healthy is fresh after an operation: by (a) a comparison made after it that found everything
 // Synced, (b) a transition since the attempt started with the replaced images gone, or (c) having held for a while.
-// Where no image changes, nothing is replaced, so (b) asks for Synced as well.
+// Where no image changes, nothing is replaced, so (b) asks for Synced as well. Where several workloads changed, a transition before the end of the operation
+// may be that of an earlier wave, while nothing shows yet what the last one replaces.
 func (d *decider) healthyAfter(o *Op, start time.Time, sameImages bool) bool {
 	if d.app.Health != Healthy || !o.ended() {
 		return false
@@ -87,7 +88,8 @@ func (d *decider) healthyAfter(o *Op, start time.Time, sameImages bool) bool {
 	}
 	version, _, _ := d.version()
 	gone := onlyThese(version, d.live)
-	if !d.since().Before(start) && gone && (!sameImages || d.app.Synced) {
+	since, waves := d.since(), o.Several && d.since().Before(o.End)
+	if !since.Before(start) && gone && !waves && (!sameImages || d.app.Synced) {
 		return true
 	}
 	if held := o.End.Add(settleFor); d.now.Before(held) {

@@ -122,6 +122,7 @@ func (d *decider) readRows(o *Op, rows []Row) {
 	}
 	o.RowsSeen = true
 	var images []string
+	var changed int
 	for i := range rows {
 		r := &rows[i]
 		if !r.Applied {
@@ -131,11 +132,14 @@ func (d *decider) readRows(o *Op, rows []Row) {
 		if r.Workload {
 			o.Applied = true
 			if !d.visibleRollout(r) {
-				o.Plain = o.Plain || !r.Unchanged
+				if !r.Unchanged {
+					changed++
+				}
 				images = append(images, r.Images...)
 			}
 		}
 	}
+	o.Plain, o.Several = o.Plain || changed > 0, o.Several || changed > 1
 	if len(images) > 0 {
 		o.Images = d.policy.Counted(images)
 	}

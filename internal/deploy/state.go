@@ -88,11 +88,12 @@ type Op struct {
 	// Listed: history has it, so it was a full sync that succeeded.
 	Listed bool `json:"listed,omitempty"`
 	// RowsSeen: its own result was read. Applied: a workload of it was applied. Touched: it changed some resource. Plain: it changed a
-	// workload other than the visible Rollouts.
+	// workload other than the visible Rollouts, Several: more than one.
 	RowsSeen bool `json:"rows_seen,omitempty"`
 	Applied  bool `json:"applied,omitempty"`
 	Touched  bool `json:"touched,omitempty"`
 	Plain    bool `json:"plain,omitempty"`
+	Several  bool `json:"several,omitempty"`
 	// Images that its rows, or the source that history lists, say it applied.
 	Images []string `json:"images,omitempty"`
 	// OutOfSync: the comparison before it found a difference.

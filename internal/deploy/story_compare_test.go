@@ -25,7 +25,9 @@ func (want *expectation) differences(w *world, i int) []string {
 		want.compareDeploy(c, e)
 	case dora.TypeDegraded:
 		c.text("caused_by", tag(want.fields["caused_by"]), cause(w, e))
+		c.text("running", tag(want.fields["running"]), tagOf(e.Running))
 	case dora.TypeRecovered:
+		c.text("running", tag(want.fields["running"]), tagOf(e.Running))
 		compareRecovered(c, w.got[:i], e)
 	}
 	if e.Schema != dora.Schema || e.Service == "" || e.Environment == "" || e.Cluster != "test" || e.OccurredAt.After(e.ObservedAt) {

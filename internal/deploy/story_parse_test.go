@@ -196,8 +196,8 @@ func (s *story) readPolicy(settings []string) error {
 var (
 	deployFields   = []string{"version", "previous", "at", "running", "started", "observed", "success", "exposed", "unplanned", "basis", "change", "commit", "revisions", "images", "of"}
 	deployMust     = []string{"version", "previous", "at"}
-	degradedFields = []string{"at", "caused_by", "observed", "of"}
-	recoverFields  = []string{"at", "observed", "of"}
+	degradedFields = []string{"at", "caused_by", "running", "observed", "of"}
+	recoverFields  = []string{"at", "running", "observed", "of"}
 )
 
 func (s *story) readExpectation(text string) error {
