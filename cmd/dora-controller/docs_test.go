@@ -21,13 +21,17 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/test/docs"
 )
 
-// pages are the ones that this test holds against the commands.
-var pages = []string{
-	"README.md", "CONTRIBUTING.md", "docs/README.md", "docs/concepts.md", "docs/doratarget.md", "docs/events.md", "docs/metrics.md",
-	"docs/operations.md", "docs/replay.md", "docs/scenarios.md", "docs/dorasink.md", "docs/port.md", "docs/postgres.md", "docs/grafana.md",
-	"docs/cloudevents.md", "docs/record.md",
+// pages are those that this test holds against the commands. That of kubectl dora has tests of its own.
+func pages(t *testing.T) []docs.Page {
+	t.Helper()
+	all, err := docs.Pages(root)
+	if err != nil || len(all) < 20 {
+		t.Fatalf("there are %d pages (%v)", len(all), err)
+	}
+	return slices.DeleteFunc(all, func(p docs.Page) bool { return p.Name == "docs/kubectl-dora.md" })
 }
 
 func readPage(t *testing.T, name string) string {
@@ -46,31 +50,18 @@ var (
 	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
 )
 
-// block is a fenced block: what it is written in, and what it holds.
-type block struct{ language, text string }
-
-func blocks(page string) []block {
-	var found []block
-	for _, m := range fence.FindAllStringSubmatch(page, -1) {
-		found = append(found, block{m[1], m[2]})
-	}
-	return found
-}
-
 // The output that a page shows is what the command prints. With -update the page gets it.
 func TestPagesShowWhatCommandsPrint(t *testing.T) {
+	all := pages(t)
 	t.Chdir(root)
-	for _, name := range pages {
-		data, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		shown := fence.ReplaceAllStringFunc(string(data), func(text string) string { return rerun(t, text) })
-		if *update && shown != string(data) {
+	for _, page := range all {
+		name := page.Name
+		shown := fence.ReplaceAllStringFunc(page.Text, func(text string) string { return rerun(t, text) })
+		if *update && shown != page.Text {
 			if err := os.WriteFile(name, []byte(shown), 0o600); err != nil {
 				t.Fatal(err)
 			}
-		} else if diff := cmp.Diff(string(data), shown); diff != "" {
+		} else if diff := cmp.Diff(page.Text, shown); diff != "" {
 			t.Errorf("%s shows something else than its commands print; if that is meant, run go test ./cmd/dora-controller -update (-page +printed)\n%s", name, diff)
 		}
 	}
@@ -93,43 +84,55 @@ func rerun(t *testing.T, text string) string {
 
 // Every command line of ours in the pages is one that the command takes, as far as that shows without running it.
 func TestCommandLinesInPagesAreRight(t *testing.T) {
-	for _, name := range pages {
-		for _, b := range blocks(readPage(t, name)) {
-			for line := range strings.Lines(b.text) {
-				if strings.HasPrefix(line, "kubectl ") {
-					continue
-				}
-				if _, after, ok := strings.Cut(line, "dora-controller "); ok && (b.language == "sh" || strings.HasPrefix(line, "$ ")) {
-					checkCommandLine(t, name, strings.Fields(after))
-				}
+	found := 0
+	for _, page := range pages(t) {
+		for _, c := range page.Commands() {
+			if words, ours := arguments(c.Words); ours {
+				checkCommandLine(t, c.String(), words)
+				found++
 			}
 		}
 	}
+	if found < 30 {
+		t.Errorf("found only %d", found)
+	}
 }
 
-func checkCommandLine(t *testing.T, page string, words []string) {
+// arguments are those of a command of ours, which may be run inside of the controller's pod.
+func arguments(words []string) ([]string, bool) {
+	if i := slices.Index(words, "--"); i >= 0 && words[0] == "kubectl" && i+1 < len(words) {
+		words = words[i+1:]
+	}
+	return words[1:], filepath.Base(words[0]) == "dora-controller"
+}
+
+func checkCommandLine(t *testing.T, line string, words []string) {
 	t.Helper()
 	cmd, rest, err := newRootCommand().Find(withDefaultCommand(words))
-	if err != nil || !cmd.HasParent() {
-		return // a file or folder of that name
+	if err == nil && !cmd.HasParent() {
+		err = errors.New("there is no such command")
 	}
-	if err := cmd.ParseFlags(rest); err != nil {
-		t.Errorf("%s: dora-controller %s: %v", page, strings.Join(words, " "), err)
+	if err == nil {
+		err = cmd.ParseFlags(rest)
+	}
+	if err != nil {
+		t.Errorf("%s: %v", line, err)
 	}
 }
 
-// foreignFlags are of kubectl and psql.
+// foreignFlags are of kubectl, kubectl dora, helm and psql. In blocks they are checked by running those; here it is for what stands in the text.
 var foreignFlags = []string{
+	"create-namespace", "install", "list", "namespace", "values",
 	"all-namespaces", "clusterrole", "file", "for", "from-file", "from-literal", "no-merges", "output-watch-events", "overwrite", "replicas", "server-side",
 	"resource", "resource-name", "role", "serviceaccount", "set", "show-labels", "verb", "watch",
 }
 
 func TestFlagsInPagesExist(t *testing.T) {
 	known := append(flagsOf(newRootCommand()), foreignFlags...)
-	for _, name := range pages {
-		for _, m := range anyFlag.FindAllStringSubmatch(readPage(t, name), -1) {
+	for _, page := range pages(t) {
+		for _, m := range anyFlag.FindAllStringSubmatch(page.Text, -1) {
 			if !slices.Contains(known, m[1]) {
-				t.Errorf("%s names --%s, which no command has", name, m[1])
+				t.Errorf("%s names --%s, which no command has", page.Name, m[1])
 			}
 		}
 	}
@@ -169,24 +172,24 @@ func TestEventsInPagesAreReal(t *testing.T) {
 			shown[nameOf(t, line)] = oneFieldALine(t, line)
 		}
 	}
-	for _, name := range pages {
-		page := readPage(t, name)
-		for _, b := range blocks(page) {
-			want := shown[nameOf(t, b.text)]
+	for _, page := range pages(t) {
+		name, text := page.Name, page.Text
+		for _, b := range page.Blocks() {
+			want := shown[nameOf(t, b.Text)]
 			switch {
-			case b.language != "json" || !strings.Contains(b.text, `"schema": "`+dora.Schema+`"`):
+			case b.Language != "json" || !strings.Contains(b.Text, `"schema": "`+dora.Schema+`"`):
 			case want == "":
-				t.Errorf("%s shows an event that no recording leads to:\n%s", name, b.text)
+				t.Errorf("%s shows an event that no recording leads to:\n%s", name, b.Text)
 			case *update:
-				page = strings.Replace(page, b.text, want, 1)
+				text = strings.Replace(text, b.Text, want, 1)
 			default:
-				if diff := cmp.Diff(b.text, want); diff != "" {
+				if diff := cmp.Diff(b.Text, want); diff != "" {
 					t.Errorf("%s (-page +recording)\n%s", name, diff)
 				}
 			}
 		}
-		if *update && page != readPage(t, name) {
-			if err := os.WriteFile(filepath.Join(root, name), []byte(page), 0o600); err != nil {
+		if *update && text != page.Text {
+			if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -292,8 +295,13 @@ func TestEveryReasonIsExplained(t *testing.T) {
 }
 
 func TestLinksInPagesLead(t *testing.T) {
-	for _, name := range pages {
-		for _, m := range link.FindAllStringSubmatch(readPage(t, name), -1) {
+	all, err := docs.Pages(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range all {
+		name := page.Name
+		for _, m := range link.FindAllStringSubmatch(page.Text, -1) {
 			target := name
 			if m[1] != "" {
 				target = filepath.Join(filepath.Dir(name), m[1])

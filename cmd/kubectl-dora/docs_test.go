@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/dora-controller/dora-controller/internal/doctor"
+	"github.com/dora-controller/dora-controller/test/docs"
 )
 
 func pageText(t *testing.T) string {
@@ -92,6 +93,33 @@ func TestFlagsInThePageExist(t *testing.T) {
 		if !slices.Contains(known, m[1]) {
 			t.Errorf("docs/kubectl-dora.md names --%s, which no command has", m[1])
 		}
+	}
+}
+
+// Every command line of the plugin, in any page, is one that it takes, as far as that shows without running it.
+func TestCommandLinesInPagesAreRight(t *testing.T) {
+	pages, err := docs.Pages(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, page := range pages {
+		for _, c := range page.Commands() {
+			if len(c.Words) < 3 || c.Words[0] != "kubectl" || c.Words[1] != "dora" {
+				continue
+			}
+			cmd, rest, err := newRootCommand().Find(c.Words[2:])
+			if err == nil {
+				err = cmd.ParseFlags(rest)
+			}
+			if err != nil {
+				t.Errorf("%s: %v", c, err)
+			}
+			found++
+		}
+	}
+	if found < 10 {
+		t.Errorf("found only %d", found)
 	}
 }
 
