@@ -130,7 +130,7 @@ func (s *shared) deliveries(mgr manager.Manager) *dorasink.Reconciler {
 	return &dorasink.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Sinks: s.Sinks, Targets: s.Targets, Subjects: s.Memory.Remembered,
 		Ledger: s.Outbox, Dispatcher: s.Dispatcher, Make: s.Make, Figures: s.Figures, Events: mgr.GetEventRecorder("dora-controller"),
-		Cluster: s.Cluster, Grace: s.SinkGrace, Clock: s.Clock, Log: mgr.GetLogger().WithName("sinks"),
+		Cluster: s.Cluster, Grace: s.SinkGrace, Clock: s.Clock, Log: mgr.GetLogger().WithName("dorasink"),
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 func FuzzFlags(f *testing.F) {
 	for _, text := range []string{
 		"90s", "1h30m", "30d", "-1s", "500ms", "2Gi", "1e30", "1e2000000000", "1.5Gi", "0.5", "10.0.0.0/8,fd00::/8", "::ffff:10.0.0.0/104", "10.1.2.3/8", "JSON", "",
-		"2026-11-20T20:57:31Z", "0001-01-01T00:00:00Z", "0000-01-01T00:00:00+23:59", "9999-12-31T23:59:59-12:00", "12h", "106751d",
+		"2026-11-20T20:57:31Z", "info,ledger=debug,dispatch=3", "0001-01-01T00:00:00Z", "0000-01-01T00:00:00+23:59", "9999-12-31T23:59:59-12:00", "12h", "106751d",
 	} {
 		f.Add(text)
 	}
@@ -31,6 +31,7 @@ func FuzzFlags(f *testing.F) {
 		}
 		sameAgain(t, text, size, newOf(size))
 		sameAgain(t, text, new(networks), new(networks))
+		sameAgain(t, text, new(logLevels), new(logLevels))
 		sameAgain(t, text, &cli.Choice{Options: []string{"json", "table"}}, &cli.Choice{Options: []string{"json", "table"}})
 		reaches(t, text)
 		moments(t, text)

@@ -3,12 +3,14 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 
@@ -77,8 +79,13 @@ func run(cmd *cobra.Command, options app.Options, kubeconfig string, logs *logFl
 	if err := options.Validate(); err != nil {
 		return cli.Usage(cmd, err)
 	}
-	options.Log = logs.logger(cmd.ErrOrStderr()).WithName("dora-controller")
+	options.Log = logs.logger(cmd.ErrOrStderr())
 	ctrl.SetLogger(options.Log)
+	// What libraries say has the form of all else.
+	libraries := options.Log.WithName("libraries")
+	klog.SetLogger(libraries)
+	log.SetOutput(withoutAnswers{said{libraries}})
+	log.SetFlags(0)
 	cluster, err := clusterConfig(kubeconfig)
 	if err != nil {
 		return err

@@ -1,25 +1,49 @@
 package main
 
 import (
+	"bytes"
 	"flag"
 	"io"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/pflag"
+	uberzap "go.uber.org/zap"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 )
 
-// logFlags are controller-runtime's --zap-… flags, as every controller has them.
-type logFlags struct{ options zap.Options }
+// logFlags are --log-level, and controller-runtime's --zap-… flags as every controller has them, but for the level: that is one for all areas.
+type logFlags struct {
+	options zap.Options
+	levels  logLevels
+}
 
 func newLogFlags() *logFlags { return &logFlags{} }
 
 func (l *logFlags) addTo(flags *pflag.FlagSet) {
+	flags.Var(&l.levels, "log-level",
+		"how much is logged: debug, info, error, or a number above 1 for more than debug; and of single areas: info,ledger=debug (default info)")
 	plain := flag.NewFlagSet("zap", flag.ContinueOnError)
 	l.options.BindFlags(plain)
-	flags.AddGoFlagSet(plain)
+	plain.VisitAll(func(f *flag.Flag) {
+		if f.Name != "zap-log-level" {
+			flags.AddGoFlag(f)
+		}
+	})
 }
 
 func (l *logFlags) logger(to io.Writer) logr.Logger {
-	return zap.New(zap.UseFlagOptions(&l.options), zap.WriteTo(to))
+	options := l.options // a copy, which zap completes
+	levels := l.levels.orElse(options.Development)
+	options.Level = levels.most()
+	options.ZapOpts = append(options.ZapOpts, uberzap.WrapCore(levels.filter))
+	return zap.New(zap.UseFlagOptions(&options), zap.WriteTo(to)).WithName(loggerName)
+}
+
+// said logs what libraries say through Go's own logger, a line at a time.
+type said struct{ log logr.Logger }
+
+// Write implements io.Writer.
+func (s said) Write(line []byte) (int, error) {
+	s.log.Info(string(bytes.TrimSpace(line)))
+	return len(line), nil
 }

@@ -24,6 +24,8 @@ func TestRunSaysWhatIsWrongBeforeItStarts(t *testing.T) {
 		"a time that is none":                {"run --keep-events=long", exitUsage, "--keep-events"},
 		"a time that is too short":           {"run --keep-events=30d", exitUsage, "--keep-events=720h0m0s is shorter"},
 		"flags without the command":          {"--health-probe-bind-address=8081", exitUsage, "--health-probe-bind-address"},
+		"a level of an area that is none":    {"run --log-level=info,leger=debug", exitUsage, `for "--log-level" flag: there is no area "leger": use application, client,`},
+		"a level that is none":               {"run --log-level=info,ledger=loud", exitUsage, `for "--log-level" flag: "loud" is no level: use debug, info, error,`},
 		"a kubeconfig that is not there":     {"run --kubeconfig=" + nowhere + ".missing", exitFailure, "--kubeconfig: "},
 		"a kubeconfig that names no cluster": {"run --ledger=x --metrics-bind-address=0 --kubeconfig=" + nowhere, exitFailure, "error: "},
 	} {
@@ -47,7 +49,7 @@ func TestRunExplainsItsFlags(t *testing.T) {
 	}
 	for _, flag := range []string{
 		"--ledger", "--cluster", "--namespaces", "--trusted-namespaces", "--stdout-sink", "--explain", "--leader-elect",
-		"--metrics-bind-address", "--health-probe-bind-address", "--keep-events", "--zap-log-level", "--kubeconfig",
+		"--metrics-bind-address", "--health-probe-bind-address", "--keep-events", "--log-level", "--kubeconfig",
 	} {
 		if !strings.Contains(out.String(), flag) {
 			t.Errorf("%s is not explained", flag)

@@ -151,7 +151,7 @@ func (w *worker) measure(ctx context.Context) time.Time {
 	}
 	w.mailbox.failures++
 	w.mailbox.rest = now.Add(max(w.opts.Backoff.Delay(w.mailbox.failures, w.opts.Random()), after(err)))
-	w.log.Info("Figures were not taken", "reason", sink.ReasonOf(err), "error", bounded(err.Error()))
+	w.log.Info("Figures were not taken", "reason", sink.ReasonOf(err), "message", bounded(err.Error()))
 	w.health.set(func(s *state) { s.figures = err })
 	return w.mailbox.rest
 }

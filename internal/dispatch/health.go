@@ -85,7 +85,7 @@ func (w *worker) ask(ctx context.Context) {
 	w.check = w.checked.Add(checkEvery)
 	if err != nil {
 		w.check = w.checked.Add(checkAgain)
-		w.log.Info("The destination would not take events", "reason", sink.ReasonOf(err), "error", bounded(err.Error()))
+		w.log.Info("The destination would not take events", "reason", sink.ReasonOf(err), "message", bounded(err.Error()))
 	}
 	w.health.set(func(s *state) { s.asked, s.checked = true, err })
 	w.opts.Changed(w.name)

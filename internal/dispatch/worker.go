@@ -348,7 +348,7 @@ func (w *worker) park(ctx context.Context, made attempt, v verdict) error {
 
 func (w *worker) retry(ctx context.Context, made attempt, v verdict) error {
 	wait := max(w.opts.Backoff.Delay(v.row.Attempts+1, w.opts.Random()), after(v.err))
-	w.log.Info("Put an event off", "event", v.row.Event.ID, "service", v.row.Event.Service, "wait", wait, "reason", bounded(v.err.Error()))
+	w.log.Info("Put an event off", "event", v.row.Event.ID, "service", v.row.Event.Service, "wait", wait, "message", bounded(v.err.Error()))
 	if err := w.outbox.Retry(ctx, w.name, v.row.Seq, w.opts.Clock.Now().Add(wait), made.record(v.err.Error())); err != nil {
 		return ignoreGone(err)
 	}

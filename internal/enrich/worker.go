@@ -225,7 +225,7 @@ func (w *Worker) work(ctx context.Context, r *ledger.Resolution, owner string) e
 func (w *Worker) ask(ctx context.Context, r *ledger.Resolution, source *commit.Source) (answer commit.Answer, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			w.opts.Log.Error(nil, "Looking for commits panicked", "event", r.Event.ID, "cause", cause, "stack", string(debug.Stack()))
+			w.opts.Log.Error(fmt.Errorf("panic: %v", cause), "Looking for commits panicked", "event", r.Event.ID, "stack", string(debug.Stack()))
 			answer, err = commit.Answer{}, errPanicked
 		}
 	}()
@@ -268,7 +268,7 @@ func (w *Worker) failed(ctx context.Context, r *ledger.Resolution, at places, er
 	if w.opts.Clock.Since(r.RecordedAt) > w.opts.GiveUp {
 		return w.keep(ctx, r, asBefore(&r.Event, commit.Answer{Reason: reason, Message: message}))
 	}
-	w.opts.Log.Info("Commits cannot be found yet", "service", r.Event.Service, "event", r.Event.ID, "reason", reason, "cause", message)
+	w.opts.Log.Info("Commits cannot be found yet", "service", r.Event.Service, "event", r.Event.ID, "reason", reason, "message", message)
 	until := w.tire(at.of(reason, commit.Timeout(err)), after, reason, message)
 	return w.putOff(ctx, r, later(until, w.again(r, after)), reason, message)
 }
@@ -354,7 +354,7 @@ func (w *Worker) log(e *dora.Event, f *dora.CommitFacts) {
 		log.Info("Lead time rejected: the first commit is younger than the deployment", "firstCommit", f.FirstCommit,
 			"firstCommitAt", f.FirstCommitAt, "occurredAt", e.OccurredAt, "repository", f.Repository)
 	case f.Reason != "":
-		log.V(1).Info("No lead time", "reason", f.Reason, "cause", f.Message)
+		log.V(1).Info("No lead time", "reason", f.Reason, "message", f.Message)
 	default:
 		log.V(1).Info("Commits found", "firstCommit", f.FirstCommit, "commits", f.Commits, "repository", f.Repository)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -46,7 +47,7 @@ func (a *Announcer) Announce(ctx context.Context, subject dora.Subject, result *
 	logger := log.FromContext(ctx)
 	for i := range result.Events {
 		e := &result.Events[i]
-		logger.Info("Recorded", fields(e)...)
+		about(logger, e).Info("Recorded")
 		a.post(subject, selection, noticeOf(e))
 	}
 	for _, d := range result.Decisions {
@@ -62,13 +63,13 @@ func (a *Announcer) Announce(ctx context.Context, subject dora.Subject, result *
 	}
 }
 
-// fields are what the log says of an event.
-func fields(e *dora.Event) []any {
-	list := []any{"type", e.Type, "eventID", e.ID, "service", e.Service, "environment", e.Environment, "occurredAt", e.OccurredAt}
+// about says of an event what the log is to tell.
+func about(logger logr.Logger, e *dora.Event) logr.Logger {
+	logger = logger.WithValues("type", e.Type, "event", e.ID, "service", e.Service, "environment", e.Environment, "occurredAt", e.OccurredAt)
 	if e.Type == dora.TypeDeploy {
-		list = append(list, "outcome", e.Outcome, "version", tag(e.Version))
+		return logger.WithValues("outcome", e.Outcome, "version", tag(e.Version))
 	}
-	return list
+	return logger
 }
 
 // post shows a notice on each target that is not suspended. Kubernetes merges events that differ in their note alone, so the attempt

@@ -39,7 +39,7 @@ type Controller struct {
 // added to it, so that it waits until all of them are in step before it begins to work.
 func (c Controller) Prepare(mgr manager.Manager, kinds *Kinds) (controller.Controller, error) {
 	options := controller.Options{
-		Reconciler: c.Reconciler, MaxConcurrentReconciles: c.Workers, Logger: mgr.GetLogger(),
+		Reconciler: c.Reconciler, MaxConcurrentReconciles: c.Workers, Logger: mgr.GetLogger().WithName(c.Name),
 		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](soonest, latest),
 	}
 	options.DefaultFromConfig(mgr.GetControllerOptions())

@@ -94,7 +94,7 @@ func (k *Kinds) settle(ctx context.Context, kind dora.Kind, installed bool) erro
 	if before == installed {
 		return nil
 	}
-	log.FromContext(ctx).Info("Kind installed or removed", "kind", kind, "installed", installed)
+	log.FromContext(ctx).WithName("kinds").Info("Kind installed or removed", "kind", kind, "installed", installed)
 	for _, changed := range k.changed {
 		changed(kind)
 	}
@@ -149,7 +149,7 @@ func (k *Kinds) NeedLeaderElection() bool { return false }
 func (k *Kinds) Start(ctx context.Context) error {
 	for {
 		if err := k.Ask(ctx); err != nil && ctx.Err() == nil {
-			log.FromContext(ctx).Error(err, "Cannot ask which of Argo's kinds are installed")
+			log.FromContext(ctx).WithName("kinds").Error(err, "Cannot ask which of Argo's kinds are installed")
 		}
 		select {
 		case <-ctx.Done():

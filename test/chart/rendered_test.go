@@ -53,7 +53,7 @@ var sets = map[string]set{
 			metrics: {port: 9090}, probes: {port: 9091}, extraArgs: [--zap-time-encoding=iso8601]}`,
 		args: []string{
 			"--cluster=eu-west-1", "--namespaces=team-a,team-b", "--trusted-namespaces=team-a", "--allow-networks=10.0.0.0/8,fd00::/8", "--stdout-sink", "--explain",
-			"--keep-events=400d", "--keep-decisions=50", "--sink-grace=3d", "--zap-log-level=debug", "--zap-encoder=console", "--git-cache-size=2Gi",
+			"--keep-events=400d", "--keep-decisions=50", "--sink-grace=3d", "--log-level=debug", "--zap-encoder=console", "--git-cache-size=2Gi",
 			"--metrics-bind-address=:9090", "--health-probe-bind-address=:9091", "--zap-time-encoding=iso8601",
 		},
 	},

@@ -38,6 +38,7 @@ var mistakes = map[string]struct{ values, want string }{
 	"a duration without a unit":           {`{sinkGrace: "30"}`, "'/sinkGrace': '30' does not match pattern"},
 	"fewer decisions than none":           {`{keepDecisions: -1}`, "'/keepDecisions': minimum"},
 	"a level that is none":                {`{log: {level: verbose}}`, "'/log/level'"},
+	"a level of no area":                  {`{log: {level: "info,=debug"}}`, "'/log/level'"},
 	"an authority from nowhere":           {`{caBundles: [{key: ca.crt}]}`, "'/caBundles/0'"},
 	"an authority from two places":        {`{caBundles: [{key: ca.crt, secret: a, configMap: b}]}`, "'/caBundles/0'"},
 	"an argument that is none":            {`{extraArgs: [explain]}`, "'/extraArgs/0': 'explain' does not match pattern"},

@@ -43,7 +43,7 @@
 - --health-probe-bind-address=:{{ int .Values.probes.port }}
 {{- end }}
 {{- if ne .Values.log.level "info" }}
-- --zap-log-level={{ .Values.log.level }}
+- --log-level={{ .Values.log.level }}
 {{- end }}
 {{- if ne .Values.log.encoder "json" }}
 - --zap-encoder={{ .Values.log.encoder }}
