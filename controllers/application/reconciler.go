@@ -2,8 +2,10 @@ package application
 
 import (
 	"context"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -18,11 +20,13 @@ type Reconciler struct {
 	Targets  *kube.Targets
 	Served   kube.Served
 	Follower *kube.Follower
+	Steps    *Steps
+	Clock    clock.PassiveClock
 }
 
 var _ reconcile.Reconciler = (*Reconciler)(nil)
 
-// Reconcile looks at one Application.
+// Reconcile looks at one Application: at each step that led to what it is now, and then at that.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	if !r.Served.Served(dora.KindApplication) {
 		return ctrl.Result{}, nil // nothing can be said about what cannot be seen
@@ -35,6 +39,25 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	for _, older := range r.Steps.before(req.NamespacedName, app) {
+		if _, err := r.look(ctx, view, req, older.app, older.at); err != nil {
+			return ctrl.Result{}, err
+		}
+		r.Steps.looked(req.NamespacedName, older.version)
+	}
+	result, err := r.look(ctx, view, req, app, r.Clock.Now())
+	switch {
+	case err != nil:
+	case app == nil:
+		r.Steps.forget(req.NamespacedName)
+	default:
+		r.Steps.looked(req.NamespacedName, versionOf(app))
+	}
+	return result, err
+}
+
+// look records what the Application showed at a time; nil is one that is gone.
+func (r *Reconciler) look(ctx context.Context, view kube.View, req ctrl.Request, app *argocd.Application, at time.Time) (ctrl.Result, error) {
 	if err := r.Follower.BuryOthers(ctx, view, dora.KindApplication, req.NamespacedName, uid(app)); err != nil {
 		return ctrl.Result{}, err
 	}
@@ -49,7 +72,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	return r.Follower.Follow(ctx, &observation, app, selection)
+	return r.Follower.Follow(ctx, &observation, app, selection, at)
 }
 
 func uid(app *argocd.Application) types.UID {

@@ -1,5 +1,5 @@
 // Package application follows Argo CD Applications: each change of one, of a Rollout that it manages, or of a target, is one look,
-// and internal/deploy decides what it means.
+// and internal/deploy decides what it means. No change that says something of its own is skipped, however busy the machine is (Steps).
 //
 // An Application that no target follows is let go of; one that is gone is recorded as gone, also if that happened while nobody
 // watched. Argo's objects are only ever read.
@@ -14,7 +14,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/source"
@@ -36,7 +35,7 @@ const workers = 16
 
 // Setup prepares the controller. The trigger asks for looks at Applications that are remembered and may be gone.
 func Setup(mgr manager.Manager, kinds *kube.Kinds, r *Reconciler, trigger *kube.Trigger) (controller.Controller, error) {
-	w := &watches{cache: mgr.GetCache(), world: r.World, targets: r.Targets}
+	w := &watches{cache: mgr.GetCache(), world: r.World, targets: r.Targets, steps: r.Steps}
 	return kube.Controller{
 		Name: "application", Reconciler: r, Workers: workers,
 		Always: []source.Source{trigger, w.ofTargets()},
@@ -49,12 +48,12 @@ type watches struct {
 	cache   cache.Cache
 	world   *kube.World
 	targets *kube.Targets
+	steps   *Steps
 }
 
 func (w *watches) of(kind dora.Kind) []source.Source {
 	if kind == dora.KindApplication {
-		own := &handler.TypedEnqueueRequestForObject[*argocd.Application]{}
-		return []source.Source{source.Kind(w.cache, &argocd.Application{}, own)}
+		return []source.Source{source.Kind(w.cache, &argocd.Application{}, &watcher{steps: w.steps})}
 	}
 	return []source.Source{
 		source.Kind(w.cache, &rollouts.Rollout{}, kube.Map(0, w.claiming)),

@@ -44,11 +44,10 @@ type Follower struct {
 	Clock clock.PassiveClock
 }
 
-// Follow records an observation of an object that some target counts, and says when to look again though nothing has changed.
+// Follow records an observation, made at that time, of an object that some target counts, and says when to look again though nothing has changed.
 func (f *Follower) Follow(
-	ctx context.Context, obs *deploy.Observation, object client.Object, selection Selection,
+	ctx context.Context, obs *deploy.Observation, object client.Object, selection Selection, now time.Time,
 ) (reconcile.Result, error) {
-	now := f.Clock.Now()
 	policy := selection.Policy(object.GetName(), object.GetLabels())
 	if f.counted(obs) {
 		policy.FollowedSince = now
