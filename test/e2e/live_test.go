@@ -42,6 +42,8 @@ type live struct {
 	// suffix of all names, if the stand is used by others too.
 	suffix string
 	ends   ends
+	// again is the command that tells the stories of a seed again.
+	again string
 	// kills counts parts that were killed, and parts that came back: it is odd while one is away.
 	kills atomic.Int64
 }

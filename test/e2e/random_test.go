@@ -25,15 +25,18 @@ import (
 //	E2E_STEPS     what is done to each service (default 8)
 //	E2E_AT_ONCE   how many at a time (default 4)
 //
-// What was recorded of a service whose story failed is left beside the logs, for `dora-controller replay`.
+// What was recorded of a service whose story failed is left beside the logs, for `dora-controller replay`, and the command that tells it again is printed.
+// Fifty seeds take half an hour: E2E_SEEDS=50 E2E_AT_ONCE=10 E2E_STEPS=5 make e2e-random
 func TestRandom(t *testing.T) {
 	l := begin(t)
 	first, seeds, atOnce := number(t, "E2E_SEED", 1), number(t, "E2E_SEEDS", 4), number(t, "E2E_AT_ONCE", 4)
 	for from := first; from < first+seeds; from += atOnce {
 		t.Run(fmt.Sprintf("seeds %d to %d", from, min(from+atOnce, first+seeds)-1), func(t *testing.T) {
+			end := min(from+atOnce, first+seeds)
+			l.again = fmt.Sprintf("E2E_SEED=%d E2E_SEEDS=%d E2E_AT_ONCE=%[2]d E2E_STEPS=%d make e2e-random", from, end-from, number(t, "E2E_STEPS", 8))
 			over := l.disturb(t, uint64(from))
 			t.Run("all", func(t *testing.T) {
-				for seed := from; seed < min(from+atOnce, first+seeds); seed++ {
+				for seed := from; seed < end; seed++ {
 					t.Run(strconv.Itoa(seed), func(t *testing.T) {
 						t.Parallel()
 						l.improvise(t, uint64(seed))
@@ -110,23 +113,28 @@ func (l *live) improvise(t *testing.T, seed uint64) {
 	t.Helper()
 	dice := rand.New(rand.NewPCG(seed, 1))
 	name := fmt.Sprintf("seed-%d", seed)
-	with := func(v *service) { v.workload.replicas = 3 }
-	moves := deploymentMoves
-	if dice.IntN(2) == 0 {
-		with, moves = rollout(canaryThatWaits), rolloutMoves
-	}
-	v := l.service(t, story{name: name, with: with})
+	three := func(v *service) { v.workload.replicas = 3 }
+	kinds := []struct {
+		with  func(*service)
+		moves []move
+	}{{three, slices.Concat(anyMoves, healedMoves)}, {with(three, byHand), slices.Concat(anyMoves, handMoves)}, {rollout(canaryThatWaits), rolloutMoves}}
+	kind := kinds[dice.IntN(len(kinds))]
+	v := l.service(t, story{name: name, with: kind.with})
 	v.loose = true
 	v.workload.deadline = generous
 	p := &person{service: v, dice: dice}
-	defer p.leaveRecording()
+	defer func() {
+		if t.Failed() {
+			p.leaveRecording()
+		}
+	}()
 	p.build("v0")
 	p.first("v0")
 	p.says("deploy succeeded v0 after none")
 	p.settle("v0")
 	p.agree(away)
 	for range number(t, "E2E_STEPS", 8) {
-		p.move(moves)
+		p.move(kind.moves)
 	}
 	p.expectLoosely(p.must...)
 }
@@ -176,17 +184,17 @@ func (p *person) agree(kills int64) {
 	p.strict = false
 }
 
-// leaveRecording writes what replay needs, if the story failed.
-func (p *person) leaveRecording() {
-	if !p.Failed() {
-		return
+// leaveRecording writes what replay needs of a story that failed.
+func (v *service) leaveRecording() {
+	v.Helper()
+	file := filepath.Join(v.Folder, v.name+".jsonl")
+	if err := os.WriteFile(file, []byte(v.recorded()), 0o600); err != nil {
+		v.Log(err)
 	}
-	file := filepath.Join(p.Folder, p.name+".jsonl")
-	if err := os.WriteFile(file, []byte(p.recorded()), 0o600); err != nil {
-		p.Log(err)
+	if v.again != "" {
+		v.Logf("again, with what was killed meanwhile: %s", v.again)
 	}
-	p.Logf("it had to be:\n  %s\nagain: E2E_SEED=%s E2E_SEEDS=1 make e2e-random\nask the recording: bin/dora-controller replay --explain --degraded-for 0s %s",
-		strings.Join(p.must, "\n  "), strings.TrimPrefix(p.name, "seed-"), file)
+	v.Logf("ask the recording: bin/dora-controller replay --explain --degraded-for %s %s", v.degradedFor, file)
 }
 
 // move is something that a person does in one of the states.
@@ -280,8 +288,8 @@ func (p *person) unjudged(message string) {
 	p.doubt = true
 }
 
-// deploymentMoves are what is done to Deployments.
-var deploymentMoves = []move{
+// anyMoves are what is done to Deployments, by commits.
+var anyMoves = []move{
 	{"forward", "fine", func(p *person) {
 		version := p.fresh()
 		p.next(version)
@@ -323,18 +331,6 @@ var deploymentMoves = []move{
 	{"scale", "fine", func(p *person) {
 		p.workload.replicas = 2 + p.dice.IntN(3)
 		p.unjudged("scale")
-	}},
-	{"drift", "fine", func(p *person) {
-		p.await("drift is made", func() error {
-			return p.Kubectl(p.Context(), nil, "scale", "--namespace="+p.namespace, "deployment/"+p.workload.name, "--replicas=7")
-		})
-		p.refresh()
-		p.await("drift is healed", func() error {
-			if p.field("status", "sync", "status") != "Synced" {
-				return errors.New("it is not Synced")
-			}
-			return p.runs(p.settled)
-		})
 	}},
 	{"superseded", "fine", func(p *person) {
 		never, version := p.fresh(), p.fresh()
@@ -378,6 +374,53 @@ var deploymentMoves = []move{
 		p.says("recovered")
 		p.settle(p.out)
 	}},
+}
+
+// healedMoves are what is done besides where Argo CD syncs and heals by itself.
+var healedMoves = []move{
+	{"drift", "fine", func(p *person) {
+		p.await("drift is made", func() error {
+			return p.Kubectl(p.Context(), nil, "scale", "--namespace="+p.namespace, "deployment/"+p.workload.name, "--replicas=7")
+		})
+		p.refresh()
+		p.await("drift is healed", func() error {
+			if p.field("status", "sync", "status") != "Synced" {
+				return errors.New("it is not Synced")
+			}
+			return p.runs(p.settled)
+		})
+	}},
+}
+
+// handMoves are what is done besides where a person syncs.
+var handMoves = []move{
+	{"sync again", "fine", func(p *person) {
+		p.sync()
+		p.healthy(p.settled)
+		p.doubt = true
+	}},
+	{"argocd app rollback", "fine", func(p *person) {
+		if p.settled != p.ranked[0] {
+			p.rolledBack(p.settled)
+		}
+	}},
+	{"argocd app rollback of a broken one", "broken", func(p *person) {
+		p.workload.pods = "" // from the next commit on
+		p.rolledBack(p.out)
+		p.says("recovered")
+	}},
+}
+
+// rolledBack rolls back to the oldest entry of the history.
+func (p *person) rolledBack(from string) {
+	p.Helper()
+	oldest := p.ranked[0]
+	p.rollBack(0)
+	p.want(oldest)
+	p.healthy(oldest)
+	p.says("deploy rolled_back " + oldest + " after " + from + ", " + oldest + " runs")
+	p.settle(oldest)
+	p.rework = true
 }
 
 // rolloutMoves are what is done to Rollouts.

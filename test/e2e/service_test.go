@@ -29,6 +29,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+	"github.com/dora-controller/dora-controller/internal/sink/port/porttest"
 	"github.com/dora-controller/dora-controller/test/e2e/stand"
 )
 
@@ -62,6 +63,8 @@ type service struct {
 	standalone bool
 	// spec changes the Application before it is made.
 	spec func(app map[string]any)
+	// gaps are the entries of its history that nobody could tell.
+	gaps int
 	// formerly are the names that the service had before.
 	formerly []string
 
@@ -126,6 +129,7 @@ func (v *service) make() {
 	_, err = v.source.Commit(v.Context(), "the beginning", time.Now().Add(-1000*time.Hour), map[string]string{"README": "a service\n"})
 	v.check(err)
 	v.check(v.API.Create(v.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: v.namespace}}))
+	v.portal.PutEntity("service", porttest.Entity{Identifier: v.labels["service"], Title: v.labels["service"]})
 	v.makeTarget()
 }
 

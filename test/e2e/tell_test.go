@@ -3,24 +3,23 @@
 package e2e_test
 
 import (
-	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
-	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
 	"github.com/dora-controller/dora-controller/internal/ledger/sqlite"
+	"github.com/dora-controller/dora-controller/internal/sink/port/porttest"
 )
 
 // expect tells what must have come of the service: its events in words, in order, and no others. The versions are the story's names for them:
@@ -83,7 +82,7 @@ func (v *service) differ(events []dora.Event) error {
 			want[i] = got[i]
 		}
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := gocmp.Diff(want, got); diff != "" {
 		return errors.New("they differ (-want +got):\n" + diff)
 	}
 	return nil
@@ -106,15 +105,9 @@ func (l *live) eventsOf(t *testing.T, service string) []dora.Event {
 // events are the service's, those under former names first.
 func (v *service) events() []dora.Event {
 	v.Helper()
-	return v.eventsSeenBy(v.T)
-}
-
-// eventsSeenBy are the same, asked for by another test.
-func (v *service) eventsSeenBy(t *testing.T) []dora.Event {
-	t.Helper()
 	var events []dora.Event
 	for _, name := range v.names() {
-		events = append(events, v.eventsOf(t, name)...)
+		events = append(events, v.eventsOf(v.T, name)...)
 	}
 	return events
 }
@@ -196,42 +189,6 @@ func (v *service) named(version *dora.Version) string {
 	return byImage
 }
 
-// happenedWhenArgoSays holds each event's time against the recording: Argo must have written that very second into the service's objects. The end of
-// a failure by abort is when Argo Rollouts' ReplicaSet was seen whole, which carries no time.
-func (v *service) happenedWhenArgoSays(events []dora.Event) {
-	v.Helper()
-	written := v.recorded()
-	for _, e := range events {
-		at := e.OccurredAt.UTC().Format(time.RFC3339)
-		if !strings.Contains(written, at) && (e.Type != dora.TypeRecovered || !slices.ContainsFunc(events, aborted)) {
-			v.Errorf("%s: %s %s is said to have occurred at %s, a time that Argo wrote nowhere", v.name, e.Type, e.Outcome, at)
-		}
-	}
-}
-
-func aborted(e dora.Event) bool {
-	return e.Outcome == dora.RolledBack && e.Success != nil && !*e.Success
-}
-
-// recorded are the lines of the recording that concern the service.
-func (v *service) recorded() string {
-	v.Helper()
-	f, err := os.Open(v.Watch.Recording)
-	v.check(err)
-	defer f.Close()
-	var b strings.Builder
-	lines := bufio.NewReaderSize(f, 1<<20)
-	for {
-		line, err := lines.ReadString('\n')
-		if strings.Contains(line, `"`+v.name+`"`) || strings.Contains(line, `"`+v.namespace+`"`) || strings.Contains(line, `"action":"`+v.name+":") || strings.Contains(line, ` is killed for `) || strings.Contains(line, ` is back"`) {
-			b.WriteString(line)
-		}
-		if err != nil {
-			return b.String()
-		}
-	}
-}
-
 // leadTimes holds the lead times against the commits that the story made. They are in one line, so what a version brought is what was committed after
 // the last one that was healthy before it.
 func (v *service) leadTimes(events []dora.Event) error {
@@ -239,6 +196,9 @@ func (v *service) leadTimes(events []dora.Event) error {
 	for _, e := range events {
 		if e.Type == dora.TypeRecovered || e.Outcome == dora.Failed && !brokeProduction(e, events) {
 			healthy = append(healthy, v.named(e.Running)) // one that failed may have come to itself, or have been healthy all the time
+		}
+		if e.LeadTimeSeconds != nil && (e.Outcome == dora.RolledBack || e.Outcome == dora.Unknown || e.Previous.Known && e.Previous.Version == nil) {
+			return fmt.Errorf("%s has a lead time, as %s after %s", v.named(e.Version), e.Outcome, v.before(e))
 		}
 		if e.Outcome != dora.Succeeded {
 			continue
@@ -312,7 +272,7 @@ func (v *service) inTheWarehouse(events []dora.Event) error {
 		want = append(want, rowOf(e))
 	}
 	slices.SortFunc(want, func(a, b row) int { return strings.Compare(a.ID, b.ID) })
-	if diff := cmp.Diff(want, got, cmp.Comparer(time.Time.Equal)); diff != "" {
+	if diff := gocmp.Diff(want, got, gocmp.Comparer(time.Time.Equal)); diff != "" {
 		return errors.New("the rows differ (-ledger +rows):\n" + diff)
 	}
 	return nil
@@ -346,7 +306,7 @@ func (v *service) atTheReceiver(events []dora.Event) error {
 		}
 	}
 	for _, e := range events {
-		if diff := cmp.Diff(asJSON(e), asJSON(newest[e.ID])); diff != "" {
+		if diff := gocmp.Diff(asJSON(e), asJSON(newest[e.ID])); diff != "" {
 			return errors.New("an event differs (-ledger +received):\n" + diff)
 		}
 		delete(newest, e.ID)
@@ -365,87 +325,52 @@ func asJSON(v any) string {
 	return string(text)
 }
 
-// inThePortal looks for each deployment and each failure.
+// inThePortal holds what the portal shows of each deployment and each failure against the ledger, and asks for no others.
 func (v *service) inThePortal(events []dora.Event) error {
+	want := map[string]shown{}
 	for _, e := range events {
-		blueprint, id := "deployment", e.ID
-		if e.Type != dora.TypeDeploy {
-			blueprint, id = "doraIncident", e.FailureID
+		if e.Type == dora.TypeDeploy {
+			want[e.ID] = shown{At: moment(e.OccurredAt), Outcome: string(e.Outcome), Version: e.Version.Tag, Rollback: e.IsRollback != nil && *e.IsRollback}
+			continue
 		}
-		if v.portal.Entity(blueprint, id) == nil {
-			return fmt.Errorf("Port has no %s %s", blueprint, id)
+		failure := want[e.FailureID]
+		if e.Type == dora.TypeDegraded {
+			failure.At, failure.Outcome, failure.Caused = moment(e.OccurredAt), cmp.Or(failure.Outcome, "open"), e.CausedBy != ""
+		} else {
+			failure.Ended, failure.Outcome = moment(e.OccurredAt), "resolved"
 		}
+		want[e.FailureID] = failure
+	}
+	got := map[string]shown{}
+	for _, blueprint := range []string{"deployment", "doraIncident"} {
+		for _, e := range v.portal.Entities(blueprint) {
+			if name, _ := e.Properties["serviceName"].(string); slices.Contains(v.names(), name) {
+				got[e.Identifier] = shownIn(e.Properties)
+			}
+		}
+	}
+	if diff := gocmp.Diff(want, got); diff != "" {
+		return errors.New("Port differs (-ledger +entities):\n" + diff)
 	}
 	return nil
 }
 
-// figures counts what the events say by hand, and holds the DoraTarget's status against it.
-func (v *service) figures(events []dora.Event) {
-	v.Helper()
-	want := tally(events)
-	v.awaitRest("its figures are told", func() error {
-		target := &dorav1alpha1.DoraTarget{}
-		if err := v.Get(v.Context(), "argocd", v.name, target); err != nil {
-			return err
-		}
-		if target.Status.Summary == nil {
-			return errors.New("there are none")
-		}
-		f := target.Status.Summary
-		got := count{
-			f.Counts.Succeeded, f.Counts.Failed, f.Counts.RolledBack, f.Counts.Unknown, f.Counts.OpenFailures,
-			f.Recovery.Samples, f.Rework.Unplanned, f.LeadTime.Samples,
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			return errors.New("they differ (-want +status):\n" + diff)
-		}
-		return nil
-	})
+// shown is what somebody sees of an entity first.
+type shown struct {
+	At, Ended, Outcome, Version string
+	Rollback, Caused            bool
 }
 
-// count is what can be counted from events without any rule but their own words.
-type count struct{ Succeeded, Failed, RolledBack, Unknown, Open, Recovered, Unplanned, LeadTimes int64 }
-
-func tally(events []dora.Event) count {
-	var c count
-	causes := map[string]string{}
-	for _, e := range events {
-		switch {
-		case e.Type == dora.TypeDegraded:
-			c.Open++
-			causes[e.FailureID] = e.CausedBy
-		case e.Type == dora.TypeRecovered:
-			c.Open--
-			c.Recovered += one(causes[e.FailureID] != "")
-			c.LeadTimes += one(cameToItself(causes[e.FailureID], e.Running, events))
-		case e.Outcome == dora.Succeeded:
-			c.Succeeded++
-			c.Unplanned += one(e.Unplanned != nil && *e.Unplanned)
-			c.LeadTimes += one(e.LeadTimeSeconds != nil)
-		case e.Outcome == dora.Failed:
-			c.Failed++
-		case e.Outcome == dora.RolledBack:
-			c.RolledBack++
-		default:
-			c.Unknown++
-		}
+func shownIn(properties porttest.Document) shown {
+	text := func(name string) string { is, _ := properties[name].(string); return is }
+	yes := func(name string) bool { is, _ := properties[name].(bool); return is }
+	return shown{
+		At: text("createdAt"), Ended: text("resolvedAt"), Outcome: text("outcome") + text("status"), Version: text("version"),
+		Rollback: yes("isRollback"), Caused: yes("isChangeFailure"),
 	}
-	return c
 }
 
-// cameToItself tells whether what runs after a failure is the very version that had failed. It counts in lead time from then on.
-func cameToItself(cause string, running *dora.Version, events []dora.Event) bool {
-	return slices.ContainsFunc(events, func(e dora.Event) bool {
-		return e.ID == cause && e.Outcome == dora.Failed && e.FirstCommitAt != nil && running != nil && slices.Equal(e.Version.Images, running.Images)
-	})
-}
-
-func one(yes bool) int64 {
-	if yes {
-		return 1
-	}
-	return 0
-}
+func moment(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
 // ends are what each service of a test had to have come to.
 type ends struct {
@@ -459,12 +384,25 @@ func (e *ends) add(v *service) {
 	e.known = append(e.known, v)
 }
 
-// nothingMoreCame looks at every service again, long after its story: an event that came late is as wrong as one that came at once.
+// nothingMoreCame looks at every service again, long after its story, also in the sinks: an event that came late is as wrong as one that came at once. By
+// the event of one more deployment everything before it has been decided.
 func (l *live) nothingMoreCame(t *testing.T) {
 	t.Helper()
-	for _, v := range l.ends.known {
-		if err := v.differ(v.eventsSeenBy(t)); err != nil {
+	known := l.ends.known
+	marker := l.service(t, story{name: "marker"})
+	marker.first("v1")
+	marker.expect("deploy succeeded v1 after none")
+	for _, v := range known {
+		again := *v
+		again.T = t
+		events := again.events()
+		err := again.differ(events)
+		if err == nil {
+			err = again.delivered(events)
+		}
+		if err != nil {
 			t.Errorf("%s, looked at again in the end: %v", v.name, err)
+			again.leaveRecording()
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -22,11 +23,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// startController applies the controller's manifests, and runs the binary as its Deployment says: with its arguments and environment, and as its
+// startController applies what the chart renders, and runs the binary as its Deployment says: with its arguments and environment, and as its
 // service account. The Deployment itself is not applied, since its image would not run here.
 func (s *Stand) startController(ctx context.Context) error {
-	rendered, err := s.kubectl(ctx, nil, "kustomize", s.Root+"/config/default")
+	const namespace = "dora-system"
+	rendered, err := output(exec.CommandContext(ctx, s.bin("helm"), "template", "dora-controller", s.Root+"/charts/dora-controller", "--namespace", namespace, "--skip-tests",
+		"--set", "cluster=stand", "--set", "trustedNamespaces={"+ArgoNamespace+"}", "--set", "allowNetworks={127.0.0.0/8}"))
 	if err != nil {
+		return err
+	}
+	if err := s.API.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}); err != nil {
 		return err
 	}
 	workload, err := s.applyRest(ctx, rendered)
@@ -110,8 +116,7 @@ func (s *Stand) doraProcess(workload *appsv1.Deployment, kubeconfig string) (*Pr
 			s.Ledger = ledger
 		}
 	}
-	args = append(args, "--kubeconfig="+kubeconfig, "--cluster=stand", "--trusted-namespaces="+ArgoNamespace, "--allow-networks=127.0.0.0/8",
-		"--metrics-bind-address=127.0.0.1:"+ports[0], "--health-probe-bind-address=127.0.0.1:"+ports[1])
+	args = append(args, "--kubeconfig="+kubeconfig, "--metrics-bind-address=127.0.0.1:"+ports[0], "--health-probe-bind-address=127.0.0.1:"+ports[1])
 	return &Process{
 		Name: "dora-controller", Path: s.bin("dora-controller"), Args: args, Restart: true, Ready: answers("http://127.0.0.1:" + ports[1] + "/readyz"),
 		Env: []string{"POD_NAMESPACE=" + workload.Namespace},
@@ -141,22 +146,22 @@ func (s *Stand) Kubectl(ctx context.Context, in io.Reader, args ...string) error
 }
 
 func (s *Stand) kubectl(ctx context.Context, in io.Reader, args ...string) (string, error) {
-	var out, said bytes.Buffer
 	cmd := exec.CommandContext(ctx, s.bin("envtest/kubectl"), append([]string{"--kubeconfig", s.kubeconfig}, args...)...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, &out, &said
-	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(said.Bytes()))
-	}
-	return out.String(), nil
+	cmd.Stdin = in
+	return output(cmd)
 }
 
 // Command runs the controller's binary as a command, such as events, and returns what it printed.
 func (s *Stand) Command(ctx context.Context, args ...string) (string, error) {
+	return output(exec.CommandContext(ctx, s.bin("dora-controller"), args...))
+}
+
+// output runs a command and returns what it printed. The error says what it complained of.
+func output(cmd *exec.Cmd) (string, error) {
 	var out, said bytes.Buffer
-	cmd := exec.CommandContext(ctx, s.bin("dora-controller"), args...)
 	cmd.Stdout, cmd.Stderr = &out, &said
 	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("dora-controller %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(said.Bytes()))
+		return "", fmt.Errorf("%s %s: %w: %s", filepath.Base(cmd.Path), strings.Join(cmd.Args[1:], " "), err, bytes.TrimSpace(said.Bytes()))
 	}
 	return out.String(), nil
 }

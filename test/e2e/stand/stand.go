@@ -103,7 +103,7 @@ func (s *Stand) checkPrograms(context.Context) error {
 	var missing []string
 	for _, program := range []string{
 		"envtest/etcd", "envtest/kube-apiserver", "envtest/kube-controller-manager", "envtest/kube-scheduler", "envtest/kubectl",
-		"e2e/kwok", "e2e/argocd", "e2e/rollouts-controller", "e2e/crds", "dora-controller",
+		"e2e/kwok", "e2e/argocd", "e2e/rollouts-controller", "e2e/crds", "helm", "dora-controller",
 	} {
 		if _, err := os.Stat(s.bin(program)); err != nil {
 			missing = append(missing, "bin/"+program)

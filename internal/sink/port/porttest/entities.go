@@ -65,6 +65,19 @@ func (s *Server) Entity(blueprint, identifier string) *Entity {
 	return nil
 }
 
+// Entities are all of a blueprint.
+func (s *Server) Entities(blueprint string) []Entity {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]Entity, 0, len(s.entities[blueprint]))
+	for _, e := range s.entities[blueprint] {
+		same := *e
+		same.Properties, same.Relations = clone(e.Properties), clone(e.Relations)
+		all = append(all, same)
+	}
+	return all
+}
+
 // Refuse makes Port refuse an entity of that identifier, until Accept.
 func (s *Server) Refuse(identifier string, p Problem) {
 	s.mu.Lock()

@@ -1,0 +1,148 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dora-controller/dora-controller/internal/dora"
+)
+
+// moments are the seconds that Argo wrote into the objects of a service, by what it said of them.
+type moments map[string]map[string]bool
+
+func (m moments) note(what, at string) {
+	if at == "" {
+		return
+	}
+	if m[what] == nil {
+		m[what] = map[string]bool{}
+	}
+	m[what][at] = true
+}
+
+// The field that tells when something happened (semantics: occurred_at), by what happened.
+var writtenAs = map[string][]string{
+	"succeeded":   {"health Healthy", "deployed", "Completed True", "Healthy True"},
+	"failed":      {"health Degraded", "operation failed", "Progressing False", "Healthy False"},
+	"rolled_back": {"aborted", "health Healthy", "deployed", "Completed True", "Healthy True"},
+	"unknown":     {"deployed", "aborted", "Completed True", "Healthy True"},
+	"degraded":    {"health Degraded", "aborted", "Progressing False", "Healthy False"},
+	"recovered":   {"health Healthy", "aborted", "Completed True", "Healthy True", "Available True"},
+}
+
+// happenedWhenArgoSays holds each event's time against the recording: Argo must have written that second, and meant by it what the event says. The end of
+// a failure by abort may be when Argo Rollouts' ReplicaSet was seen whole, which carries no time.
+func (v *service) happenedWhenArgoSays(events []dora.Event) {
+	v.Helper()
+	written := v.written()
+	for _, e := range events {
+		what := string(e.Outcome)
+		if e.Type != dora.TypeDeploy {
+			what = string(e.Type)
+		}
+		at := e.OccurredAt.UTC().Format(time.RFC3339)
+		told := slices.ContainsFunc(writtenAs[what], func(as string) bool { return written[as][at] })
+		if !told && (e.Type != dora.TypeRecovered || !endedAnAbort(e, events)) {
+			v.Errorf("%s: %s is said to have occurred at %s, a time that Argo wrote as none of %q", v.name, what, at, writtenAs[what])
+		}
+	}
+}
+
+// endedAnAbort tells whether the failure that ended was one that an aborted deployment had caused.
+func endedAnAbort(recovered dora.Event, events []dora.Event) bool {
+	return slices.ContainsFunc(events, func(e dora.Event) bool {
+		return e.ID == recovered.CausedBy && e.Outcome == dora.RolledBack && e.Success != nil && !*e.Success
+	})
+}
+
+// argoObject is the part of an Application or a Rollout in which times are.
+type argoObject struct {
+	Kind   string `json:"kind"`
+	Status struct {
+		Health struct {
+			Status string `json:"status"`
+			Since  string `json:"lastTransitionTime"`
+		} `json:"health"`
+		Operation struct {
+			Phase    string `json:"phase"`
+			Finished string `json:"finishedAt"`
+		} `json:"operationState"`
+		History []struct {
+			Deployed string `json:"deployedAt"`
+		} `json:"history"`
+		Aborted    string `json:"abortedAt"`
+		Conditions []struct {
+			Type   string `json:"type"`
+			Status string `json:"status"`
+			Since  string `json:"lastTransitionTime"`
+		} `json:"conditions"`
+	} `json:"status"`
+}
+
+func (v *service) written() moments {
+	v.Helper()
+	m := moments{}
+	for line := range strings.Lines(v.recorded()) {
+		var l struct {
+			Object argoObject `json:"object"`
+		}
+		if json.Unmarshal([]byte(line), &l) != nil {
+			continue // the last line may be half written
+		}
+		m.read(&l.Object)
+	}
+	return m
+}
+
+func (m moments) read(o *argoObject) {
+	s := &o.Status
+	switch o.Kind {
+	case "Application":
+		m.note("health "+s.Health.Status, s.Health.Since)
+		if s.Operation.Phase == "Failed" || s.Operation.Phase == "Error" {
+			m.note("operation failed", s.Operation.Finished)
+		}
+		for _, h := range s.History {
+			m.note("deployed", h.Deployed)
+		}
+	case "Rollout":
+		m.note("aborted", s.Aborted)
+		for _, c := range s.Conditions {
+			m.note(c.Type+" "+c.Status, c.Since)
+		}
+	}
+}
+
+// recorded are the lines of the recording that concern the service.
+func (v *service) recorded() string {
+	v.Helper()
+	f, err := os.Open(v.Watch.Recording)
+	v.check(err)
+	defer f.Close()
+	var b strings.Builder
+	lines := bufio.NewReaderSize(f, 1<<20)
+	for {
+		line, err := lines.ReadString('\n')
+		if v.concerns(line) {
+			b.WriteString(line)
+		}
+		if err != nil {
+			return b.String()
+		}
+	}
+}
+
+func (v *service) concerns(line string) bool {
+	for _, mark := range []string{`"` + v.name + `"`, `"` + v.namespace + `"`, `"action":"` + v.name + ":", ` is killed for `, ` is back"`} {
+		if strings.Contains(line, mark) {
+			return true
+		}
+	}
+	return false
+}
