@@ -59,10 +59,14 @@ test-go: build envtest crds postgres chart-tools ## Run the Go tests (PKG, TESTF
 		go test -json -timeout 20m $(TESTFLAGS) $(PKG); \
 		if [[ "$(PKG)" != ./... ]]; then :; \
 		elif [[ "$(TESTFLAGS)" == *-run* ]]; then :; \
-		elif hack/e2e.sh --ready && hack/e2e.sh >&2; then \
+		elif ! hack/e2e.sh --ready; then \
+			echo "==> NOT RUN: stories beside the real Argo CD and Argo Rollouts, whose programs are not all here (make e2e-tools)" >&2; \
+		elif ! hack/e2e.sh >&2; then \
+			echo "==> NOT RUN: stories beside the real Argo CD and Argo Rollouts, because of the error above" >&2; \
+		else \
 			echo "==> and a few stories beside the real Argo CD and Argo Rollouts" >&2; \
 			go test -json -tags e2e -timeout 10m $(TESTFLAGS) -run '^TestShort$$' ./test/e2e; \
-		else echo "==> NOT RUN: stories beside the real Argo CD and Argo Rollouts, whose programs are not all here (make e2e-tools)" >&2; fi; \
+		fi; \
 	} | bin/testreport
 
 # Apart from `test`: it needs a C compiler and takes several times as long.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/internal/cli"
 	"github.com/dora-controller/dora-controller/internal/deploy"
+	rec "github.com/dora-controller/dora-controller/internal/recording"
 	"github.com/dora-controller/dora-controller/internal/replay"
 )
 
@@ -115,8 +117,15 @@ func (o *replayOptions) file(cmd *cobra.Command, name string, headed, again bool
 	if r.table != nil && headed {
 		fmt.Fprintf(r.out, "%s==> %s <==\n", newLineIf(again), name)
 	}
+	data, err := io.ReadAll(in)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+	for _, gap := range rec.Gaps(data) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "note: %s: %s; the controller may have seen them\n", name, gap)
+	}
 	var events []replay.Event
-	err = replay.Read(name, in, func(e replay.Event) { events = append(events, e) })
+	err = replay.Read(name, bytes.NewReader(data), func(e replay.Event) { events = append(events, e) })
 	return errors.Join(err, r.run(events))
 }
 

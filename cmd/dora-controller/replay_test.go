@@ -70,6 +70,19 @@ func TestReplayNamesBadLinesAndGoesOn(t *testing.T) {
 	}
 }
 
+func TestReplaySaysWhereARecordingHasAGap(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cut.jsonl")
+	gap := `{"seen":"2026-03-02T10:05:00Z","type":"BOOKMARK","gap":{"kind":"Rollout","since":"2026-03-02T10:00:00Z"}}` + "\n"
+	if err := os.WriteFile(path, []byte(gap), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := runCommand(t, "", "replay", "-o", "json", path)
+	want := "note: " + path + ": changes of a Rollout between 2026-03-02T10:00:00Z and 2026-03-02T10:05:00Z may be missing"
+	if got.code != exitOK || got.stdout != "" || !strings.HasPrefix(got.stderr, want) {
+		t.Errorf("got %+v", got)
+	}
+}
+
 func TestReplayOfAMissingFileStillReadsTheOthers(t *testing.T) {
 	got := runCommand(t, "", "replay", "-o", "json", "no-such-file", recording("d01-success"))
 	if got.code != exitFailure || strings.Count(got.stdout, "\n") != 3 || !strings.Contains(got.stderr, "no-such-file") {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/dora-controller/dora-controller/internal/replay"
@@ -53,6 +54,19 @@ func uidOf(e *replay.Event) string {
 		return string(e.ReplicaSet.UID)
 	}
 	return ""
+}
+
+// Gaps says in words, one gap each, where a recording says itself that events may be missing.
+func Gaps(data []byte) []string {
+	var told []string
+	for _, l := range gapsIn(data) {
+		what := "events"
+		if l.Gap.Kind != "" {
+			what = "changes of a " + l.Gap.Kind
+		}
+		told = append(told, fmt.Sprintf("%s between %s and %s may be missing", what, l.Gap.Since.Format(time.RFC3339), l.Seen.Format(time.RFC3339)))
+	}
+	return told
 }
 
 // gapsIn are the lines by which an earlier recording says that events may be missing. The replay passes over them.

@@ -253,10 +253,9 @@ func (v *service) query(sql string, argument any) (figures, error) {
 
 // figuresReceived are the last that the receiver of CloudEvents got of the target.
 func (v *service) figuresReceived() (figures, error) {
-	all := v.receiver.Received()
-	for i := len(all) - 1; i >= 0; i-- {
+	for _, message := range slices.Backward(v.receiver.Received()) {
 		var f received
-		e := all[i].Event
+		e := message.Event
 		if !strings.HasSuffix(e.DataSchema(), "dora-metrics-v1.json") || json.Unmarshal(e.Data(), &f) != nil || f.Scope != "target" || f.Target != "argocd/"+v.name {
 			continue
 		}

@@ -12,6 +12,8 @@ package e2e_test
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -56,7 +58,9 @@ func begin(t *testing.T) *live {
 		return join(t, folder)
 	}
 	l := &live{}
-	folder := filepath.Join(root, "bin", "e2e", "runs", t.Name()+"-"+time.Now().UTC().Format("150405"))
+	runs := filepath.Join(root, "bin", "e2e", "runs")
+	l.must(t, forget(runs, 24*time.Hour))
+	folder := filepath.Join(runs, t.Name()+"-"+time.Now().UTC().Format("150405"))
 	s, err := stand.Start(t.Context(), root, folder)
 	l.must(t, err)
 	t.Cleanup(func() {
@@ -71,6 +75,22 @@ func begin(t *testing.T) *live {
 	l.must(t, l.MayReadSecrets(t.Context(), stand.ArgoNamespace))
 	l.openSinks(t)
 	return l
+}
+
+// forget removes what was left of runs longer ago than that.
+func forget(runs string, age time.Duration) error {
+	left, err := os.ReadDir(runs)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, run := range left {
+		if info, err := run.Info(); err == nil && time.Since(info.ModTime()) > age {
+			if err := os.RemoveAll(filepath.Join(runs, run.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // join uses a stand that others started. What is made there has names of its own, and stays.

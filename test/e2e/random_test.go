@@ -26,7 +26,7 @@ import (
 //	E2E_AT_ONCE   how many at a time (default 4)
 //
 // What was recorded of a service whose story failed is left beside the logs, for `dora-controller replay`, and the command that tells it again is printed.
-// Fifty seeds take half an hour: E2E_SEEDS=50 E2E_AT_ONCE=10 E2E_STEPS=5 make e2e-random
+// E2E_SEEDS=50 E2E_AT_ONCE=10 E2E_STEPS=5 is what a release has to pass; it takes a quarter of an hour.
 func TestRandom(t *testing.T) {
 	l := begin(t)
 	first, seeds, atOnce := number(t, "E2E_SEED", 1), number(t, "E2E_SEEDS", 4), number(t, "E2E_AT_ONCE", 4)

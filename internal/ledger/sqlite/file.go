@@ -45,6 +45,8 @@ func locate(path string) (string, error) {
 		return "", fmt.Errorf("%w: there is no ledger at %s", ledger.ErrNotFound, path)
 	case err != nil:
 		return "", fmt.Errorf("cannot open ledger: %w", err)
+	case info.IsDir():
+		return "", fmt.Errorf("%w: %s is a folder; name the ledger's file in it", ledger.ErrNotFound, path)
 	case info.Size() == 0:
 		return "", fmt.Errorf("%w: the ledger at %s is empty", ledger.ErrNotFound, path)
 	}

@@ -295,6 +295,8 @@ func TestReadOnly(t *testing.T) {
 	_, err := OpenReadOnly(t.Context(), path)
 	g.Expect(err).To(MatchError(ledger.ErrNotFound))
 	g.Expect(filepath.Glob(path+"*")).To(BeEmpty(), "looking creates nothing")
+	_, err = OpenReadOnly(t.Context(), filepath.Dir(path))
+	g.Expect(err).To(And(MatchError(ledger.ErrNotFound), MatchError(ContainSubstring("is a folder; name the ledger's file in it"))))
 	put(t, path, nil)
 	_, err = OpenReadOnly(t.Context(), path)
 	g.Expect(err).To(MatchError(ledger.ErrNotFound))

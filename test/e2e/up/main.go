@@ -28,6 +28,14 @@ func main() {
 
 func run(ctx context.Context, out io.Writer) error {
 	folder := filepath.Join("bin", "e2e", "stand")
+	lock, err := os.OpenFile(folder+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return fmt.Errorf("a stand is up in %s already: end it first, or use it", folder)
+	}
 	if err := os.RemoveAll(folder); err != nil {
 		return err
 	}
