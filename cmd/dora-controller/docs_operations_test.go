@@ -40,7 +40,7 @@ func TestEveryFlagOfRunIsDocumentedWithItsDefault(t *testing.T) {
 		"namespaces": "all", "trusted-namespaces": "none", "kubeconfig": "found", "keep-events": "for ever", "keep-decisions": "`200`",
 		"leader-election-namespace": "the pod's", "zap-encoder": "`json`", "log-level": "`info`", "zap-stacktrace-level": "`error`",
 		"zap-time-encoding": "`rfc3339`", "git-cache": "`git`, beside the ledger", "git-cache-size": "`1Gi`", "local-repositories": "none",
-		"allow-networks": "none",
+		"allow-networks": "none", "metrics-cert-dir": "made at the start", "pprof-bind-address": "nowhere",
 	}
 	t.Setenv("POD_NAMESPACE", "")
 	page := tableRows(t, operations)

@@ -69,6 +69,12 @@ The ledger is a file with one writer. A second process waits until the first has
 	flags.StringVar(&options.LeaderElectionNamespace, "leader-election-namespace", options.LeaderElectionNamespace,
 		"namespace of the lease (default: that of the pod)")
 	flags.StringVar(&options.MetricsAddress, "metrics-bind-address", ":8080", "where Prometheus metrics are served; 0 switches off")
+	flags.BoolVar(&options.MetricsSecure, "metrics-secure", false,
+		"serve metrics over TLS, to those alone who may get /metrics by their rights in the cluster")
+	flags.StringVar(&options.MetricsCertificate, "metrics-cert-dir", "",
+		"folder of tls.crt and tls.key for them, read again when they change (default: a certificate made at the start)")
+	flags.StringVar(&options.PprofAddress, "pprof-bind-address", "",
+		"where profiles are served under /debug/pprof/, on the loopback interface, such as localhost:6060 (default: nowhere)")
 	flags.StringVar(&options.ProbeAddress, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served; 0 switches off")
 	logs.addTo(flags)
 	return cmd

@@ -42,6 +42,12 @@ type Options struct {
 	// MetricsAddress and ProbeAddress are host:port; "0" switches off.
 	MetricsAddress string
 	ProbeAddress   string
+	// MetricsSecure serves metrics over TLS, to those who may get /metrics. MetricsCertificate is the folder of tls.crt and tls.key; the
+	// process makes a certificate for itself if it is empty.
+	MetricsSecure      bool
+	MetricsCertificate string
+	// PprofAddress is where profiles are served, on the loopback interface; nowhere if it is empty or "0".
+	PprofAddress string
 
 	// GitCache is the folder that copies of git repositories are kept in, commits alone; beside the ledger if it is empty. GitCacheBytes
 	// bounds it; 1 GiB if it is 0.
@@ -90,6 +96,8 @@ func (o Options) Validate() error {
 		o.validateElection(),
 		validateAddress("metrics-bind-address", o.MetricsAddress),
 		validateAddress("health-probe-bind-address", o.ProbeAddress),
+		o.validateMetrics(),
+		o.validatePprof(),
 		o.validateRetention(),
 		o.validateGitCache(),
 	)

@@ -20,19 +20,20 @@ var helmsOwn = []string{
 func TestKustomizeInstallsWhatTheDefaultsOfTheChartAre(t *testing.T) {
 	text, err := output(exec.CommandContext(t.Context(), tool(t, "kustomize"), "build", root+"/config/default"))
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
-	byName := func(all []*unstructured.Unstructured) map[string]object {
-		named := map[string]object{}
-		for _, o := range all {
-			named[called(o)] = plain(o.Object).(object)
-		}
-		return named
-	}
-	want, got := byName(render(t, "", "--no-hooks")), byName(objects(t, text))
+	want, got := plainByName(render(t, "", "--no-hooks")), plainByName(objects(t, text))
 	// Helm makes no namespace of its own, but on --create-namespace.
 	delete(got, "Namespace/"+system)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the chart (-) and config/default (+) differ:\n%s", diff)
 	}
+}
+
+func plainByName(all []*unstructured.Unstructured) map[string]object {
+	named := map[string]object{}
+	for _, o := range all {
+		named[called(o)] = plain(o.Object).(object)
+	}
+	return named
 }
 
 // plain leaves out what only Helm or only people read, wherever it stands: in labels, selectors and annotations.

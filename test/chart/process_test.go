@@ -106,6 +106,8 @@ func (c *cluster) mount(t *testing.T, namespace string, pod corev1.PodSpec, ledg
 				claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: v.PersistentVolumeClaim.ClaimName}}
 				NewWithT(t).Expect(c.api.Get(t.Context(), client.ObjectKeyFromObject(claim), claim)).To(Succeed())
 				folder = ledger
+			case v.Secret != nil:
+				c.unpack(t, namespace, v.Secret.SecretName, folder)
 			case v.Projected != nil:
 				c.project(t, namespace, v.Projected, folder)
 			}
@@ -113,6 +115,17 @@ func (c *cluster) mount(t *testing.T, namespace string, pod corev1.PodSpec, ledg
 		mounts[m.MountPath] = folder
 	}
 	return mounts
+}
+
+// unpack writes the files of a Secret's volume.
+func (c *cluster) unpack(t *testing.T, namespace, name, folder string) {
+	t.Helper()
+	g := NewWithT(t)
+	var from corev1.Secret
+	g.Expect(c.api.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, &from)).To(Succeed())
+	for key, value := range from.Data {
+		g.Expect(os.WriteFile(filepath.Join(folder, key), value, 0o600)).To(Succeed())
+	}
 }
 
 // project writes the files of a projected volume, as far as they come from ConfigMaps.

@@ -110,6 +110,22 @@ var sets = map[string]set{
 			extraRules: [{alert: Mine, expr: up == 0}]}}}`,
 		has: []string{"ServiceMonitor/dora-controller", "PrometheusRule/dora-controller"},
 	},
+	"watched by those who may": {
+		values: `{metrics: {secure: {enabled: true, readers: [{namespace: monitoring, name: prometheus}]}, serviceMonitor: {enabled: true}}}`,
+		args:   []string{"--metrics-secure"},
+		has: []string{
+			"ClusterRoleBinding/dora-controller-metrics", "ClusterRole/dora-controller-metrics-reader", "ClusterRoleBinding/dora-controller-metrics-reader",
+		},
+	},
+	"watched with a certificate": {
+		values: `{metrics: {secure: {enabled: true, certSecret: metrics-tls}, serviceMonitor: {enabled: true}}}`,
+		args:   []string{"--metrics-secure", "--metrics-cert-dir=/etc/dora-controller/metrics"},
+		has:    []string{"ClusterRole/dora-controller-metrics-reader"}, not: []string{"ClusterRoleBinding/dora-controller-metrics-reader"},
+	},
+	"watched by those whom somebody else lets": {
+		values: `{crds: {install: false}, namespaces: [team-a], metrics: {secure: {enabled: true}}}`, args: []string{"--metrics-secure"},
+		not: []string{"ClusterRoleBinding/dora-controller-metrics", "ClusterRole/dora-controller-metrics-reader"},
+	},
 	"watched by nobody": {
 		values: `{metrics: {enabled: false}, service: {enabled: false}}`, args: []string{"--metrics-bind-address=0"},
 		not: []string{"Service/dora-controller", "Pod/dora-controller-test"},

@@ -48,6 +48,12 @@
 {{- if ne .Values.log.encoder "json" }}
 - --zap-encoder={{ .Values.log.encoder }}
 {{- end }}
+{{- if and .Values.metrics.enabled .Values.metrics.secure.enabled }}
+- --metrics-secure
+{{- if .Values.metrics.secure.certSecret }}
+- --metrics-cert-dir=/etc/dora-controller/metrics
+{{- end }}
+{{- end }}
 {{- range .Values.extraArgs }}
 - {{ . | quote }}
 {{- end }}
