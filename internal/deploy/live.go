@@ -70,7 +70,11 @@ func (d *decider) bringerOfNew() time.Time {
 		return time.Time{}
 	}
 	if !o.ended() {
-		if before := d.justMissed(o); before != nil {
+		before := d.justMissed(o)
+		if before == nil && o.SelfHeal {
+			before = d.waiting(o)
+		}
+		if before != nil {
 			return before.Start
 		}
 		return o.Start
@@ -97,6 +101,21 @@ func (d *decider) justMissed(running *Op) *Op {
 	}
 	before.Gap = true
 	return before
+}
+
+// waiting is the sync before a repair whose version was not seen live yet. What appears during the repair is that: it applies the same revision.
+func (d *decider) waiting(repair *Op) *Op {
+	for i := len(d.s.Ops) - 1; i >= 0; i-- {
+		o := &d.s.Ops[i]
+		if !o.Start.Before(repair.Start) || o.SelfHeal || o.DryRun {
+			continue
+		}
+		if o.ended() && !o.Closed && !o.Failed && d.mayBring(o) {
+			return o
+		}
+		return nil
+	}
+	return nil
 }
 
 // lastBringer is the newest operation that may have brought an image. Nil if there is none.

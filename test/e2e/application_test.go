@@ -144,8 +144,9 @@ func (v *service) hookEnds(phase corev1.PodPhase) {
 	v.Helper()
 	pod := v.hookRuns()
 	v.notef("the hook ends: %s", phase)
+	before := pod.DeepCopy()
 	pod.Status.Phase = phase
-	v.check(v.API.Status().Update(v.Context(), pod))
+	v.check(v.API.Status().Patch(v.Context(), pod, client.MergeFrom(before)))
 }
 
 // worker writes a second workload beside the first, with an image of the same release, and changed at will.

@@ -169,7 +169,7 @@ func (v *service) figures(events []dora.Event) {
 			return nil
 		})
 	}
-	if len(v.formerly) == 0 {
+	if len(v.formerly) == 0 && v.labels["env"] == "prod" { // the environment whose figures the portal shows
 		v.awaitRest("Port shows its figures", func() error { return v.portShows(want) })
 	}
 	v.awaitRest("the gap is told", v.gapIsTold)
