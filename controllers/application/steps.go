@@ -18,9 +18,12 @@ import (
 	"github.com/dora-controller/dora-controller/internal/argocd"
 )
 
-// maxSteps bounds what is kept of one Application. Of more steps the oldest are let go: what they would have told is then a gap in observation, as it is
-// after a restart.
-const maxSteps = 32
+// maxSteps bounds what is kept of one Application, and maxKept of all of them, so that a ledger that cannot be written for hours costs no memory. Of more
+// steps the oldest are let go: what they would have told is then a gap in observation, as it is after a restart.
+const (
+	maxSteps = 32
+	maxKept  = 1024
+)
 
 // Steps are what the watch showed of Applications that nobody has looked at yet. The work queue keeps one look for any number of changes; on a busy
 // machine a whole deployment can fit between two looks, and would then be judged as one that nobody watched. So each change that says something of its own is
@@ -32,6 +35,8 @@ type Steps struct {
 
 	mu sync.Mutex
 	of map[types.NamespacedName]*unseen
+	// kept is how many there are, but for the newest of each Application, which the cache holds anyway.
+	kept int
 }
 
 // unseen are the steps of one Application, the oldest first. Looked is the version that was looked at last.
@@ -61,13 +66,25 @@ func (s *Steps) saw(app *argocd.Application) {
 	if next.version <= u.looked {
 		return
 	}
-	if last := len(u.steps) - 1; last >= 0 && alike(u.steps[last].app, app) {
-		next.at = u.steps[last].at
-		u.steps = u.steps[:last]
+	steps := slices.Clone(u.steps)
+	if last := len(steps) - 1; last >= 0 && alike(steps[last].app, app) {
+		next.at = steps[last].at
+		steps = steps[:last]
 	}
-	u.steps = append(u.steps, next)
-	u.steps = slices.Delete(u.steps, 0, max(0, len(u.steps)-maxSteps))
+	steps = append(steps, next)
+	room := min(maxSteps, 1+maxKept-(s.kept-u.kept()))
+	s.set(u, slices.Delete(steps, 0, max(0, len(steps)-room)))
 }
+
+// set replaces the steps of one Application.
+func (s *Steps) set(u *unseen, steps []step) {
+	s.kept -= u.kept()
+	u.steps = steps
+	s.kept += u.kept()
+}
+
+// kept is how many steps there are besides the newest.
+func (u *unseen) kept() int { return max(0, len(u.steps)-1) }
 
 // before are the steps that led to what is looked at now; all there are, if it is gone.
 func (s *Steps) before(key types.NamespacedName, now *argocd.Application) []step {
@@ -86,7 +103,7 @@ func (s *Steps) looked(key types.NamespacedName, version uint64) {
 	defer s.mu.Unlock()
 	u := s.unseen(key)
 	u.looked = max(u.looked, version)
-	u.steps = slices.DeleteFunc(u.steps, func(older step) bool { return older.version <= version })
+	s.set(u, slices.DeleteFunc(slices.Clone(u.steps), func(older step) bool { return older.version <= version }))
 }
 
 func (s *Steps) unseen(key types.NamespacedName) *unseen {
@@ -100,6 +117,7 @@ func (s *Steps) unseen(key types.NamespacedName) *unseen {
 func (s *Steps) forget(key types.NamespacedName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.set(s.unseen(key), nil)
 	delete(s.of, key)
 }
 

@@ -82,6 +82,32 @@ func TestOfTooManyStepsTheOldestAreLetGo(t *testing.T) {
 	g.Expect(older[maxSteps-1].version).To(Equal(uint64(2 * maxSteps)))
 }
 
+func TestOfTooManyApplicationsOnlyTheNewestStepIsKept(t *testing.T) {
+	g := NewWithT(t)
+	s := NewSteps(clocktesting.NewFakeClock(time.Now()))
+	key := func(n int) types.NamespacedName {
+		return types.NamespacedName{Namespace: shop.Namespace, Name: strconv.Itoa(n)}
+	}
+	change := func(n, version int) {
+		app := at(version, "Healthy", strconv.Itoa(version))
+		app.Name = strconv.Itoa(n)
+		s.saw(app)
+	}
+	for n := range maxKept + 1 {
+		change(n, 1)
+		change(n, 2)
+	}
+	g.Expect(versions(s.before(key(0), nil))).To(Equal([]uint64{1, 2}))
+	g.Expect(versions(s.before(key(maxKept), nil))).To(Equal([]uint64{2}), "there was room for one step besides of each before")
+	s.looked(key(0), 2)
+	change(maxKept, 3)
+	g.Expect(versions(s.before(key(maxKept), nil))).To(Equal([]uint64{2, 3}), "now there is room")
+	for n := range maxKept + 1 {
+		s.forget(key(n))
+	}
+	g.Expect(s.kept).To(BeZero())
+}
+
 func TestAVersionThatIsNoNumberIsNoStep(t *testing.T) {
 	g := NewWithT(t)
 	s := NewSteps(clocktesting.NewFakeClock(time.Now()))
