@@ -2,8 +2,8 @@
 # neither paths, build ids nor times, and SOURCE_DATE_EPOCH (see `make image`)
 # settles the times of layers.
 #
-# Base images are pinned by tag; a release pins them by digest too, with
-# `docker buildx imagetools inspect`, where the registries can be asked.
+# Base images are pinned by tag here. A release asks the registries for the digests
+# of these tags, builds from those, and names them in its notes.
 ARG GO_IMAGE=golang:1.26.8-bookworm
 ARG BASE_IMAGE=gcr.io/distroless/static-debian12:nonroot
 
@@ -20,6 +20,9 @@ RUN --mount=type=cache,target=/cache/mod --mount=type=cache,target=/cache/build 
       -o /dora-controller ./cmd/dora-controller
 
 FROM ${BASE_IMAGE}
+LABEL org.opencontainers.image.source=https://github.com/dora-controller/dora-controller \
+      org.opencontainers.image.licenses=Apache-2.0
+COPY LICENSE THIRD_PARTY_LICENSES.md /licenses/
 COPY --from=build /dora-controller /usr/local/bin/dora-controller
 # By number, so that Kubernetes can tell that it is not root.
 USER 65532:65532

@@ -22,7 +22,8 @@ STEP := hack/step.sh
 .DEFAULT_GOAL := help
 .PHONY: help build test check test-go test-race fmt fmt-check vet lint dockerlint generate verify \
         envtest crds chart chart-tools postgres demo bench fuzz fuzz-short drift image tools clean \
-        e2e e2e-tools e2e-random e2e-up compare crash
+        e2e e2e-tools e2e-random e2e-up compare crash \
+        actionlint vulncheck reproducible dist sbom
 
 ##@ Everyday
 
@@ -110,7 +111,7 @@ drift: ## Compare our reading of Argo's objects with Argo's own types; not in `t
 
 ##@ Checks
 
-check: fmt-check vet lint dockerlint chart verify ## Run all checks without the tests
+check: fmt-check vet lint dockerlint actionlint chart verify ## Run all checks without the tests
 
 fmt: ## Format the code
 	@hack/tool.sh golangci-lint
@@ -132,6 +133,10 @@ dockerlint: ## Lint the Dockerfile
 	@hack/tool.sh dockerlint
 	@$(STEP) dockerlint bin/dockerlint Dockerfile
 
+actionlint: ## Lint the workflows
+	@hack/tool.sh actionlint
+	@$(STEP) actionlint bin/actionlint -shellcheck= -pyflakes=
+
 verify: ## Check that what is generated is up to date
 	@$(STEP) verify hack/verify-generated.sh
 
@@ -145,6 +150,8 @@ generate: ## Generate deepcopy code, CRDs, RBAC and the chart's part of them
 	@hack/tool.sh helm-docs
 	@mkdir -p charts/dora-controller/files/crds && cp config/crd/bases/*.yaml charts/dora-controller/files/crds/
 	@bin/helm-docs --chart-search-root charts --template-files README.md.gotmpl --sort-values-order file --log-level warning
+	@hack/tool.sh licences
+	@bin/licences ./cmd/... >bin/licences.md && cp bin/licences.md THIRD_PARTY_LICENSES.md
 
 envtest: ## Get the tests' control plane: kube-apiserver, etcd, kubectl
 	@hack/envtest.sh
@@ -159,13 +166,28 @@ postgres: ## Find the tests' PostgreSQL server; install the system's package whe
 	@hack/postgres.sh >/dev/null
 
 tools: envtest crds postgres chart-tools ## Get all tools ahead of time
-	@hack/tool.sh golangci-lint controller-gen dockerlint helm-docs
+	@hack/tool.sh golangci-lint controller-gen dockerlint helm-docs actionlint licences
 
 chart: ## Lint the Helm chart and package it into bin/
 	@hack/tool.sh helm
 	@$(STEP) chart bin/helm lint --strict --quiet charts/dora-controller
 	@bin/helm package --destination bin charts/dora-controller
 
+##@ Releases
+
 image: ## Build the container image, the same one from the same commit
 	docker buildx build --build-arg VERSION=$(VERSION) --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
 		--output type=docker,name=$(IMAGE),rewrite-timestamp=true .
+
+dist: ## Build what a release has of binaries into bin/dist, with checksums
+	@$(STEP) dist hack/dist.sh bin/dist $(VERSION)
+
+sbom: build ## List what is in the binaries, as CycloneDX and SPDX, into bin/sbom; builds syft, some minutes once
+	@hack/sbom.sh bin/sbom $(VERSION)
+
+# Apart from `test`: each takes some minutes, and the second asks vuln.go.dev.
+reproducible: ## Build the binaries twice, in two places, and compare them
+	@$(STEP) reproducible hack/reproducible.sh
+
+vulncheck: ## Look for known vulnerabilities that the code reaches; needs vuln.go.dev
+	@hack/vulncheck.sh

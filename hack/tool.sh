@@ -46,6 +46,14 @@ place() {
     kustomize) module=$1 owner=sigs.k8s.io/kustomize/kustomize/v5 package=$owner ;;
     promrules) module=$1 owner=github.com/prometheus/prometheus package=. ;;
     dockerlint) module=$1 owner=github.com/moby/buildkit package=. ;;
+    actionlint) module=$1 owner=github.com/rhysd/actionlint package=$owner/cmd/$1 ;;
+    govulncheck) module=$1 owner=golang.org/x/vuln package=$owner/cmd/$1 ;;
+    licences) module=$1 owner=github.com/google/licensecheck package=. ;;
+    syft)
+      module=$1 owner=github.com/anchore/syft package=$owner/cmd/$1
+      # Otherwise its SBOMs do not say what made them.
+      ldflags="-X main.version=$(version_of)"
+      ;;
     *) say "hack/tool.sh knows no tool $1" >&2 && exit 2 ;;
   esac
 }

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 snapshot() {
   local files
-  files=$(find api charts config docs internal/argocd internal/rollouts -type f 2>/dev/null | LC_ALL=C sort)
+  files=$(find THIRD_PARTY_LICENSES.md api charts config docs internal/argocd internal/rollouts -type f 2>/dev/null | LC_ALL=C sort)
   paste -d ' ' <(git hash-object --stdin-paths <<<"$files") - <<<"$files"
 }
 
