@@ -119,7 +119,9 @@ func (l *live) improvise(t *testing.T, seed uint64) {
 		moves []move
 	}{{three, slices.Concat(anyMoves, healedMoves)}, {with(three, byHand), slices.Concat(anyMoves, handMoves)}, {rollout(canaryThatWaits), rolloutMoves}}
 	kind := kinds[dice.IntN(len(kinds))]
-	v := l.service(t, story{name: name, with: kind.with})
+	// A Deployment that goes back to healthy pods keeps its last deadline for a moment, which Argo CD shows as Degraded for some tenths of a second.
+	patient := func(v *service) { v.degradedFor = "2s" }
+	v := l.service(t, story{name: name, with: with(kind.with, patient)})
 	v.loose = true
 	v.workload.deadline = generous
 	p := &person{service: v, dice: dice}
