@@ -73,13 +73,13 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 	}
 	s := newShared(mgr, o)
 	apps, err := application.Setup(mgr, o.Kinds, &application.Reconciler{
-		World: s.world, Targets: o.Targets, Served: o.Kinds, Follower: s.follower, Steps: application.NewSteps(o.Clock), Clock: o.Clock,
+		World: s.world, Targets: o.Targets, Served: o.Kinds, Follower: s.follower, Steps: application.NewSteps(o.Clock),
 	}, s.applications)
 	if err != nil {
 		return err
 	}
 	ros, err := rollout.Setup(mgr, o.Kinds, &rollout.Reconciler{
-		World: s.world, Targets: o.Targets, Served: o.Kinds, Follower: s.follower, Clock: o.Clock,
+		World: s.world, Targets: o.Targets, Served: o.Kinds, Follower: s.follower,
 	}, s.rollouts)
 	if err != nil {
 		return err

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -21,7 +20,6 @@ type Reconciler struct {
 	Served   kube.Served
 	Follower *kube.Follower
 	Steps    *Steps
-	Clock    clock.PassiveClock
 }
 
 var _ reconcile.Reconciler = (*Reconciler)(nil)
@@ -45,7 +43,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 		r.Steps.looked(req.NamespacedName, older.version)
 	}
-	result, err := r.look(ctx, view, req, app, r.Clock.Now())
+	result, err := r.look(ctx, view, req, app, r.Follower.Clock.Now())
 	switch {
 	case err != nil:
 	case app == nil:

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -19,7 +18,6 @@ type Reconciler struct {
 	Targets  *kube.Targets
 	Served   kube.Served
 	Follower *kube.Follower
-	Clock    clock.PassiveClock
 }
 
 var _ reconcile.Reconciler = (*Reconciler)(nil)
@@ -55,7 +53,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	return r.Follower.Follow(ctx, &observation, ro, selection, r.Clock.Now())
+	return r.Follower.Follow(ctx, &observation, ro, selection, r.Follower.Clock.Now())
 }
 
 // standsAlone says that the Rollout is there and no followed Application manages it.

@@ -151,7 +151,7 @@ func (s *stage) openLedger(ctx context.Context) {
 		Announcer: &kube.Announcer{Events: &events.FakeRecorder{}},
 	}
 	s.reconcilers = map[dora.Kind]reconcile.Reconciler{
-		dora.KindApplication: &application.Reconciler{World: world, Targets: s.targets, Served: s.kinds, Follower: follower},
+		dora.KindApplication: &application.Reconciler{World: world, Targets: s.targets, Served: s.kinds, Follower: follower, Steps: application.NewSteps(s.clock)},
 		dora.KindRollout:     &rollout.Reconciler{World: world, Targets: s.targets, Served: s.kinds, Follower: follower},
 	}
 }

@@ -339,7 +339,7 @@ func (b *bench) lookAtAll() {
 		Recorder: b.memory, Announcer: &kube.Announcer{Events: b, Explain: true}, Targets: kube.NewTrigger(),
 		Sinks: kube.NewSinks(b, b.layout.trusted).Owed, Owed: func([]string) {}, Clock: b.clock,
 	}
-	apps := &application.Reconciler{World: world, Targets: targets, Served: b, Follower: follower}
+	apps := &application.Reconciler{World: world, Targets: targets, Served: b, Follower: follower, Steps: application.NewSteps(b.clock)}
 	ros := &rollout.Reconciler{World: world, Targets: targets, Served: b, Follower: follower}
 	for range 2 { // a Rollout that is evidence is told of by its Application, and the other way round
 		for _, o := range b.layout.things {
