@@ -61,7 +61,7 @@ func Pages(root string) ([]Page, error) {
 }
 
 // fence is a block, perhaps indented below an item of a list, with the mark above it.
-var fence = regexp.MustCompile("(?ms)(?: *<!-- not run: ([^\n]+) -->\n)?^( *)```(\\w*)\n(.*?)^ *```$")
+var fence = regexp.MustCompile("(?ms)(?: *<!-- not run: ([^\n]+) -->\n)?( *)```(\\w*)\n(.*?\n) *```$")
 
 // Blocks are the fenced blocks of a page, without their indentation.
 func (p Page) Blocks() []Block {
