@@ -44,7 +44,7 @@ func NewDisplay(status *DoraTargetStatus, environments []string) *Display {
 	if f == nil {
 		return d
 	}
-	if f.DeploymentFrequency.PerWeek != "" {
+	if f.DeploymentFrequency.PerWeek != "" || f.DeploymentFrequency.Samples > 0 { // seconds after the start a rate is too high to be written
 		d.Deployments = strconv.FormatInt(f.DeploymentFrequency.Samples, 10)
 	}
 	if f.DeploymentFrequency.Band != "" { // without a band it was not followed for long enough to tell

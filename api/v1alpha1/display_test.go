@@ -35,6 +35,10 @@ func TestNewDisplayShowsADashForWhatIsNotKnown(t *testing.T) {
 			status: DoraTargetStatus{ServiceCount: 1, Summary: &Figures{DeploymentFrequency: FrequencyFigure{PerWeek: "17000", Samples: 2}}},
 			want:   func(d *Display) { d.Services, d.Deployments = "1", "2" },
 		},
+		"deployed a second after following began, a rate beyond what a Decimal holds": {
+			status: DoraTargetStatus{ServiceCount: 1, Summary: &Figures{DeploymentFrequency: FrequencyFigure{PerWeek: DecimalOf(604800, 3), Samples: 1}}},
+			want:   func(d *Display) { d.Services, d.Deployments = "1", "1" },
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			want := dashes

@@ -8,7 +8,8 @@
 //	upgraded_test.go   what an upgrade from the previous chart keeps, and what the removal of a release does
 //	alerts_test.go     Prometheus's own parser reads the alerts, and each metric that they ask for is there
 //	admission_test.go  what the optional policies refuse
-//	page_test.go       the values and commands of docs/install.md are understood, and it has each alert
+//	page_test.go       the values and commands of the pages are understood, and docs/install.md has each alert
+//	quickstart_test.go a newcomer follows docs/quickstart.md, and gets what it shows
 //
 // No container runs here, so what only a kubelet does is not proven: that mounts arrive, that the root is read-only, that probes are asked, that
 // network policies are heeded, and what `helm test` would say.

@@ -101,6 +101,7 @@ func newCluster(t *testing.T) *cluster {
 	g.Expect(os.WriteFile(policy, []byte(`{"apiVersion":"audit.k8s.io/v1","kind":"Policy","rules":[{"level":"Metadata"}]}`), 0o600)).To(Succeed())
 	server := &envtest.Environment{
 		BinaryAssetsDirectory: assets, CRDDirectoryPaths: []string{filepath.Join(root, "bin", "crds"), "testdata/crds"}, ErrorIfCRDPathMissing: true,
+		CRDInstallOptions: envtest.CRDInstallOptions{MaxTime: patience}, ControlPlaneStopTimeout: patience,
 	}
 	server.ControlPlane.GetAPIServer().Configure().Set("audit-policy-file", policy).Set("audit-log-path", c.audit)
 	t.Cleanup(func() { g.Expect(server.Stop()).To(Succeed()) })

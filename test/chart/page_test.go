@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+
+	"github.com/dora-controller/dora-controller/test/docs"
 )
 
 var (
@@ -30,6 +32,20 @@ func TestValuesOnThePageAreValues(t *testing.T) {
 	for _, block := range blocks {
 		NewWithT(t).Expect(render(t, block[1])).NotTo(BeEmpty(), block[1])
 	}
+	for _, p := range pages(t) {
+		for _, block := range p.Blocks() {
+			if strings.HasPrefix(block.Text, "# values.yaml\n") {
+				NewWithT(t).Expect(render(t, block.Text)).NotTo(BeEmpty(), p.Name+block.Text)
+			}
+		}
+	}
+}
+
+func pages(t *testing.T) []docs.Page {
+	t.Helper()
+	all, err := docs.Pages(root)
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	return all
 }
 
 // Each command is run by a shell as it stands, but for what makes it change a cluster.
@@ -37,10 +53,10 @@ func TestCommandsOnThePagesAreUnderstood(t *testing.T) {
 	values := yamlBlocks.FindStringSubmatch(page(t, "docs/install.md"))[1]
 	folder, err := filepath.Abs(root)
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
-	for _, path := range []string{"docs/install.md", "README.md", "charts/dora-controller/README.md"} {
-		found := commands.FindAllStringSubmatch(page(t, path), -1)
-		NewWithT(t).Expect(found).NotTo(BeEmpty(), path)
-		for _, command := range found {
+	ran := 0
+	for _, p := range pages(t) {
+		for _, command := range commands.FindAllStringSubmatch(p.Text, -1) {
+			ran++
 			line := strings.NewReplacer("--install ", "", "values.yaml", "-").Replace(command[2])
 			cmd := exec.CommandContext(t.Context(), "bash", "-c", tool(t, "helm")+" template"+line)
 			cmd.Dir, cmd.Stdin = folder, strings.NewReader(values)
@@ -51,6 +67,7 @@ func TestCommandsOnThePagesAreUnderstood(t *testing.T) {
 			NewWithT(t).Expect(deployment.Namespace).To(Equal(system))
 		}
 	}
+	NewWithT(t).Expect(ran).To(BeNumerically(">=", 5))
 }
 
 func TestThePageHasEachAlert(t *testing.T) {

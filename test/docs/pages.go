@@ -116,8 +116,8 @@ func (b Block) lines() []string {
 	return lines
 }
 
-// token is a comment, a word, an operator or space. A word may have quoted parts.
-var token = regexp.MustCompile(`#.*|\d?>>?(?:&\d)?|(?:[^\s'"\\|&;()<>]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")+|[<|&;()]|\s+`)
+// lexeme is a comment, a word, an operator or space. A word may have quoted parts.
+var lexeme = regexp.MustCompile(`#.*|\d?>>?(?:&\d)?|(?:[^\s'"\\|&;()<>]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")+|[<|&;()]|\s+`)
 
 // quoted is a part of a word whose quotes or backslash a shell takes away.
 var quoted = regexp.MustCompile(`'[^']*'|"(?:[^"\\]|\\.)*"|\\.`)
@@ -127,7 +127,7 @@ func simple(line string) [][]string {
 	var commands [][]string
 	var words []string
 	redirected := false
-	for _, t := range append(token.FindAllString(line, -1), ";") {
+	for _, t := range append(lexeme.FindAllString(line, -1), ";") {
 		switch {
 		case strings.HasPrefix(t, "#") || strings.TrimSpace(t) == "":
 		case strings.ContainsAny(t[:1], "|&;()"):

@@ -18,6 +18,17 @@ func allPages(t *testing.T) []Page {
 	return pages
 }
 
+func pageOf(t *testing.T, name string) Page {
+	t.Helper()
+	for _, p := range allPages(t) {
+		if p.Name == name {
+			return p
+		}
+	}
+	t.Fatalf("there is no %s", name)
+	return Page{}
+}
+
 func TestCommandsAreSplitAsByAShell(t *testing.T) {
 	for line, want := range map[string][][]string{
 		"make test   # all of it":                     {{"make", "test"}},
