@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -87,6 +88,7 @@ func (v *service) terminate() {
 func (v *service) relabel(label, value string) {
 	v.Helper()
 	v.notef("label %s=%s", label, value)
+	v.homes = append(v.homes, home{v.labels["service"], v.labels["env"], time.Now()})
 	v.labels[label] = value
 	v.patch(map[string]any{"metadata": map[string]any{"labels": map[string]any{label: value}}})
 }

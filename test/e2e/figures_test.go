@@ -227,18 +227,18 @@ func (v *service) inTheStatus() (figures, error) {
 	c := f.Counts
 	return figures{
 		Deployments: int(f.DeploymentFrequency.Samples), Succeeded: int(c.Succeeded), Failed: int(c.Failed), RolledBack: int(c.RolledBack), Unknown: int(c.Unknown),
-		LeadTimes: int(f.LeadTime.Samples), LeadP50: seconds(f.LeadTime.P50Seconds), LeadP90: seconds(f.LeadTime.P90Seconds),
+		LeadTimes: int(f.LeadTime.Samples), LeadP50: whole(f.LeadTime.P50Seconds), LeadP90: whole(f.LeadTime.P90Seconds),
 		Attempts: int(f.ChangeFailureRate.Samples), FailedAttempts: int(f.ChangeFailureRate.Failures), FailureRate: decimal(f.ChangeFailureRate.Ratio),
-		Recoveries: int(f.Recovery.Samples), RecoveryP50: seconds(f.Recovery.P50Seconds), RecoveryP90: seconds(f.Recovery.P90Seconds),
+		Recoveries: int(f.Recovery.Samples), RecoveryP50: whole(f.Recovery.P50Seconds), RecoveryP90: whole(f.Recovery.P90Seconds),
 		Unplanned: int(f.Rework.Unplanned), Rework: decimal(f.Rework.Ratio), Incidents: int(c.Incidents), Open: int(c.OpenFailures),
 	}, nil
 }
 
-func seconds(whole *int64) *float64 {
-	if whole == nil {
+func whole(seconds *int64) *float64 {
+	if seconds == nil {
 		return nil
 	}
-	return new(float64(*whole))
+	return new(float64(*seconds))
 }
 
 func decimal(d dorav1alpha1.Decimal) *float64 {

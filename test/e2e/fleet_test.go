@@ -29,6 +29,8 @@ func TestFleet(t *testing.T) {
 	f.deploy("v2")
 	f.run("v2")
 	f.expectEach("deploy succeeded v1 after none", "deploy succeeded v2 after v1")
+	l.nothingMoreCame(t)
+	f.expectEach(f.told...)
 }
 
 // TestTwoArgoCDs lets two installations of Argo CD deploy Applications of the same name, each its own, to different places.
@@ -202,6 +204,7 @@ func (f *fleet) expectEach(lines ...string) {
 		f.isOf(name, all[name])
 		events = append(events, all[name]...)
 	}
+	delete(all, "marker") // which tells that nothing more comes
 	if want := len(f.members) * len(lines); len(events) != want || len(all) != len(f.members) {
 		f.Errorf("%d events of %d services, not %d of %d", len(events), len(all), want, len(f.members))
 	}

@@ -28,7 +28,7 @@ func (m moments) note(what, at string) {
 
 // The field that tells when something happened (semantics: occurred_at), by what happened.
 var writtenAs = map[string][]string{
-	"succeeded":   {"health Healthy", "deployed", "Completed True", "Healthy True"},
+	"succeeded":   {"health Healthy", "Completed True", "Healthy True"},
 	"failed":      {"health Degraded", "operation failed", "Progressing False", "Healthy False"},
 	"rolled_back": {"aborted", "health Healthy", "deployed", "Completed True", "Healthy True"},
 	"unknown":     {"deployed", "aborted", "Completed True", "Healthy True"},
@@ -36,8 +36,9 @@ var writtenAs = map[string][]string{
 	"recovered":   {"health Healthy", "aborted", "Completed True", "Healthy True", "Available True"},
 }
 
-// happenedWhenArgoSays holds each event's time against the recording: Argo must have written that second, and meant by it what the event says. The end of
-// a failure by abort may be when Argo Rollouts' ReplicaSet was seen whole, which carries no time.
+// happenedWhenArgoSays holds each event's time against the recording: Argo must have written that second, not before the attempt began, and meant by it what
+// the event says. deployedAt is for a success that health tells nothing of. The end of a failure by abort may be when Argo Rollouts' ReplicaSet was seen
+// whole, which carries no time.
 func (v *service) happenedWhenArgoSays(events []dora.Event) {
 	v.Helper()
 	written := v.written()
@@ -47,17 +48,33 @@ func (v *service) happenedWhenArgoSays(events []dora.Event) {
 			what = string(e.Type)
 		}
 		at := e.OccurredAt.UTC().Format(time.RFC3339)
-		told := slices.ContainsFunc(writtenAs[what], func(as string) bool { return written[as][at] })
+		as := writtenAs[what]
+		if e.Outcome == dora.Succeeded && (e.Basis != dora.BasisLive || !written.any(as, e.StartedAt, e.ObservedAt)) {
+			as = []string{"deployed", "health Healthy", "Completed True", "Healthy True"}
+		}
+		told := !e.OccurredAt.Before(e.StartedAt) && slices.ContainsFunc(as, func(as string) bool { return written[as][at] })
 		if !told && (e.Type != dora.TypeRecovered || !endedAnAbort(e, events)) {
-			v.Errorf("%s: %s is said to have occurred at %s, a time that Argo wrote as none of %q", v.name, what, at, writtenAs[what])
+			v.Errorf("%s: %s is said to have occurred at %s, a time that Argo wrote as none of %q", v.name, what, at, as)
 		}
 	}
 }
 
-// endedAnAbort tells whether the failure that ended was one that an aborted deployment had caused.
+// any tells whether Argo wrote one of these between two times.
+func (m moments) any(as []string, from, to time.Time) bool {
+	for _, what := range as {
+		for text := range m[what] {
+			if at, err := time.Parse(time.RFC3339, text); err == nil && !at.Before(from) && !at.After(to) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// endedAnAbort tells whether the failure that ended was one that an aborted deployment had caused, and ended after that.
 func endedAnAbort(recovered dora.Event, events []dora.Event) bool {
 	return slices.ContainsFunc(events, func(e dora.Event) bool {
-		return e.ID == recovered.CausedBy && e.Outcome == dora.RolledBack && e.Success != nil && !*e.Success
+		return e.ID == recovered.CausedBy && e.Outcome == dora.RolledBack && !*e.Success && !recovered.OccurredAt.Before(e.OccurredAt) && !recovered.OccurredAt.After(recovered.ObservedAt)
 	})
 }
 
@@ -71,9 +88,11 @@ type argoObject struct {
 		} `json:"health"`
 		Operation struct {
 			Phase    string `json:"phase"`
+			Started  string `json:"startedAt"`
 			Finished string `json:"finishedAt"`
 		} `json:"operationState"`
 		History []struct {
+			Started  string `json:"deployStartedAt"`
 			Deployed string `json:"deployedAt"`
 		} `json:"history"`
 		Aborted    string `json:"abortedAt"`
@@ -108,7 +127,9 @@ func (m moments) read(o *argoObject) {
 		if s.Operation.Phase == "Failed" || s.Operation.Phase == "Error" {
 			m.note("operation failed", s.Operation.Finished)
 		}
+		m.note("operation began", s.Operation.Started)
 		for _, h := range s.History {
+			m.note("operation began", h.Started)
 			m.note("deployed", h.Deployed)
 		}
 	case "Rollout":

@@ -246,9 +246,7 @@ func (p *person) learn(before bool) {
 	if strings.HasPrefix(words[last], "deploy unknown") {
 		p.rework, p.doubt = false, true
 	}
-	for i := range p.must {
-		p.must[i] = strings.TrimSuffix(words[i], " [history]")
-	}
+	copy(p.must, words)
 }
 
 // fresh is a version that is new.

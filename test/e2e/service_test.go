@@ -63,6 +63,9 @@ type service struct {
 	standalone bool
 	// spec changes the Application before it is made.
 	spec func(app map[string]any)
+	// homes are the services and environments that it was, before its labels were changed; again is the command that tells a made-up story again.
+	homes []home
+	again string
 	// gaps are the entries of its history that nobody could tell.
 	gaps int
 	// formerly are the names that the service had before.
@@ -100,7 +103,7 @@ func (l *live) service(t *testing.T, one story) *service {
 	t.Helper()
 	name := one.name + l.suffix
 	v := &service{
-		T: t, live: l, name: name, application: name, argo: stand.ArgoNamespace, namespace: "prod-" + name, degradedFor: "0s",
+		T: t, live: l, again: l.again, name: name, application: name, argo: stand.ArgoNamespace, namespace: "prod-" + name, degradedFor: "0s",
 		files: map[string]string{}, releases: map[string]release{}, gate: &atomic.Value{},
 		workload: workload{name: "web", kind: "Deployment", replicas: 2, deadline: 10},
 		labels:   map[string]string{"story": name, "service": name, "team": "payments", "env": "prod"},
