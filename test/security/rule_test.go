@@ -115,19 +115,16 @@ func (l *layout) owed(o *thing) []string {
 	return slices.Compact(names)
 }
 
-// shows: whoever writes in a namespace may be shown what concerns an object. It is of that namespace, or the namespace is trusted; or it is
-// part of the story of an object that may be shown: a Rollout of its Application, or a predecessor of the same service in the same place.
+// shows: whoever writes in a namespace may be shown what concerns an object. It is of that namespace, or the namespace is trusted; or it is part of
+// the story of an object of that namespace: a Rollout that its Application manages, or a predecessor of the same service in the same place. That is
+// one which is gone, or a Rollout that is no subject any more.
 func (l *layout) shows(namespace string, o *thing) bool {
 	if l.trusts(namespace) || o.namespace == namespace {
 		return true
 	}
-	return slices.ContainsFunc(l.things, func(other *thing) bool {
-		if other.namespace != namespace {
-			return false
-		}
-		succeeds := other.serviceName() == o.serviceName() && other.destination == o.destination
-		manages := claims(other, o)
-		story := slices.ContainsFunc(l.things, func(app *thing) bool { return claims(app, o) && app.serviceName() == other.serviceName() })
-		return manages || succeeds || story
+	over := o.leaves || o.kind == dora.KindRollout
+	return slices.ContainsFunc(l.things, func(own *thing) bool {
+		succeeds := over && own.serviceName() == o.serviceName() && own.destination == o.destination
+		return own.namespace == namespace && (claims(own, o) || succeeds)
 	})
 }
