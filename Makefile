@@ -85,7 +85,7 @@ e2e-tools: ## Get what runs beside the controller in e2e: Argo CD, Argo Rollouts
 E2E := go test -tags e2e -count 1 -v -timeout 180m -parallel 12
 
 e2e: build e2e-tools postgres ## Tell every story beside the real Argo CD and Argo Rollouts; half an hour (STORIES)
-	@$(E2E) -run '$(or $(STORIES),^Test(Stories|Disturbed|Fleet|TwoArgoCDs)$$)' ./test/e2e
+	@$(E2E) -run '$(or $(value STORIES),^Test(Stories|Disturbed|Fleet|TwoArgoCDs)$$)' ./test/e2e
 
 e2e-random: build e2e-tools postgres ## Make stories up and kill what is in their way (E2E_SEED, E2E_SEEDS, E2E_STEPS, E2E_AT_ONCE)
 	@$(E2E) -run '^TestRandom$$' ./test/e2e

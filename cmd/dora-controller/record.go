@@ -125,6 +125,9 @@ func (o *recordOptions) options() (rec.Options, error) {
 	return options, err
 }
 
+// errNothingRecorded: somebody who waited for a recording must not send an empty one.
+var errNothingRecorded = errors.New("nothing was recorded: there is no such object; look at --namespace and --application")
+
 // write has a recording written, and tells on stderr what is in it. What was recorded before an error is there.
 func (o *recordOptions) write(cmd *cobra.Command, options rec.Options, record func(*rec.Writer) error) error {
 	out, name, err := o.open(cmd)
@@ -135,6 +138,9 @@ func (o *recordOptions) write(cmd *cobra.Command, options rec.Options, record fu
 	err = record(w)
 	if closed := out.Close(); err == nil && closed != nil {
 		err = fmt.Errorf("cannot write the recording: %w", closed)
+	}
+	if err == nil && w.Summary().Events == 0 {
+		err = errNothingRecorded
 	}
 	if err != nil && o.output != "-" && empty(name) {
 		return errors.Join(err, os.Remove(name)) // or it would stand in the way of the next try

@@ -181,12 +181,17 @@ func TestARecordingEndsWhenItIsToldTo(t *testing.T) {
 	}
 }
 
-// However little was recorded by then, the end of the time is no failure.
 func TestARecordingEndsWhenItsTimeIsOver(t *testing.T) {
 	g := NewWithT(t)
 	got := runCommand(t, "", "record", "--kubeconfig", recordedCluster(t, func() {}), "--for", "1ms", "--output", "-")
-	g.Expect(got.code).To(Equal(exitOK), got.stderr)
-	g.Expect(got.stderr).To(MatchRegexp(`(?s)^recording for 1ms; Ctrl-C ends it earlier\n.*recorded [01] events? of [01] objects? in standard output\n$`))
+	g.Expect(got.stderr).To(MatchRegexp(`(?s)^recording for 1ms; Ctrl-C ends it earlier\n.*recorded [01] events? of [01] objects? in standard output\n`))
+}
+
+func TestARecordingOfNothingIsAFailure(t *testing.T) {
+	g := NewWithT(t)
+	got := recordUntilWatched(t, "--application", "nosuch")
+	g.Expect(got.code).To(Equal(exitFailure))
+	g.Expect(got.stderr).To(HaveSuffix("error: nothing was recorded: there is no such object; look at --namespace and --application\n"))
 }
 
 // recordUntilWatched ends as soon as what there is was recorded.

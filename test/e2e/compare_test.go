@@ -201,14 +201,14 @@ func (l *live) allIsSaid(t *testing.T, b *inbox) {
 // compare makes the table, and a list of all that was said.
 func compare(t *testing.T, told map[string]*service, received []notification) string {
 	t.Helper()
-	table, list := strings.Builder{}, strings.Builder{}
+	head, table, list := strings.Builder{}, strings.Builder{}, strings.Builder{}
 	heads := []string{"story", "deployments"}
 	for _, r := range readers {
 		heads = append(heads, r.name)
 	}
-	tableRow(&table, append(heads, "dora-controller"))
-	tableRow(&table, append([]string{"---"}, slices.Repeat([]string{"--:"}, len(readers)+2)...))
-	sums, deployments := make([]counted, len(readers)+1), 0
+	tableRow(&head, append(heads, "dora-controller"))
+	tableRow(&head, append([]string{"---"}, slices.Repeat([]string{"--:"}, len(readers)+2)...))
+	sums, deployments, stories := make([]sum, len(readers)+1), 0, 0
 	for _, one := range slices.Concat(undisturbed...) {
 		v := told[one.name]
 		if v == nil || v.told == nil {
@@ -224,14 +224,22 @@ func compare(t *testing.T, told map[string]*service, received []notification) st
 		tableRow(&table, append(cells, v.verdict(&list, "dora-controller", truth, v.saidByUs(t), &sums[len(readers)])))
 		if !v.unseen() {
 			deployments += len(truth.deployments)
+			stories++
 		}
 	}
-	cells := []string{"all", strconv.Itoa(deployments)}
+	all, exact := []string{"**all**", fmt.Sprintf("**%d**", deployments)}, []string{fmt.Sprintf("exact stories of %d", stories), ""}
 	for _, sum := range sums {
-		cells = append(cells, sum.String())
+		all, exact = append(all, fmt.Sprintf("**%s**", sum.of)), append(exact, strconv.Itoa(sum.exact))
 	}
-	tableRow(&table, cells)
-	return table.String() + "\n## All that was said\n" + list.String()
+	tableRow(&head, all)
+	tableRow(&head, exact)
+	return head.String() + table.String() + "\n## All that was said\n" + list.String()
+}
+
+// sum is what was counted of several stories, and how many of them were told exactly.
+type sum struct {
+	of    counted
+	exact int
 }
 
 func tableRow(b *strings.Builder, cells []string) {
@@ -247,7 +255,7 @@ func (t truth) seenBy(r reader) truth {
 }
 
 // verdict counts what was said of a service, adds it to a sum, and returns a cell of the table.
-func (v *service) verdict(list *strings.Builder, name string, truth truth, said []statement, sum *counted) string {
+func (v *service) verdict(list *strings.Builder, name string, truth truth, said []statement, all *sum) string {
 	c, verdicts := judge(truth, said)
 	fmt.Fprintf(list, "- %s, %d missed: %s\n", name, c.missed, strings.Join(verdicts, "; "))
 	if v.unseen() {
@@ -256,7 +264,8 @@ func (v *service) verdict(list *strings.Builder, name string, truth truth, said 
 		}
 		return c.String()
 	}
-	*sum = sum.plus(c)
+	all.of = all.of.plus(c)
+	all.exact += count(c.missed == 0 && c.duplicate == 0 && c.wrong == 0)
 	return c.String()
 }
 

@@ -175,6 +175,9 @@ func TestStories(t *testing.T) {
 			}
 		}
 	})
+	if len(l.ends.known) == 0 && !t.Failed() {
+		t.Error("no story was told: there is none of that name")
+	}
 	l.nothingMoreCame(t)
 }
 

@@ -75,7 +75,7 @@ func TestDisturbed(t *testing.T) {
 	l.nothingMoreCame(t)
 }
 
-// killLeader starts a second replica, which waits, kills the first, and waits until the second is at work.
+// killLeader starts a second replica, which waits, kills the first, and takes the second for the controller from then on. It is at work when the lease has run out.
 func (l *live) killLeader(t *testing.T) {
 	t.Helper()
 	second, err := l.Standby(t.Context())
