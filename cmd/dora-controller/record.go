@@ -126,7 +126,7 @@ func (o *recordOptions) options() (rec.Options, error) {
 }
 
 // errNothingRecorded: somebody who waited for a recording must not send an empty one.
-var errNothingRecorded = errors.New("nothing was recorded: there is no such object; look at --namespace and --application")
+var errNothingRecorded = errors.New("nothing was recorded: nothing was there, or --namespace and --application left all of it out")
 
 // write has a recording written, and tells on stderr what is in it. What was recorded before an error is there.
 func (o *recordOptions) write(cmd *cobra.Command, options rec.Options, record func(*rec.Writer) error) error {

@@ -189,9 +189,12 @@ func TestARecordingEndsWhenItsTimeIsOver(t *testing.T) {
 
 func TestARecordingOfNothingIsAFailure(t *testing.T) {
 	g := NewWithT(t)
-	got := recordUntilWatched(t, "--application", "nosuch")
+	nothing, path := filepath.Join(t.TempDir(), "nothing.jsonl"), filepath.Join(t.TempDir(), "recording.jsonl")
+	g.Expect(os.WriteFile(nothing, nil, 0o600)).To(Succeed())
+	got := runCommand(t, "", "record", "--from", nothing, "--output", path)
 	g.Expect(got.code).To(Equal(exitFailure))
-	g.Expect(got.stderr).To(HaveSuffix("error: nothing was recorded: there is no such object; look at --namespace and --application\n"))
+	g.Expect(got.stderr).To(Equal("error: nothing was recorded: nothing was there, or --namespace and --application left all of it out\n"))
+	g.Expect(path).NotTo(BeAnExistingFile())
 }
 
 // recordUntilWatched ends as soon as what there is was recorded.

@@ -200,15 +200,16 @@ func (f *fleet) expectEach(lines ...string) {
 		return nil
 	})
 	var events []dora.Event
+	written := f.writtenOn()
 	for _, name := range f.members {
 		f.isOf(name, all[name])
+		f.happenedAsWritten(written[name], all[name])
 		events = append(events, all[name]...)
 	}
 	delete(all, "marker") // which tells that nothing more comes
 	if want := len(f.members) * len(lines); len(events) != want || len(all) != len(f.members) {
 		f.Errorf("%d events of %d services, not %d of %d", len(events), len(all), want, len(f.members))
 	}
-	f.happenedWhenArgoSays(events)
 	f.eventually("the sinks have the events of all", func() error { return f.delivered(events) })
 	f.figures(events)
 }

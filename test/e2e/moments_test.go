@@ -41,7 +41,11 @@ var writtenAs = map[string][]string{
 // whole, which carries no time.
 func (v *service) happenedWhenArgoSays(events []dora.Event) {
 	v.Helper()
-	written := v.written()
+	v.happenedAsWritten(v.written(), events)
+}
+
+func (v *service) happenedAsWritten(written moments, events []dora.Event) {
+	v.Helper()
 	for _, e := range events {
 		what := string(e.Outcome)
 		if e.Type != dora.TypeDeploy {
@@ -80,7 +84,10 @@ func endedAnAbort(recovered dora.Event, events []dora.Event) bool {
 
 // argoObject is the part of an Application or a Rollout in which times are.
 type argoObject struct {
-	Kind   string `json:"kind"`
+	Kind     string `json:"kind"`
+	Metadata struct {
+		Name string `json:"name"`
+	} `json:"metadata"`
 	Status struct {
 		Health struct {
 			Status string `json:"status"`
@@ -106,7 +113,21 @@ type argoObject struct {
 
 func (v *service) written() moments {
 	v.Helper()
-	m := moments{}
+	all := moments{}
+	for _, m := range v.writtenOn() {
+		for what, times := range m {
+			for at := range times {
+				all.note(what, at)
+			}
+		}
+	}
+	return all
+}
+
+// writtenOn is the same by the names of the objects.
+func (v *service) writtenOn() map[string]moments {
+	v.Helper()
+	on := map[string]moments{}
 	for line := range strings.Lines(v.recorded()) {
 		var l struct {
 			Object argoObject `json:"object"`
@@ -114,9 +135,13 @@ func (v *service) written() moments {
 		if json.Unmarshal([]byte(line), &l) != nil {
 			continue // the last line may be half written
 		}
-		m.read(&l.Object)
+		name := l.Object.Metadata.Name
+		if on[name] == nil {
+			on[name] = moments{}
+		}
+		on[name].read(&l.Object)
 	}
-	return m
+	return on
 }
 
 func (m moments) read(o *argoObject) {
