@@ -88,9 +88,20 @@ func (v *service) terminate() {
 func (v *service) relabel(label, value string) {
 	v.Helper()
 	v.notef("label %s=%s", label, value)
-	v.homes = append(v.homes, home{v.labels["service"], v.labels["env"], time.Now()})
+	v.leaveHome()
 	v.labels[label] = value
 	v.patch(map[string]any{"metadata": map[string]any{"labels": map[string]any{label: value}}})
+}
+
+// leaveHome keeps where the service is at home until now.
+func (v *service) leaveHome() {
+	v.homes = append(v.homes, home{v.labels["service"], v.labels["env"], v.application, time.Now()})
+}
+
+// callItOtherwise gives the next Application another name.
+func (v *service) callItOtherwise() {
+	v.leaveHome()
+	v.application += "-by-another-name"
 }
 
 // move puts the Application into another project, and waits until Argo CD has looked at it there.

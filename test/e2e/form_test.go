@@ -12,10 +12,10 @@ import (
 	"github.com/dora-controller/dora-controller/internal/dora"
 )
 
-// home is the service and environment that the labels said, until they were changed.
+// home is the service and environment that the labels said, and the name of the Application, until they were changed.
 type home struct {
-	service, environment string
-	until                time.Time
+	service, environment, application string
+	until                             time.Time
 }
 
 // homeAt is where something belongs that began then.
@@ -25,7 +25,7 @@ func (v *service) homeAt(began time.Time) home {
 			return h
 		}
 	}
-	return home{service: v.labels["service"], environment: v.labels["env"]}
+	return home{service: v.labels["service"], environment: v.labels["env"], application: v.application}
 }
 
 // wellFormed holds what the words do not tell of each event against what the person did and the contract's table of outcomes.
@@ -47,11 +47,11 @@ func (v *service) belongs(e dora.Event) error {
 	if e.Type != dora.TypeDeploy {
 		began = e.OccurredAt
 	}
-	subject := dora.Subject{Kind: dora.KindApplication, Namespace: v.argo, Name: v.application, UID: e.Subject.UID}
+	h := v.homeAt(began)
+	subject := dora.Subject{Kind: dora.KindApplication, Namespace: v.argo, Name: h.application, UID: e.Subject.UID}
 	if v.standalone {
 		subject.Kind, subject.Namespace, subject.Name = dora.KindRollout, v.namespace, v.workload.name
 	}
-	h := v.homeAt(began)
 	if e.Service != h.service || e.Environment != h.environment || e.Team != v.labels["team"] || e.Cluster != "stand" {
 		return fmt.Errorf("it is of service %q in %q, team %q, cluster %q", e.Service, e.Environment, e.Team, e.Cluster)
 	}

@@ -45,7 +45,7 @@ var argoStories = []story{
 	{name: "renamed", tell: func(v *service) {
 		v.first("v1")
 		v.deleteApplication(false)
-		v.application += "-by-another-name"
+		v.callItOtherwise()
 		v.makeApplication()
 		v.synced()
 		thenTwo(v)
@@ -53,7 +53,7 @@ var argoStories = []story{
 	{name: "renamed-with-a-new-version", tell: func(v *service) {
 		v.first("v1")
 		v.deleteApplication(false)
-		v.application += "-by-another-name"
+		v.callItOtherwise()
 		v.want("v2")
 		v.commit("v2")
 		v.makeApplication()
