@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log"
@@ -97,6 +98,12 @@ func run(cmd *cobra.Command, options app.Options, kubeconfig string, logs *logFl
 		return err
 	}
 	options.Log.Info("Starting", "version", buildVersion(), "cluster", options.Cluster, "ledger", options.Ledger)
+	traces, err := app.NewTraces(cmd.Context(), options.Version, options.Cluster, options.Log)
+	if err != nil {
+		return err
+	}
+	defer lastTraces(traces)
+	options.Tracer = traces.Tracer
 	controller, err := app.New(cluster, options)
 	if err != nil {
 		return err
@@ -105,6 +112,13 @@ func run(cmd *cobra.Command, options app.Options, kubeconfig string, logs *logFl
 		return err
 	}
 	return nil
+}
+
+// lastTraces sends what is left, for a moment: a collector that does not answer must not keep the process.
+func lastTraces(traces *app.Traces) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	traces.Close(ctx)
 }
 
 func clusterConfig(kubeconfig string) (*rest.Config, error) {

@@ -32,7 +32,7 @@ func newResolver(o *Options, cache commit.Cache, limits *enrich.RateLimits) (*co
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask registries: %w", err)
 	}
-	return &commit.Resolver{
+	return traced(o, &commit.Resolver{
 		Providers: map[commit.Kind]commit.Provider{
 			commit.Git:    repositories,
 			commit.GitHub: github.New(github.Options{Guard: guard, OnLimit: limits.Told}),
@@ -40,7 +40,19 @@ func newResolver(o *Options, cache commit.Cache, limits *enrich.RateLimits) (*co
 			commit.Gitea:  gitea.New(gitea.Options{Guard: guard, OnLimit: limits.Told}),
 		},
 		Images: images, Cache: cache,
-	}, nil
+	}), nil
+}
+
+// traced tells what servers are asked, if somebody wants to know.
+func traced(o *Options, r *commit.Resolver) *commit.Resolver {
+	if o.Tracer == nil {
+		return r
+	}
+	for kind, provider := range r.Providers {
+		r.Providers[kind] = commit.Traced(kind, provider)
+	}
+	r.Images = commit.TracedImages(r.Images)
+	return r
 }
 
 // newCompleter makes the worker that finds the commits of deployments.
@@ -52,7 +64,7 @@ func (l *leader) newCompleter(w *work, store ledger.Store, recorder *record.Reco
 	sources := &kube.Sources{Targets: w.controllers.Targets, Live: l.mgr.GetAPIReader(), Lookup: recorder.Lookup}
 	return enrich.New(store, sources, resolver, enrich.Options{
 		Sinks: owedFacts(sources, w.controllers.Sinks), Owed: w.dispatcher.Notify, Metrics: counting, Clock: l.options.Clock,
-		Log: l.mgr.GetLogger().WithName("commits"),
+		Log: l.mgr.GetLogger().WithName("commits"), Tracer: l.options.Tracer,
 		Told: func(ctx context.Context, e *dora.Event) {
 			if selection, err := sources.Selecting(ctx, e); err == nil {
 				w.controllers.Figures.Ask(time.Second, selection.Names()...)

@@ -92,10 +92,11 @@ func (l *leader) prepare(ctx context.Context, store ledger.Store) (*work, error)
 	if err != nil {
 		return nil, err
 	}
+	recorder.TellTo(o.Tracer)
 	w := &work{metrics: prometheus.NewRegistry()}
 	always, looks := sinks(o), kube.NewTrigger()
 	w.dispatcher = dispatch.New(store, dispatch.Options{
-		Clock: o.Clock, Registerer: w.metrics, Log: l.mgr.GetLogger().WithName("dispatch"), Changed: lookAt(looks),
+		Clock: o.Clock, Registerer: w.metrics, Log: l.mgr.GetLogger().WithName("dispatch"), Changed: lookAt(looks), Tracer: o.Tracer,
 	})
 	w.always = names(always)
 	for _, s := range always {

@@ -15,6 +15,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/utils/clock"
+
+	"github.com/dora-controller/dora-controller/internal/tracing"
 )
 
 // Options are what an administrator decides. Zero values of the unexported and optional ones have working defaults.
@@ -66,6 +68,8 @@ type Options struct {
 	KeepDecisions int
 
 	Log logr.Logger
+	// Tracer tells how deployments go through the controller; nil tells nobody.
+	Tracer *tracing.Tracer
 
 	// Clock is the wall clock if nil.
 	Clock clock.WithDelayedExecution

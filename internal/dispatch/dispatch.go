@@ -50,6 +50,7 @@ import (
 	"github.com/dora-controller/dora-controller/internal/backoff"
 	"github.com/dora-controller/dora-controller/internal/ledger"
 	"github.com/dora-controller/dora-controller/internal/sink"
+	"github.com/dora-controller/dora-controller/internal/tracing"
 )
 
 // DefaultBackoff reaches its cap with the tenth failure.
@@ -72,6 +73,8 @@ type Options struct {
 	Registerer prometheus.Registerer
 	// Log gets failures; nobody if zero.
 	Log logr.Logger
+	// Tracer tells of each attempt with each event; nobody if nil.
+	Tracer *tracing.Tracer
 }
 
 func (o Options) withDefaults() Options {

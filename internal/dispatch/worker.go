@@ -275,6 +275,7 @@ func (w *worker) settle(ctx context.Context, made attempt, verdicts []verdict) (
 	ctx, stop := w.limited(context.WithoutCancel(ctx))
 	defer stop()
 	defer w.opts.Changed(w.name)
+	w.trace(made, verdicts)
 	if err := w.settleDelivered(ctx, made, verdicts); err != nil {
 		return false, err
 	}

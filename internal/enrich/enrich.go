@@ -29,6 +29,7 @@ import (
 	"github.com/dora-controller/dora-controller/internal/commit"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/tracing"
 )
 
 // Ledger is what the worker needs of a ledger.
@@ -77,6 +78,8 @@ type Options struct {
 	// Workers ask side by side; 6.
 	Workers int
 	Log     logr.Logger
+	// Tracer tells of each attempt; nobody if nil.
+	Tracer *tracing.Tracer
 }
 
 func (o Options) withDefaults() Options {

@@ -13,6 +13,7 @@ import (
 	"github.com/dora-controller/dora-controller/internal/commit"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/tracing"
 )
 
 const (
@@ -148,7 +149,11 @@ func (w *Worker) begin(ctx context.Context, r *ledger.Resolution) (bool, error) 
 	}
 	w.tasks.Go(func() {
 		defer w.release(owner, r.Event.ID)
-		if err := w.work(ctx, r, owner); err != nil && ctx.Err() == nil {
+		within, end := w.opts.Tracer.Start(ctx, r.Event.ID, "find commits", tracing.Text(tracing.Event, r.Event.ID),
+			tracing.Text(tracing.Service, r.Event.Service), tracing.Number(tracing.Attempt, r.Attempts+1))
+		err := w.work(within, r, owner)
+		end(ledgerFailed(err))
+		if err != nil && ctx.Err() == nil {
 			w.opts.Log.Error(err, "Cannot keep what was found out about commits", "event", r.Event.ID)
 			select {
 			case <-ctx.Done():
@@ -304,6 +309,7 @@ func (w *Worker) again(r *ledger.Resolution, atLeast time.Duration) time.Time {
 }
 
 func (w *Worker) putOff(ctx context.Context, r *ledger.Resolution, next time.Time, reason commit.Reason, message string) error {
+	tracing.Note(ctx, tracing.Text(tracing.Reason, string(reason)))
 	err := w.ledger.PutOff(ctx, r.Event.ID, next, string(reason), message)
 	if errors.Is(err, ledger.ErrNotFound) {
 		return nil // it was completed or pruned meanwhile
@@ -333,7 +339,11 @@ func (w *Worker) keep(ctx context.Context, r *ledger.Resolution, a *commit.Answe
 	if err != nil {
 		return err
 	}
-	if err := w.ledger.Commit(ctx, ledger.Change{Facts: []dora.CommitFacts{facts}, Sinks: sinks}); err != nil {
+	tracing.Note(ctx, tracing.Text(tracing.Reason, string(a.Reason)), tracing.Number(tracing.Commits, a.Commits))
+	writing, end := tracing.Part(ctx, "write ledger")
+	err = w.ledger.Commit(writing, ledger.Change{Facts: []dora.CommitFacts{facts}, Sinks: sinks})
+	end(ledgerFailed(err))
+	if err != nil {
 		return err
 	}
 	e := r.Event
@@ -345,6 +355,14 @@ func (w *Worker) keep(ctx context.Context, r *ledger.Resolution, a *commit.Answe
 	w.opts.Owed()
 	w.opts.Told(ctx, &e)
 	return nil
+}
+
+// ledgerFailed is the reason of a span whose work the ledger did not take.
+func ledgerFailed(err error) string {
+	if err == nil {
+		return ""
+	}
+	return "LedgerFailed"
 }
 
 func (w *Worker) log(e *dora.Event, f *dora.CommitFacts) {

@@ -31,6 +31,7 @@ import (
 	"github.com/dora-controller/dora-controller/internal/deploy"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/tracing"
 )
 
 // Store is what the recorder needs of a ledger.
@@ -56,6 +57,7 @@ type Recorder struct {
 	memory   *directory
 	totals   totals
 	failing  atomic.Bool // the last commit did not reach the ledger
+	tracer   *tracing.Tracer
 }
 
 // Open reads what the ledger remembers of a cluster's subjects. A nil metrics counts nothing.
@@ -106,7 +108,7 @@ func (r *Recorder) Record(
 	if policy.FollowedSince.Before(r.since) {
 		policy.FollowedSince = r.since
 	}
-	l := look{obs: obs, labels: labels, policy: policy, sinks: sinks, now: now.UTC().Truncate(time.Microsecond)}
+	l := look{obs: obs, labels: labels, policy: policy, sinks: sinks, now: now.UTC().Truncate(time.Microsecond), began: r.tracer.Now()}
 	s := r.subjects.of(obs.Subject.UID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -133,6 +135,8 @@ type look struct {
 	policy deploy.Policy
 	sinks  []string
 	now    time.Time
+
+	began, deciding, decided time.Time // for whoever wants to know how long it takes; else zero
 }
 
 func (r *Recorder) decide(ctx context.Context, s *subject, l *look) (deploy.Result, error) {
@@ -152,7 +156,9 @@ func (r *Recorder) decide(ctx context.Context, s *subject, l *look) (deploy.Resu
 	if err := r.readService(ctx, v, id); err != nil {
 		return deploy.Result{}, err
 	}
+	l.deciding = r.tracer.Now()
 	result := deploy.Decide(s.state, v.state, l.obs, &l.policy, l.now)
+	l.decided = r.tracer.Now()
 	row := r.rowOf(l, &result.State)
 	if !result.Changed && r.memory.same(&row) {
 		s.state, v.state = result.State, result.Service
@@ -161,7 +167,9 @@ func (r *Recorder) decide(ctx context.Context, s *subject, l *look) (deploy.Resu
 		return result, nil
 	}
 	kept := result // what is encoded moves to the heap; the result of most looks need not
-	if err := r.keep(ctx, s, v, id, l, &kept, row); err != nil {
+	err := r.keep(ctx, s, v, id, l, &kept, row)
+	r.trace(l, &kept, err)
+	if err != nil {
 		return deploy.Result{}, err
 	}
 	return kept, nil

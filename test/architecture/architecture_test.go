@@ -67,6 +67,10 @@ func TestImports(t *testing.T) {
 		"the core knows no Argo":                  {"internal/deploy/a.go", argo, "Argo's types stay"},
 		"the app knows no Argo":                   {"internal/app/a.go", argo, "Argo's types stay"},
 
+		"the app chooses where traces go":         {"internal/app/a.go", "go.opentelemetry.io/otel/sdk/trace", ""},
+		"a worker does not know who takes traces": {"internal/dispatch/a.go", "go.opentelemetry.io/otel/trace", "OpenTelemetry stays in internal/tracing"},
+		"a worker tells of its work":              {"internal/dispatch/a.go", module + "/internal/tracing", ""},
+
 		"api uses apimachinery":             {"api/v1alpha1/a.go", "k8s.io/apimachinery/pkg/runtime", ""},
 		"api uses Kubernetes' types":        {"api/v1alpha1/a.go", "k8s.io/api/core/v1", ""},
 		"api uses an older version of it":   {"api/v1beta1/a.go", module + "/api/v1alpha1", ""},

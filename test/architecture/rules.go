@@ -18,6 +18,7 @@
 //     and no driver imports another.
 //  4. Argo's types stay in internal/argocd, internal/rollouts, controllers and test.
 //  5. api imports the standard library, k8s.io/apimachinery and k8s.io/api only.
+//  6. OpenTelemetry stays in internal/tracing, and in internal/app, which chooses where traces go.
 package architecture
 
 import (
@@ -33,7 +34,7 @@ const module = "github.com/dora-controller/dora-controller"
 // relative to its root; other packages by their full path.
 type importRule func(folder, imported string) string
 
-var importRules = []importRule{coreIsPure, driversAreChosenInOnePlace, seamsStandAlone, argoStaysAtTheEdge, apiIsLight}
+var importRules = []importRule{coreIsPure, driversAreChosenInOnePlace, seamsStandAlone, argoStaysAtTheEdge, apiIsLight, tracesGoOneWay}
 
 var (
 	core  = []string{"internal/dora", "internal/deploy", "internal/fourkeys"}
@@ -90,6 +91,13 @@ func apiIsLight(folder, imported string) string {
 		return ""
 	}
 	return "api imports k8s.io/apimachinery and k8s.io/api only, not " + imported
+}
+
+func tracesGoOneWay(folder, imported string) string {
+	if !within(imported, "go.opentelemetry.io") || within(folder, "internal/tracing", "internal/app") {
+		return ""
+	}
+	return "OpenTelemetry stays in internal/tracing and internal/app: " + imported
 }
 
 // driver is the folder of the driver that a package belongs to, if any:

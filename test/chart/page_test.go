@@ -27,8 +27,8 @@ func page(t *testing.T, path string) string {
 }
 
 func TestValuesOnThePageAreValues(t *testing.T) {
-	blocks := yamlBlocks.FindAllStringSubmatch(page(t, "docs/install.md"), -1)
-	NewWithT(t).Expect(len(blocks)).To(BeNumerically(">=", 4))
+	blocks := yamlBlocks.FindAllStringSubmatch(page(t, "docs/install.md")+page(t, "docs/operations.md")+page(t, "docs/traces.md"), -1)
+	NewWithT(t).Expect(len(blocks)).To(BeNumerically(">=", 6))
 	for _, block := range blocks {
 		NewWithT(t).Expect(render(t, block[1])).NotTo(BeEmpty(), block[1])
 	}
