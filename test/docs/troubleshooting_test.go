@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -30,7 +29,7 @@ func texts(t *testing.T) []string {
 			ast.Inspect(file, func(n ast.Node) bool {
 				e, ok := n.(ast.Expr)
 				if text := textOf(e); ok && text != "…" {
-					all = append(all, text)
+					all = append(all, verb.ReplaceAllString(text, "…"))
 					return false // its parts are in it
 				}
 				return true
@@ -41,22 +40,8 @@ func texts(t *testing.T) []string {
 	return all
 }
 
+// verb is what a format is to be filled in with.
 var verb = regexp.MustCompile(`%[-+#0-9.]*[a-zA-Z]`)
-
-// textOf is the text that an expression stands for, as far as it stands there.
-func textOf(e ast.Expr) string {
-	switch e := e.(type) {
-	case *ast.BasicLit:
-		if text, err := strconv.Unquote(e.Value); err == nil && e.Kind == token.STRING {
-			return verb.ReplaceAllString(text, "…")
-		}
-	case *ast.BinaryExpr:
-		if e.Op == token.ADD {
-			return textOf(e.X) + textOf(e.Y)
-		}
-	}
-	return "…"
-}
 
 // said tells whether the code can say a message: each part of it, in that order, in one text.
 func said(all []string, message string) bool {

@@ -3,18 +3,13 @@ package security_test
 import (
 	"flag"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"os"
-	"path/filepath"
-	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/dora-controller/dora-controller/test/docs"
 )
 
 var update = flag.Bool("update", false, "write the table of threats into SECURITY.md")
@@ -81,97 +76,14 @@ func TestEachThreatIsWhole(t *testing.T) {
 
 // TestEachTestOfAThreatExists looks for tests in the code, not among those that ran: a test that is named runs with all others, so it passes if they do.
 func TestEachTestOfAThreatExists(t *testing.T) {
-	known := map[string]map[string]bool{}
+	tests := docs.NewTests(root)
 	for _, entry := range threats(t) {
 		for _, name := range entry.Tests {
-			if !exists(t, known, name) {
-				t.Errorf("%s: there is no %s", entry.ID, name)
+			if found, err := tests.Has(name); err != nil || !found {
+				t.Errorf("%s: there is no %s (%v)", entry.ID, name, err)
 			}
 		}
 	}
-	for _, name := range []string{"internal/egress.TestNothing", "test/crd.It/is not there", "internal/nowhere.TestX", "test/e2e.TestStories", "internal/egress"} {
-		if exists(t, known, name) {
-			t.Errorf("%s is found", name)
-		}
-	}
-}
-
-// apart are tests that run neither with all others nor in CI for each change.
-var apart = []string{"test/e2e", "test/drift", "hack"}
-
-// exists says whether a test is there. Known are the names of packages that were read.
-func exists(t *testing.T, known map[string]map[string]bool, name string) bool {
-	t.Helper()
-	folder, test, ok := strings.Cut(name, ".")
-	if !ok || slices.ContainsFunc(apart, func(other string) bool { return strings.HasPrefix(folder, other) }) {
-		return false
-	}
-	if known[folder] == nil {
-		known[folder] = testsIn(t, folder)
-	}
-	return known[folder][test]
-}
-
-// testsIn are the tests of a package, and its subtests and specifications: TestName, TestName/subtest, It/text.
-func testsIn(t *testing.T, folder string) map[string]bool {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(root, folder, "*_test.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	names := map[string]bool{}
-	for _, file := range files {
-		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, decl := range parsed.Decls {
-			of := ""
-			if function, ok := decl.(*ast.FuncDecl); ok && isTest.MatchString(function.Name.Name) {
-				of = function.Name.Name
-				names[of] = true
-			}
-			ast.Inspect(decl, func(n ast.Node) bool { return addNamed(names, of, n) })
-		}
-	}
-	return names
-}
-
-var isTest = regexp.MustCompile(`^(Test|Fuzz)[A-Z]`)
-
-// said are the functions of Ginkgo whose first argument is the name of a specification.
-var said = []string{"It", "Entry", "ReportAfterSuite"}
-
-// addNamed adds what a call names: t.Run a part of a test, It a specification.
-func addNamed(names map[string]bool, test string, n ast.Node) bool {
-	call, ok := n.(*ast.CallExpr)
-	if !ok || len(call.Args) < 2 {
-		return true
-	}
-	switch called := call.Fun.(type) {
-	case *ast.SelectorExpr:
-		if called.Sel.Name == "Run" && test != "" {
-			names[test+"/"+textOf(call.Args[0])] = true
-		}
-	case *ast.Ident:
-		if slices.Contains(said, called.Name) {
-			names[called.Name+"/"+textOf(call.Args[0])] = true
-		}
-	}
-	return true
-}
-
-// textOf is a text of the code, with … for all in it that is no literal.
-func textOf(e ast.Expr) string {
-	switch e := e.(type) {
-	case *ast.BasicLit:
-		if text, err := strconv.Unquote(e.Value); err == nil {
-			return text
-		}
-	case *ast.BinaryExpr:
-		return textOf(e.X) + textOf(e.Y)
-	}
-	return "…"
 }
 
 // The table stands between these lines.
