@@ -2,80 +2,45 @@ package sqlite
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/ledger/internal/rows"
 )
-
-// record is a change made ready for the writer, so that encoding happens in the caller's goroutine.
-type record struct {
-	ledger.Change
-
-	payloads []string
-	facts    []string
-	labels   any // of the subject: JSON, or nil
-}
 
 // Commit implements ledger.Writer.
 func (s *Store) Commit(ctx context.Context, change ledger.Change) error {
-	if len(change.States)+len(change.Events)+len(change.Facts)+len(change.Decisions) == 0 && change.Subject == nil {
+	if rows.Empty(change) {
 		return nil
 	}
-	rec, err := encode(change)
+	rec, err := rows.Encode(change)
 	if err != nil {
 		return err
 	}
-	return s.writer.do(ctx, "cannot commit a change", func(tx *connection) error { return tx.keep(rec) })
-}
-
-func encode(change ledger.Change) (record, error) {
-	rec := record{Change: change, payloads: make([]string, 0, len(change.Events))}
-	for _, event := range change.Events {
-		payload, err := json.Marshal(event)
-		if err != nil {
-			return record{}, fmt.Errorf("cannot encode event %s: %w", event.ID, err)
-		}
-		rec.payloads = append(rec.payloads, string(payload))
-	}
-	for _, facts := range change.Facts {
-		text, err := json.Marshal(facts)
-		if err != nil {
-			return record{}, fmt.Errorf("cannot encode the facts of event %s: %w", facts.EventID, err)
-		}
-		rec.facts = append(rec.facts, string(text))
-	}
-	if change.Subject != nil && len(change.Subject.Labels) > 0 {
-		labels, err := json.Marshal(change.Subject.Labels)
-		if err != nil {
-			return record{}, fmt.Errorf("cannot encode the labels of %s: %w", change.Subject.Name, err)
-		}
-		rec.labels = string(labels)
-	}
-	return rec, nil
+	return s.writer.Do(ctx, "cannot commit a change", func(tx *connection) error { return tx.keep(rec) })
 }
 
 // keep writes a change. The states come first, since a conflict there makes the rest void.
-func (c *connection) keep(rec record) error {
+func (c *connection) keep(rec rows.Record) error {
 	for _, state := range rec.States {
 		if err := c.keepState(state); err != nil {
 			return err
 		}
 	}
 	if rec.Subject != nil {
-		if err := c.keepSubject(*rec.Subject, rec.labels); err != nil {
+		if err := c.keepSubject(*rec.Subject, rec.Labels); err != nil {
 			return err
 		}
 	}
 	for i, event := range rec.Events {
-		if err := c.keepEvent(event, rec.payloads[i], rec.Change); err != nil {
+		if err := c.keepEvent(event, rec.Payloads[i], rec.Change); err != nil {
 			return err
 		}
 	}
 	for i, facts := range rec.Facts {
-		if err := c.keepFacts(facts, rec.facts[i], rec.Sinks); err != nil {
+		if err := c.keepFacts(facts, rec.Encoded[i], rec.Sinks); err != nil {
 			return err
 		}
 	}

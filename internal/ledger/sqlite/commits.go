@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -13,30 +12,8 @@ import (
 
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/ledger/internal/rows"
 )
-
-// The states of a search for commits.
-const (
-	resolved = "resolved"
-	unknown  = "unknown"
-)
-
-// decode reads an event and joins its facts, if it has any.
-func decode(seq int64, payload, facts sql.RawBytes) (dora.Event, error) {
-	var event dora.Event
-	if err := json.Unmarshal(payload, &event); err != nil {
-		return dora.Event{}, fmt.Errorf("cannot decode event %d: %w", seq, err)
-	}
-	if facts == nil {
-		return event, nil
-	}
-	var known dora.CommitFacts
-	if err := json.Unmarshal(facts, &known); err != nil {
-		return dora.Event{}, fmt.Errorf("cannot decode the facts of event %d: %w", seq, err)
-	}
-	event.Enrich(known)
-	return event, nil
-}
 
 // queue has the commits of a new event looked for.
 func (c *connection) queue(seq int64) error {
@@ -57,11 +34,9 @@ func (c *connection) keepFacts(facts dora.CommitFacts, encoded string, sinks []s
 	if err != nil {
 		return fmt.Errorf("cannot read event %s: %w", facts.EventID, err)
 	}
-	after := before
-	after.Enrich(facts)
-	changed, err := differ(before, after)
+	after, changed, err := rows.Complete(before, facts)
 	if err != nil {
-		return fmt.Errorf("cannot complete event %s: %w", facts.EventID, err)
+		return err
 	}
 	if err := c.endSearch(seq, after.LeadTimeUnknown, facts.Message, encoded, changed); err != nil {
 		return fmt.Errorf("cannot write the facts of event %s: %w", facts.EventID, err)
@@ -87,22 +62,16 @@ func (c *connection) completed(id string) (seq int64, event dora.Event, err erro
 	if err := statement.QueryRowContext(context.Background(), id).Scan(&seq, &payload, &facts); err != nil {
 		return 0, dora.Event{}, err
 	}
-	event, err = decode(seq, payload, facts)
+	event, err = rows.Decode(seq, payload, facts)
 	return seq, event, err
 }
 
 const completedQuery = `SELECT seq, payload, facts FROM events LEFT JOIN commits USING (seq) WHERE id = ? AND type = 'deploy'`
 
-func differ(a, b dora.Event) (bool, error) {
-	textA, errA := json.Marshal(a)
-	textB, errB := json.Marshal(b)
-	return !bytes.Equal(textA, textB), errors.Join(errA, errB)
-}
-
 func (c *connection) endSearch(seq int64, reason, message, facts string, changed bool) error {
-	state := unknown
+	state := rows.Unknown
 	if reason == "" {
-		state, message = resolved, ""
+		state, message = rows.Resolved, ""
 	}
 	grown := 0
 	if changed {
@@ -129,14 +98,14 @@ const unresolvedQuery = `SELECT c.seq, c.attempts, c.reason, c.message, c.next_a
 	FROM commits c CROSS JOIN events e ON e.seq = c.seq
 	WHERE c.state = 'pending' AND +c.next_at <= ? ORDER BY c.seq LIMIT ?`
 
-func scanResolution(rows *sql.Rows) (d ledger.Resolution, err error) {
+func scanResolution(found *sql.Rows) (d ledger.Resolution, err error) {
 	var next, recorded int64
 	var payload, facts sql.RawBytes
-	if err := rows.Scan(&d.Seq, &d.Attempts, &d.Reason, &d.Message, &next, &recorded, &payload, &facts); err != nil {
+	if err := found.Scan(&d.Seq, &d.Attempts, &d.Reason, &d.Message, &next, &recorded, &payload, &facts); err != nil {
 		return ledger.Resolution{}, err
 	}
 	d.NextAt, d.RecordedAt = time.UnixMicro(next).UTC(), time.UnixMicro(recorded).UTC()
-	d.Event, err = decode(d.Seq, payload, facts)
+	d.Event, err = rows.Decode(d.Seq, payload, facts)
 	return d, err
 }
 
@@ -153,7 +122,7 @@ const nextUnresolvedQuery = `SELECT MIN(next_at) FROM commits WHERE state = 'pen
 
 // PutOff implements ledger.Commits.
 func (s *Store) PutOff(ctx context.Context, eventID string, next time.Time, reason, message string) error {
-	return s.writer.do(ctx, "cannot put the search for commits off", func(tx *connection) error {
+	return s.writer.Do(ctx, "cannot put the search for commits off", func(tx *connection) error {
 		n, err := tx.affected(putOffQuery, next.UnixMicro(), reason, message, eventID)
 		if err == nil && n == 0 {
 			return fmt.Errorf("%w: the commits of event %s are not looked for", ledger.ErrNotFound, eventID)
@@ -176,7 +145,7 @@ func (s *Store) Reopen(ctx context.Context, q ledger.ReopenQuery, now time.Time)
 	if err != nil {
 		return 0, s.failed("cannot find which commits are to be looked for again", err)
 	}
-	return s.inSteps(ctx, "cannot look for commits again", slices.Chunk(seqs, reopenedSearches), func(tx *connection, seqs []int64) (int64, error) {
+	return s.writer.InSteps(ctx, "cannot look for commits again", slices.Chunk(seqs, reopenedSearches), func(tx *connection, seqs []int64) (int64, error) {
 		return tx.reopen(seqs, now)
 	})
 }
@@ -185,7 +154,7 @@ func (s *Store) Reopen(ctx context.Context, q ledger.ReopenQuery, now time.Time)
 func reopenQuery(q ledger.ReopenQuery) (query string, args []any) {
 	where := deployments(q.UIDs, q.Cluster, q.Since)
 	var ended conditions
-	ended.equal("state", unknown)
+	ended.equal("state", rows.Unknown)
 	if len(q.Reasons) > 0 {
 		ended.in("reason", q.Reasons)
 	}
@@ -221,7 +190,7 @@ func (c *connection) reopen(seqs []int64, now time.Time) (int64, error) {
 // Hurry implements ledger.Commits.
 func (s *Store) Hurry(ctx context.Context, q ledger.ResolutionQuery, now time.Time) (hurried int64, err error) {
 	query, args := hurryQuery(q, now)
-	err = s.writer.do(ctx, "cannot look for commits at once", func(tx *connection) (err error) {
+	err = s.writer.Do(ctx, "cannot look for commits at once", func(tx *connection) (err error) {
 		hurried, err = tx.affected(query, args...)
 		return err
 	})
@@ -243,11 +212,7 @@ func (r reader) Resolutions(ctx context.Context, q ledger.ResolutionQuery) (ledg
 	if err != nil {
 		return ledger.Resolutions{}, r.failed("cannot count the commits that were found", err)
 	}
-	var sum ledger.Resolutions
-	for _, g := range groups {
-		g.addTo(&sum)
-	}
-	return sum, nil
+	return rows.Sum(groups), nil
 }
 
 // resolutionsQuery groups searches that are alike. SQLite takes a bare column, as message is, from the row that holds the MAX; other
@@ -263,32 +228,10 @@ func resolutionsQuery(q ledger.ResolutionQuery) (query string, args []any) {
 		` GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`, where.args
 }
 
-// group is some searches in the same state, for the same reason.
-type group struct {
-	ledger.ReasonCount
-
-	state  string
-	failed bool
-}
-
-func scanGroup(rows *sql.Rows) (g group, err error) {
+func scanGroup(found *sql.Rows) (g rows.Group, err error) {
 	var newest int64
-	err = rows.Scan(&g.state, &g.failed, &g.Reason, &g.Count, &newest, &g.Message)
+	err = found.Scan(&g.State, &g.Failed, &g.Reason, &g.Count, &newest, &g.Message)
 	return g, err
-}
-
-func (g group) addTo(sum *ledger.Resolutions) {
-	switch g.state {
-	case resolved:
-		sum.Resolved += g.Count
-	case unknown:
-		sum.Unknown = append(sum.Unknown, g.ReasonCount)
-	default:
-		sum.Pending += g.Count
-		if g.failed {
-			sum.Failing = append(sum.Failing, g.ReasonCount)
-		}
-	}
 }
 
 // CacheGet implements ledger.Cache.
@@ -306,7 +249,7 @@ func (r reader) CacheGet(ctx context.Context, key string) ([]byte, bool, error) 
 
 // CachePut implements ledger.Cache. Only the oldest entries are ever dropped, so the numbers of those that are left have no gaps.
 func (s *Store) CachePut(ctx context.Context, key string, value []byte) error {
-	return s.writer.do(ctx, "cannot write the cache", func(tx *connection) error {
+	return s.writer.Do(ctx, "cannot write the cache", func(tx *connection) error {
 		if _, err := tx.exec(`INSERT INTO cache (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`,
 			key, blob(value)); err != nil {
 			return err

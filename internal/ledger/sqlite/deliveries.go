@@ -73,7 +73,7 @@ func (s *Store) pruneDeliveries(ctx context.Context, keep int) error {
 		if err != nil {
 			return s.failed("cannot find which deliveries to prune", err)
 		}
-		if _, err := s.inSteps(ctx, "cannot prune deliveries", slices.Chunk(seqs, prunedDeliveries), (*connection).dropDeliveries); err != nil {
+		if _, err := s.writer.InSteps(ctx, "cannot prune deliveries", slices.Chunk(seqs, prunedDeliveries), (*connection).dropDeliveries); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/ledger/internal/rows"
 )
 
 // A ledger of which some bytes were lost or written over is refused, and then it stays as it is, or it works: whatever is in it is read, or an error says
@@ -130,7 +131,7 @@ func FuzzStoredRow(f *testing.F) {
 	f.Add([]byte(`{}`), []byte(nil))
 	f.Add([]byte(`{"type":"deploy"`), []byte(`null`))
 	f.Fuzz(func(t *testing.T, payload, facts []byte) {
-		got, err := decode(1, payload, facts)
+		got, err := rows.Decode(1, payload, facts)
 		if err != nil {
 			return
 		}
@@ -145,7 +146,7 @@ func FuzzStoredRow(f *testing.F) {
 		if got.ID != want.ID || got.Type != want.Type || !got.OccurredAt.Equal(want.OccurredAt) {
 			t.Errorf("%s became %s", payload, written)
 		}
-		again, err := decode(1, written, facts)
+		again, err := rows.Decode(1, written, facts)
 		if second, errSecond := json.Marshal(again); err != nil || errSecond != nil || !bytes.Equal(written, second) {
 			t.Errorf("stored as it was read it is %s, %v, and was %s", second, err, written)
 		}

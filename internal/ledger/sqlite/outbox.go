@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -9,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/ledger/internal/rows"
 )
 
 // Due implements ledger.Outbox. It walks the pending rows in order and leaves out every service from its first row on
@@ -42,73 +42,36 @@ const (
 )
 
 func (r reader) pick(ctx context.Context, sink string, now time.Time, limit int) ([]int64, error) {
-	rows, err := r.db.QueryContext(ctx, pickQuery, sink)
+	pending, err := r.db.QueryContext(ctx, pickQuery, sink)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = rows.Close() }() // what matters is in rows.Err
-	var p picked
-	waiting := map[string]bool{}
-	for len(p.fresh) < limit && rows.Next() {
-		var row candidate
+	defer func() { _ = pending.Close() }() // what matters is in pending.Err
+	var p rows.Picked
+	for len(p.Fresh) < limit && pending.Next() {
+		var row rows.Candidate
 		var service string
-		if err := rows.Scan(&row.seq, &service, &row.next, &row.attempts); err != nil {
+		if err := pending.Scan(&row.Seq, &service, &row.Next, &row.Attempts); err != nil {
 			return nil, err
 		}
-		if held, seen := waiting[service]; !held {
-			waiting[service] = p.take(row, !seen, now)
-		}
+		p.Show(row, service, now)
 	}
-	return p.seqs(limit), rows.Err()
+	return p.Seqs(limit), pending.Err()
 }
 
-// candidate is a row that may be picked.
-type candidate struct {
-	seq, next int64
-	attempts  int
-}
-
-// picked are rows that never failed, and those that did and lead their service.
-type picked struct {
-	fresh  []int64
-	failed []candidate
-}
-
-// take picks a row of a service that nothing before it holds up, and says whether those behind it have to wait.
-func (p *picked) take(row candidate, first bool, now time.Time) (holds bool) {
-	switch {
-	case row.attempts == 0:
-		p.fresh = append(p.fresh, row.seq)
-		return false
-	case first && (row.next <= now.UnixMicro() || row.next > now.Add(ledger.FarAhead).UnixMicro()):
-		p.failed = append(p.failed, row)
-	}
-	return true
-}
-
-// seqs are those that are due, of the failed ones those that have been due longest.
-func (p *picked) seqs(limit int) []int64 {
-	slices.SortFunc(p.failed, func(a, b candidate) int { return cmp.Or(cmp.Compare(a.next, b.next), cmp.Compare(a.seq, b.seq)) })
-	seqs := p.fresh
-	for _, row := range p.failed[:min(len(p.failed), limit)] {
-		seqs = append(seqs, row.seq)
-	}
-	return seqs
-}
-
-func scanDelivery(rows *sql.Rows) (ledger.Delivery, error) { return readDelivery(rows) }
+func scanDelivery(found *sql.Rows) (ledger.Delivery, error) { return readDelivery(found) }
 
 // readDelivery reads the columns of a delivery, and what follows them.
-func readDelivery(rows *sql.Rows, more ...any) (ledger.Delivery, error) {
+func readDelivery(found *sql.Rows, more ...any) (ledger.Delivery, error) {
 	var d ledger.Delivery
 	var next int64
 	var payload, facts sql.RawBytes
-	err := rows.Scan(append([]any{&d.Seq, &d.Sink, &d.Attempts, &next, &d.LastError, &payload, &facts, &d.Content}, more...)...)
+	err := found.Scan(append([]any{&d.Seq, &d.Sink, &d.Attempts, &next, &d.LastError, &payload, &facts, &d.Content}, more...)...)
 	if err != nil {
 		return ledger.Delivery{}, err
 	}
 	d.NextAt = time.UnixMicro(next).UTC()
-	d.Event, err = decode(d.Seq, payload, facts)
+	d.Event, err = rows.Decode(d.Seq, payload, facts)
 	return d, err
 }
 
@@ -126,15 +89,15 @@ func (r reader) NextDue(ctx context.Context, sink string) (time.Time, error) {
 
 // Delivered implements ledger.Outbox. It takes a handful of statements, however many rows there are.
 func (s *Store) Delivered(ctx context.Context, sink string, a ledger.Attempt, sent ...ledger.Delivery) error {
-	rows, err := tell(sent)
+	told, err := tell(sent)
 	if err != nil {
 		return err
 	}
-	return s.writer.do(ctx, "cannot record a delivery", func(tx *connection) error {
-		if _, err := tx.log(sink, ledger.FateDelivered, a, rows.contents); err != nil {
+	return s.writer.Do(ctx, "cannot record a delivery", func(tx *connection) error {
+		if _, err := tx.log(sink, ledger.FateDelivered, a, told.contents); err != nil {
 			return err
 		}
-		settled, err := tx.settle(sink, rows)
+		settled, err := tx.settle(sink, told)
 		if err != nil || settled == 0 {
 			return err
 		}
@@ -145,12 +108,12 @@ func (s *Store) Delivered(ctx context.Context, sink string, a ledger.Attempt, se
 
 // Pass implements ledger.Outbox.
 func (s *Store) Pass(ctx context.Context, sink string, unwanted ...ledger.Delivery) error {
-	rows, err := tell(unwanted)
+	told, err := tell(unwanted)
 	if err != nil {
 		return err
 	}
-	return s.writer.do(ctx, "cannot drop what a sink does not want", func(tx *connection) error {
-		_, err := tx.settle(sink, rows)
+	return s.writer.Do(ctx, "cannot drop what a sink does not want", func(tx *connection) error {
+		_, err := tx.settle(sink, told)
 		return err
 	})
 }
@@ -161,25 +124,19 @@ type told struct {
 	count    int64
 }
 
-// tell takes the newest content of a row that is told twice.
-func tell(rows []ledger.Delivery) (told, error) {
-	contents := make(map[int64]int64, len(rows))
-	for _, d := range rows {
-		if known, twice := contents[d.Seq]; !twice || known < d.Content {
-			contents[d.Seq] = d.Content
-		}
-	}
+func tell(deliveries []ledger.Delivery) (told, error) {
+	contents := rows.Contents(deliveries)
 	list, err := json.Marshal(contents)
 	return told{contents: string(list), count: int64(len(contents))}, err
 }
 
 // settle removes pending rows and counts them. Those whose events were completed meanwhile stay, as if they had never failed.
-func (c *connection) settle(sink string, rows told) (int64, error) {
-	settled, err := c.affected(settleQuery, sink, rows.contents)
-	if err != nil || settled == rows.count {
+func (c *connection) settle(sink string, said told) (int64, error) {
+	settled, err := c.affected(settleQuery, sink, said.contents)
+	if err != nil || settled == said.count {
 		return settled, err
 	}
-	_, err = c.exec(againQuery, c.now().UnixMicro(), sink, rows.contents)
+	_, err = c.exec(againQuery, c.now().UnixMicro(), sink, said.contents)
 	return settled, err
 }
 
@@ -193,7 +150,7 @@ const (
 
 // Retry implements ledger.Outbox.
 func (s *Store) Retry(ctx context.Context, sink string, seq int64, next time.Time, a ledger.Attempt) error {
-	return s.writer.do(ctx, "cannot record a retry", func(tx *connection) error {
+	return s.writer.Do(ctx, "cannot record a retry", func(tx *connection) error {
 		if err := tx.logFailure(sink, ledger.FateRetried, a, seq); err != nil {
 			return err
 		}
@@ -205,7 +162,7 @@ func (s *Store) Retry(ctx context.Context, sink string, seq int64, next time.Tim
 
 // Park implements ledger.Outbox.
 func (s *Store) Park(ctx context.Context, sink string, seq int64, a ledger.Attempt) error {
-	return s.writer.do(ctx, "cannot park a delivery", func(tx *connection) error {
+	return s.writer.Do(ctx, "cannot park a delivery", func(tx *connection) error {
 		if err := tx.logFailure(sink, ledger.FateParked, a, seq); err != nil {
 			return err
 		}
@@ -221,7 +178,7 @@ func (s *Store) Hasten(ctx context.Context, sink string, now time.Time) (int64, 
 	if err != nil {
 		return 0, s.failed("cannot find what sink "+sink+" failed to take", err)
 	}
-	return s.inSteps(ctx, "cannot deliver at once", slices.Chunk(seqs, owedRows), func(tx *connection, seqs []int64) (int64, error) {
+	return s.writer.InSteps(ctx, "cannot deliver at once", slices.Chunk(seqs, owedRows), func(tx *connection, seqs []int64) (int64, error) {
 		return tx.hasten(sink, seqs, now)
 	})
 }
@@ -245,7 +202,7 @@ func (c *connection) hasten(sink string, seqs []int64, now time.Time) (int64, er
 // Requeue implements ledger.Upkeep.
 func (s *Store) Requeue(ctx context.Context, sink string) (int64, error) {
 	var requeued int64
-	err := s.writer.do(ctx, "cannot requeue parked deliveries", func(tx *connection) (err error) {
+	err := s.writer.Do(ctx, "cannot requeue parked deliveries", func(tx *connection) (err error) {
 		requeued, err = tx.affected(`UPDATE outbox SET parked = 0, attempts = 0, next_at = ?, failed_at = NULL, last_error = ''
 			WHERE sink = ? AND parked = 1`, tx.now().UnixMicro(), sink)
 		return err

@@ -76,7 +76,7 @@ func TestOweLooksAgain(t *testing.T) {
 	g.Expect(s.Park(t.Context(), "port", 2, attempt)).To(Succeed())
 	g.Expect(s.Delivered(t.Context(), "port", attempt, ledger.Delivery{Seq: 3})).To(Succeed())
 	var n int64
-	g.Expect(s.writer.do(t.Context(), "owe", func(tx *connection) (err error) {
+	g.Expect(s.writer.Do(t.Context(), "owe", func(tx *connection) (err error) {
 		n, err = tx.oweAgain("port", []int64{1, 2, 3, 4711}, noon)
 		return err
 	})).To(Succeed())
@@ -98,7 +98,7 @@ func TestHastenLooksAgain(t *testing.T) {
 	g.Expect(s.Park(t.Context(), "port", 2, attempt)).To(Succeed())
 	g.Expect(s.Delivered(t.Context(), "port", attempt, ledger.Delivery{Seq: 3})).To(Succeed())
 	var n int64
-	g.Expect(s.writer.do(t.Context(), "hasten", func(tx *connection) (err error) {
+	g.Expect(s.writer.Do(t.Context(), "hasten", func(tx *connection) (err error) {
 		n, err = tx.hasten("port", []int64{1, 2, 3, 4}, noon)
 		return err
 	})).To(Succeed())
@@ -117,7 +117,7 @@ func TestForgetStoppedHalfWay(t *testing.T) {
 	g.Expect(s.Commit(t.Context(), change)).To(Succeed())
 	var n int64
 	var done bool
-	g.Expect(s.writer.do(t.Context(), "forget", func(tx *connection) (err error) {
+	g.Expect(s.writer.Do(t.Context(), "forget", func(tx *connection) (err error) {
 		n, done, err = tx.forget("port", math.MaxInt64)
 		return err
 	})).To(Succeed())

@@ -39,7 +39,7 @@ func (s *Store) pruneEvents(ctx context.Context, before time.Time) (pruned int64
 	if err != nil {
 		return 0, s.failed("cannot find events to prune", err)
 	}
-	return s.inSteps(ctx, "cannot prune events", slices.Chunk(seqs, prunedEvents), (*connection).dropEvents)
+	return s.writer.InSteps(ctx, "cannot prune events", slices.Chunk(seqs, prunedEvents), (*connection).dropEvents)
 }
 
 // dropEvents looks again whether anybody is owed them: parked rows may have been requeued since they were found.
@@ -67,7 +67,7 @@ func (s *Store) pruneDecisions(ctx context.Context, keep int) error {
 		return s.failed("cannot find decisions to prune", err)
 	}
 	for chunk := range slices.Chunk(uids, prunedSubjects) {
-		err := s.writer.do(ctx, "cannot prune decisions", func(tx *connection) error {
+		err := s.writer.Do(ctx, "cannot prune decisions", func(tx *connection) error {
 			for _, uid := range chunk {
 				if _, err := tx.exec(`DELETE FROM decisions WHERE uid = ? AND seq <=
 					(SELECT seq FROM decisions WHERE uid = ? ORDER BY seq DESC LIMIT 1 OFFSET ?)`, uid, uid, keep); err != nil {

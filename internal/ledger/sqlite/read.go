@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/ledger/internal/rows"
 )
 
 // reader answers from connections that cannot write. Each query sees one snapshot of what is committed.
@@ -60,32 +61,32 @@ func (r reader) Since(ctx context.Context) (time.Time, error) {
 func (r reader) Events(ctx context.Context, q ledger.EventQuery) iter.Seq2[ledger.Row, error] {
 	return func(yield func(ledger.Row, error) bool) {
 		query, args := eventQuery(q)
-		rows, err := r.db.QueryContext(ctx, query, args...)
+		found, err := r.db.QueryContext(ctx, query, args...)
 		if err != nil {
 			yield(ledger.Row{}, r.failed("cannot read events", err))
 			return
 		}
-		defer func() { _ = rows.Close() }() // what matters is in rows.Err
-		for rows.Next() {
-			row, err := scanEvent(rows)
+		defer func() { _ = found.Close() }() // what matters is in found.Err
+		for found.Next() {
+			row, err := scanEvent(found)
 			if !yield(row, err) || err != nil {
 				return
 			}
 		}
-		if err := rows.Err(); err != nil {
+		if err := found.Err(); err != nil {
 			yield(ledger.Row{}, r.failed("cannot read events", err))
 		}
 	}
 }
 
-func scanEvent(rows *sql.Rows) (ledger.Row, error) {
+func scanEvent(found *sql.Rows) (ledger.Row, error) {
 	var row ledger.Row
 	var payload, facts sql.RawBytes
-	err := rows.Scan(&row.Seq, &payload, &facts)
+	err := found.Scan(&row.Seq, &payload, &facts)
 	if err != nil {
 		return ledger.Row{}, fmt.Errorf("cannot read an event: %w", err)
 	}
-	row.Event, err = decode(row.Seq, payload, facts)
+	row.Event, err = rows.Decode(row.Seq, payload, facts)
 	return row, err
 }
 
@@ -175,11 +176,11 @@ func (r reader) Subjects(ctx context.Context, q ledger.SubjectQuery) ([]ledger.S
 	return subjects, nil
 }
 
-func scanSubject(rows *sql.Rows) (ledger.Subject, error) {
+func scanSubject(found *sql.Rows) (ledger.Subject, error) {
 	var s ledger.Subject
 	var labels sql.NullString
 	var followed, deleted sql.NullInt64
-	err := rows.Scan(&s.Cluster, &s.UID, &s.Kind, &s.Namespace, &s.Name, &labels, &s.Service, &s.Team,
+	err := found.Scan(&s.Cluster, &s.UID, &s.Kind, &s.Namespace, &s.Name, &labels, &s.Service, &s.Team,
 		&s.Environment, &followed, &deleted, &s.Gaps)
 	if err == nil && labels.Valid {
 		err = json.Unmarshal([]byte(labels.String), &s.Labels)
@@ -198,30 +199,30 @@ func (r reader) Decisions(ctx context.Context, uid string, most int) ([]ledger.D
 	return decisions, nil
 }
 
-func scanDecision(rows *sql.Rows) (ledger.Decision, error) {
+func scanDecision(found *sql.Rows) (ledger.Decision, error) {
 	var d ledger.Decision
 	var at int64
-	err := rows.Scan(&d.Seq, &d.Cluster, &d.UID, &d.Service, &at, &d.Attempt, &d.Reason, &d.Message, &d.EventID)
+	err := found.Scan(&d.Seq, &d.Cluster, &d.UID, &d.Service, &at, &d.Attempt, &d.Reason, &d.Message, &d.EventID)
 	d.At = time.UnixMicro(at).UTC()
 	return d, err
 }
 
-// collect reads all rows of a query.
+// collect reads all found of a query.
 func collect[T any](ctx context.Context, db *sql.DB, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
-	rows, err := db.QueryContext(ctx, query, args...)
+	found, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = rows.Close() }() // what matters is in rows.Err
+	defer func() { _ = found.Close() }() // what matters is in found.Err
 	var all []T
-	for rows.Next() {
-		one, err := scan(rows)
+	for found.Next() {
+		one, err := scan(found)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, one)
 	}
-	return all, rows.Err()
+	return all, found.Err()
 }
 
 func fromMicros(n sql.NullInt64) time.Time {

@@ -50,7 +50,7 @@ func (s *Store) Owe(ctx context.Context, sink string, q ledger.EventQuery, now t
 		return 0, s.failed("cannot find what sink "+sink+" is to get", err)
 	}
 	slices.Sort(seqs) // the first ones may go out before the last are owed
-	return s.inSteps(ctx, "cannot write what sink "+sink+" is owed", slices.Chunk(seqs, owedRows), func(tx *connection, seqs []int64) (int64, error) {
+	return s.writer.InSteps(ctx, "cannot write what sink "+sink+" is owed", slices.Chunk(seqs, owedRows), func(tx *connection, seqs []int64) (int64, error) {
 		return tx.oweAgain(sink, seqs, now)
 	})
 }
@@ -78,7 +78,7 @@ func (s *Store) Gone(ctx context.Context, sink string, at time.Time) error {
 	if at.IsZero() {
 		query = `UPDATE sinks SET gone_at = ? WHERE name = ?`
 	}
-	return s.writer.do(ctx, "cannot write whether sink "+sink+" is gone", func(tx *connection) error {
+	return s.writer.Do(ctx, "cannot write whether sink "+sink+" is gone", func(tx *connection) error {
 		_, err := tx.exec(query, micros(at), sink)
 		return err
 	})
@@ -92,7 +92,7 @@ func (s *Store) Forget(ctx context.Context, sink string, before time.Time) (drop
 	}
 	for done := false; !done; {
 		var n int64
-		err := s.writer.do(ctx, "cannot forget a sink", func(tx *connection) (err error) {
+		err := s.writer.Do(ctx, "cannot forget a sink", func(tx *connection) (err error) {
 			n, done, err = tx.forget(sink, until)
 			return err
 		})

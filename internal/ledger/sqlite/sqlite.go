@@ -142,7 +142,7 @@ func (s *Store) Close() error {
 
 // Ping writes a time and syncs it, since only a write tells whether the disk takes writes.
 func (s *Store) Ping(ctx context.Context) error {
-	return s.writer.do(ctx, "cannot write the ledger", func(tx *connection) error {
+	return s.writer.Do(ctx, "cannot write the ledger", func(tx *connection) error {
 		_, err := tx.exec(`UPDATE ledger SET pinged_at = ?`, tx.now().UnixMicro())
 		return err
 	})

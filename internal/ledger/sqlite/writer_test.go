@@ -8,13 +8,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	. "github.com/onsi/gomega"
 
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/ledger/internal/group"
+	"github.com/dora-controller/dora-controller/internal/ledger/internal/rows"
 	"github.com/dora-controller/dora-controller/internal/ledger/ledgertest"
 )
 
@@ -26,11 +27,11 @@ func deployment(id string) ledger.Change {
 // prepared is a write that the test hands to the writer itself, so that groups are exactly what it says.
 func prepared(t *testing.T, change ledger.Change) *write {
 	t.Helper()
-	rec, err := encode(change)
+	rec, err := rows.Encode(change)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &write{ctx: t.Context(), run: func(s *connection) error { return s.keep(rec) }, answer: make(chan error, 1)}
+	return group.New(t.Context(), func(s *connection) error { return s.keep(rec) })
 }
 
 func TestOneGroup(t *testing.T) {
@@ -40,14 +41,14 @@ func TestOneGroup(t *testing.T) {
 	cancel()
 	conflicting := deployment("b")
 	conflicting.States = []ledger.State{{Key: "a", Version: 7}}
-	group := []*write{prepared(t, deployment("a")), prepared(t, conflicting), prepared(t, deployment("c")), prepared(t, deployment("d"))}
-	group[3].ctx = ended
-	w.finish(group)
+	writes := []*write{prepared(t, deployment("a")), prepared(t, conflicting), prepared(t, deployment("c")), prepared(t, deployment("d"))}
+	writes[3].Ctx = ended
+	w.finish(writes)
 
-	g.Expect(<-group[0].answer).To(Succeed())
-	g.Expect(<-group[1].answer).To(MatchError(ledger.ErrConflict))
-	g.Expect(<-group[2].answer).To(Succeed())
-	g.Expect(<-group[3].answer).To(MatchError(context.Canceled))
+	g.Expect(writes[0].Told()).To(Succeed())
+	g.Expect(writes[1].Told()).To(MatchError(ledger.ErrConflict))
+	g.Expect(writes[2].Told()).To(Succeed())
+	g.Expect(writes[3].Told()).To(MatchError(context.Canceled))
 	g.Expect(ids(t, s)).To(Equal([]string{"a", "c"}))
 	g.Expect(s.Revision(t.Context())).To(Equal(int64(2)))
 }
@@ -56,8 +57,7 @@ func TestOneGroup(t *testing.T) {
 func idle(t *testing.T, pragmas ...string) (*Store, *writer) {
 	t.Helper()
 	s := open(t, ledgerPath(t), Options{pragmas: pragmas})
-	close(s.writer.quit)
-	<-s.writer.done
+	s.writer.Stop()
 	w := *s.writer
 	s.writer = startWriter(s.writer.connection, 1) // closed by the store; it takes nothing, as nobody hands it anything
 	return s, &w
@@ -69,15 +69,15 @@ func TestLostTransaction(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
 			s, w := idle(t)
-			lost := &write{ctx: t.Context(), answer: make(chan error, 1), run: func(tx *connection) error {
+			lost := group.New(t.Context(), func(tx *connection) error {
 				_, err := tx.exec(`ROLLBACK`)
 				return errors.Join(answer, err)
-			}}
-			group := []*write{prepared(t, deployment("a")), lost, prepared(t, deployment("b"))}
-			w.finish(group)
-			g.Expect(<-group[0].answer).To(Succeed())
-			g.Expect(<-group[1].answer).To(MatchError(errLost))
-			g.Expect(<-group[2].answer).To(Succeed())
+			})
+			writes := []*write{prepared(t, deployment("a")), lost, prepared(t, deployment("b"))}
+			w.finish(writes)
+			g.Expect(writes[0].Told()).To(Succeed())
+			g.Expect(writes[1].Told()).To(MatchError(errLost))
+			g.Expect(writes[2].Told()).To(Succeed())
 			g.Expect(ids(t, s)).To(Equal([]string{"a", "b"}))
 			g.Expect(s.Revision(t.Context())).To(Equal(int64(2)))
 			sinks, err := s.Sinks(t.Context())
@@ -138,11 +138,11 @@ func TestSmallChangesFitBesideALargeOne(t *testing.T) {
 	s, w := idle(t, "max_page_count(100)")
 	large := deployment("large")
 	large.States = []ledger.State{{Key: "large", Data: make([]byte, 1<<20)}}
-	group := []*write{prepared(t, deployment("a")), prepared(t, large), prepared(t, deployment("b"))}
-	w.finish(group)
-	g.Expect(<-group[0].answer).To(Succeed())
-	g.Expect(<-group[1].answer).To(MatchError(ContainSubstring("full")))
-	g.Expect(<-group[2].answer).To(Succeed())
+	writes := []*write{prepared(t, deployment("a")), prepared(t, large), prepared(t, deployment("b"))}
+	w.finish(writes)
+	g.Expect(writes[0].Told()).To(Succeed())
+	g.Expect(writes[1].Told()).To(MatchError(ContainSubstring("full")))
+	g.Expect(writes[2].Told()).To(Succeed())
 	g.Expect(ids(t, s)).To(Equal([]string{"a", "b"}))
 }
 
@@ -153,7 +153,7 @@ func TestWaitingChangeIsWithdrawn(t *testing.T) {
 	busy, release := make(chan struct{}), make(chan struct{})
 	var all sync.WaitGroup
 	all.Go(func() {
-		g.Expect(s.writer.do(t.Context(), "hold", func(*connection) error { close(busy); <-release; return nil })).To(Succeed())
+		g.Expect(s.writer.Do(t.Context(), "hold", func(*connection) error { close(busy); <-release; return nil })).To(Succeed())
 	})
 	<-busy
 	ctx, cancel := context.WithCancel(t.Context())
@@ -171,35 +171,20 @@ func TestTakenChangeIsFinished(t *testing.T) {
 	g := NewWithT(t)
 	s := open(t, ledgerPath(t), Options{})
 	ctx, cancel := context.WithCancel(t.Context())
-	rec, err := encode(deployment("taken"))
+	rec, err := rows.Encode(deployment("taken"))
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(s.writer.do(ctx, "write", func(tx *connection) error {
+	g.Expect(s.writer.Do(ctx, "write", func(tx *connection) error {
 		cancel()
 		return tx.keep(rec)
 	})).To(Succeed())
 	g.Expect(ids(t, s)).To(Equal([]string{"taken"}))
 }
 
-// TestGather: what waits behind a busy writer shares transactions, up to the bound.
-func TestGather(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := NewWithT(t)
-		w := &writer{queue: make(chan *write), group: 4}
-		for range 10 {
-			go func() { w.queue <- &write{} }()
-		}
-		synctest.Wait()
-		for _, want := range []int{4, 4, 2} {
-			g.Expect(w.gather(<-w.queue)).To(HaveLen(want))
-		}
-	})
-}
-
 func TestPingNeedsToWrite(t *testing.T) {
 	g := NewWithT(t)
 	s := open(t, ledgerPath(t), Options{})
 	g.Expect(s.Ping(t.Context())).To(Succeed())
-	g.Expect(s.writer.do(t.Context(), "limit", func(tx *connection) error {
+	g.Expect(s.writer.Do(t.Context(), "limit", func(tx *connection) error {
 		_, err := tx.exec(`PRAGMA query_only = 1`)
 		return err
 	})).To(Succeed())
@@ -280,21 +265,21 @@ func TestPlansOfSearches(t *testing.T) {
 
 func explain(t *testing.T, s *Store, query string, args ...any) string {
 	t.Helper()
-	rows, err := s.db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
+	steps, err := s.db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer rows.Close()
+	defer steps.Close()
 	var plan strings.Builder
-	for rows.Next() {
+	for steps.Next() {
 		var id, parent, unused int
 		var detail string
-		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+		if err := steps.Scan(&id, &parent, &unused, &detail); err != nil {
 			t.Fatal(err)
 		}
 		plan.WriteString(detail + "\n")
 	}
-	if err := rows.Err(); err != nil {
+	if err := steps.Err(); err != nil {
 		t.Fatal(err)
 	}
 	return plan.String()
@@ -332,7 +317,7 @@ func TestConstraints(t *testing.T) {
 		`INSERT INTO deliveries (sink, event_seq, event_id, service, type, fate, content, at, took, answer)
 			VALUES ('port', 1, 'a', 'cart', 'deploy', 'lost', 0, 0, 0, '')`,
 	} {
-		err := s.writer.do(t.Context(), "break", func(tx *connection) error { _, err := tx.exec(statement); return err })
+		err := s.writer.Do(t.Context(), "break", func(tx *connection) error { _, err := tx.exec(statement); return err })
 		g.Expect(err).To(MatchError(ContainSubstring("constraint failed")), statement)
 	}
 }
@@ -350,7 +335,7 @@ func TestReopenLooksAgain(t *testing.T) {
 		ledgertest.Facts("resolved", noon), {EventID: "unknown", Reason: "NoBase"},
 	}})).To(Succeed())
 	g.Expect(s.PutOff(t.Context(), "queued", noon, "Busy", "try again")).To(Succeed())
-	g.Expect(s.writer.do(t.Context(), "reopen", func(tx *connection) error {
+	g.Expect(s.writer.Do(t.Context(), "reopen", func(tx *connection) error {
 		n, err := tx.reopen([]int64{1, 2, 3, 4711}, noon)
 		g.Expect(n).To(Equal(int64(1)))
 		return err
@@ -379,7 +364,7 @@ func TestWritingConnection(t *testing.T) {
 	s := open(t, ledgerPath(t), Options{})
 	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "10000"} {
 		var got string
-		g.Expect(s.writer.do(t.Context(), "ask", func(tx *connection) error {
+		g.Expect(s.writer.Do(t.Context(), "ask", func(tx *connection) error {
 			return tx.conn.QueryRowContext(context.Background(), "PRAGMA "+pragma).Scan(&got)
 		})).To(Succeed())
 		g.Expect(got).To(Equal(want), pragma)

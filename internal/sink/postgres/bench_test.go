@@ -12,6 +12,7 @@ import (
 
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/egress"
+	"github.com/dora-controller/dora-controller/internal/eventtable"
 	"github.com/dora-controller/dora-controller/internal/sink/postgres/postgrestest"
 	"github.com/dora-controller/dora-controller/internal/sink/sinktest"
 )
@@ -86,11 +87,11 @@ func BenchmarkBareInsert(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = conn.Close(context.Background()) })
-	places := make([]string, len(eventColumns))
+	places := make([]string, len(eventtable.Columns))
 	for i := range places {
 		places[i] = fmt.Sprintf("$%d", i+1)
 	}
-	insert := fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", table(s.schema, "delivery_events"), strings.Join(eventColumns, ", "), strings.Join(places, ", "))
+	insert := fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", eventtable.Table(s.schema, "delivery_events"), strings.Join(eventtable.Columns, ", "), strings.Join(places, ", "))
 	for b.Loop() {
 		round++
 		if err := insertBare(b.Context(), conn, insert, batchOf(round)); err != nil {
@@ -104,7 +105,7 @@ func insertBare(ctx context.Context, conn *pgx.Conn, insert string, events []dor
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		var all pgx.Batch
 		for _, event := range events {
-			row, err := newEventRow(event, "")
+			row, err := eventtable.NewRow(event, "")
 			if err != nil {
 				return err
 			}
@@ -115,7 +116,7 @@ func insertBare(ctx context.Context, conn *pgx.Conn, insert string, events []dor
 }
 
 // values are the columns of a row, with NULL for what is left out.
-func values(row eventRow) []any {
+func values(row eventtable.Row) []any {
 	fields := reflect.ValueOf(row)
 	all := make([]any, 0, fields.NumField())
 	for i := range fields.NumField() {

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/dora-controller/dora-controller/internal/egress"
+	"github.com/dora-controller/dora-controller/internal/eventtable"
 	"github.com/dora-controller/dora-controller/internal/sink"
 )
 
@@ -101,10 +102,10 @@ func (s *Sink) said(refused *pgconn.PgError) string {
 
 // grants are the privileges that the role needs.
 func (s *Sink) grants() string {
-	schema := quote(s.schema)
+	schema := eventtable.Quote(s.schema)
 	text := fmt.Sprintf("GRANT USAGE ON SCHEMA %[1]s, GRANT SELECT, INSERT, UPDATE ON %[2]s, %[3]s and GRANT SELECT ON %[4]s to the role, "+
 		"and DELETE ON %[2]s too if its key holds occurred_at", schema,
-		table(s.schema, "delivery_events"), table(s.schema, "dora_metrics"), table(s.schema, versions))
+		eventtable.Table(s.schema, "delivery_events"), eventtable.Table(s.schema, "dora_metrics"), eventtable.Table(s.schema, eventtable.Versions))
 	if s.migrate {
 		text += fmt.Sprintf("; or, to migrate, GRANT CREATE ON SCHEMA %s, or ON DATABASE where there is no such schema", schema)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/eventtable"
 	"github.com/dora-controller/dora-controller/internal/sink"
 	"github.com/dora-controller/dora-controller/internal/sink/sinktest"
 )
@@ -80,8 +81,8 @@ func FuzzRefusal(f *testing.F) {
 		if sink.ReasonOf(err) == "" || sink.RetryAfter(err) != 0 {
 			t.Errorf("%q is %s, after %v", code, sink.ReasonOf(err), sink.RetryAfter(err))
 		}
-		if lacksPartition(refused) != (code == "23514" && constraint == "") {
-			t.Errorf("%q of %q lacks a partition: %v", code, constraint, lacksPartition(refused))
+		if eventtable.LacksPartition(refused) != (code == "23514" && constraint == "") {
+			t.Errorf("%q of %q lacks a partition: %v", code, constraint, eventtable.LacksPartition(refused))
 		}
 	})
 }
@@ -101,11 +102,11 @@ func FuzzRows(f *testing.F) {
 		if json.Unmarshal(raw, &events) != nil {
 			return
 		}
-		text, err := eventRows(events, "eu-1")
+		text, err := eventtable.Rows(events, "eu-1")
 		if err != nil {
 			return
 		}
-		var rows []eventRow
+		var rows []eventtable.Row
 		if err := json.Unmarshal(text, &rows); err != nil {
 			t.Fatalf("no JSON: %v", err)
 		}
@@ -132,7 +133,7 @@ func FuzzRows(f *testing.F) {
 	})
 }
 
-func same(t *testing.T, row eventRow, e dora.Event) {
+func same(t *testing.T, row eventtable.Row, e dora.Event) {
 	t.Helper()
 	want, err := json.Marshal(e)
 	if err != nil {

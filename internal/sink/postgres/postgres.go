@@ -21,7 +21,6 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"sync/atomic"
 
@@ -30,6 +29,7 @@ import (
 
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/egress"
+	"github.com/dora-controller/dora-controller/internal/eventtable"
 	"github.com/dora-controller/dora-controller/internal/sink"
 )
 
@@ -116,7 +116,7 @@ func (s *Sink) Send(ctx context.Context, events []dora.Event) (answer string, er
 	if len(events) == 0 {
 		return "", nil
 	}
-	rows, err := eventRows(events, s.cluster)
+	rows, err := eventtable.Rows(events, s.cluster)
 	if err != nil {
 		return "", &sink.PermanentError{Err: err}
 	}
@@ -125,7 +125,7 @@ func (s *Sink) Send(ctx context.Context, events []dora.Event) (answer string, er
 		return "", s.explain(err)
 	}
 	written, err := s.write(ctx, found.events, rows)
-	if found.partitioned && lacksPartition(err) {
+	if found.partitioned && eventtable.LacksPartition(err) {
 		if err = s.addPartitions(ctx, events); err == nil {
 			written, err = s.write(ctx, found.events, rows)
 		}
@@ -181,43 +181,12 @@ func answerOf(sent int, written int64) string {
 	return fmt.Sprintf("%d %s, %d new or changed", sent, rows, written)
 }
 
-// begin starts a transaction that waits for nobody for long. What a role or a database sets otherwise does not matter.
-const begin = `BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = '30s'; SET LOCAL lock_timeout = '3s'`
-
 // write runs a statement on rows, in a transaction of its own, and tells how many of them are new or changed.
 func (s *Sink) write(ctx context.Context, statement string, rows []byte) (written int64, err error) {
-	err = pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{BeginQuery: begin}, func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{BeginQuery: eventtable.Begin}, func(tx pgx.Tx) error {
 		done, err := tx.Exec(ctx, statement, string(rows))
 		written = done.RowsAffected()
 		return err
 	})
 	return written, err
-}
-
-// encode is the JSON of rows, without what PostgreSQL cannot hold.
-func encode[T any](rows []T) ([]byte, error) {
-	text, err := json.Marshal(rows)
-	if err != nil {
-		return nil, fmt.Errorf("cannot encode: %w", err)
-	}
-	return withoutNUL(text), nil
-}
-
-// withoutNUL takes the character NUL out of encoded JSON: neither text nor jsonb can hold it.
-func withoutNUL(text []byte) []byte {
-	const escaped = `\u0000`
-	clean := text[:0]
-	for i := 0; i < len(text); i++ {
-		if text[i] != '\\' {
-			clean = append(clean, text[i])
-			continue
-		}
-		if string(text[i:min(i+len(escaped), len(text))]) == escaped {
-			i += len(escaped) - 1
-			continue
-		}
-		clean = append(clean, text[i], text[i+1]) // what follows a backslash belongs to it, another backslash too
-		i++
-	}
-	return clean
 }

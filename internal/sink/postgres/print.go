@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"regexp"
 	"strings"
+
+	"github.com/dora-controller/dora-controller/internal/eventtable"
 )
 
 // plainName is what DoraSinks may call their schema.
@@ -21,7 +23,7 @@ func PrintMigrations(w io.Writer, schema string, partitioned bool) error {
 		return errors.New("the schema is a name of lower-case letters, digits and '_', such as dora")
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, printedHead, quote(schema), versions, migrationLock)
+	fmt.Fprintf(&text, printedHead, eventtable.Quote(schema), eventtable.Versions, eventtable.MigrationLock)
 	names, err := fs.Glob(Migrations(), "*.sql")
 	if err != nil {
 		return err
@@ -33,7 +35,7 @@ func PrintMigrations(w io.Writer, schema string, partitioned bool) error {
 		}
 		printStep(&text, name, string(step), partitioned)
 	}
-	fmt.Fprintf(&text, printedRoles, quote(schema), versions, map[bool]string{true: ", DELETE"}[partitioned])
+	fmt.Fprintf(&text, printedRoles, eventtable.Quote(schema), eventtable.Versions, map[bool]string{true: ", DELETE"}[partitioned])
 	text.WriteString("COMMIT;\n")
 	_, err = io.WriteString(w, text.String())
 	return err
@@ -49,10 +51,10 @@ func printStep(text *strings.Builder, name, step string, partitioned bool) {
 		}
 	}
 	up = strings.Join(lines, "")
-	if partitioned && number(name) == 1 {
+	if partitioned && eventtable.Number(name) == 1 {
 		up = strings.Replace(up, byID, byMonth, 1) + printedPartitions
 	}
-	fmt.Fprintf(text, printedStep, name, versions, number(name), comment, strings.TrimSpace(up))
+	fmt.Fprintf(text, printedStep, name, eventtable.Versions, eventtable.Number(name), comment, strings.TrimSpace(up))
 }
 
 // The end of the table in the first migration, and what it is of one that is partitioned.

@@ -7,13 +7,15 @@ import (
 
 	. "github.com/onsi/gomega"
 	"pgregory.net/rapid"
+
+	"github.com/dora-controller/dora-controller/internal/eventtable"
 )
 
 func TestOnlyNULIsLeftOut(t *testing.T) {
 	pieces := rapid.SampledFrom([]string{"\x00", "\\", "u0000", "\\u0000", "\"", "\n", "ü", "\u2028", "\x1f", "<", "a"})
 	rapid.Check(t, func(t *rapid.T) {
 		text := strings.Join(rapid.SliceOf(pieces).Draw(t, "pieces"), "")
-		encoded, err := encode([]string{text})
+		encoded, err := eventtable.Encode([]string{text})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,5 +47,5 @@ func TestEveryColumnOfARowIsWritten(t *testing.T) {
 			g.Expect(append(figureKey, figureColumns...)).To(ContainElement(name))
 		}
 	}
-	g.Expect(eventColumns).To(HaveLen(len(values(eventRow{}))))
+	g.Expect(eventtable.Columns).To(HaveLen(len(values(eventtable.Row{}))))
 }

@@ -1,0 +1,297 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	. "github.com/onsi/gomega"
+
+	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/ledger/ledgertest"
+	"github.com/dora-controller/dora-controller/internal/sink/postgres/postgrestest"
+)
+
+var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func opened(tb testing.TB, location, cluster string) *Store {
+	tb.Helper()
+	s, err := Open(tb.Context(), location, Options{Cluster: cluster, Patience: postgrestest.Within})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func deployment(id string) ledger.Change {
+	return ledger.Change{Events: []dora.Event{ledgertest.Deployment(id, "cart", start)}, Sinks: []string{"port"}, Resolve: true}
+}
+
+func ids(tb testing.TB, r ledger.Reader) []string {
+	tb.Helper()
+	list := []string{}
+	for row, err := range r.Events(tb.Context(), ledger.EventQuery{}) {
+		if err != nil {
+			tb.Fatal(err)
+		}
+		list = append(list, row.Event.ID)
+	}
+	return list
+}
+
+// looker looks into the schema of the ledger, as who runs queries there.
+func looker(tb testing.TB, d postgrestest.Database) *pgx.Conn {
+	tb.Helper()
+	conn := postgrestest.Start(tb).Connect(tb, d.Name)
+	postgrestest.Exec(tb, conn, "SET search_path TO dora")
+	return conn
+}
+
+func column[T any](tb testing.TB, conn *pgx.Conn, query string) []T {
+	tb.Helper()
+	found, err := conn.Query(tb.Context(), query)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	all, err := pgx.CollectRows(found, pgx.RowTo[T])
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return all
+}
+
+// TestWhoWasOvertakenWritesNothing: two processes have the ledger open at once, as when the first was paused and lost its lease.
+func TestWhoWasOvertakenWritesNothing(t *testing.T) {
+	g := NewWithT(t)
+	location := database(t)
+	old := opened(t, location, "eu-1")
+	g.Expect(old.Commit(t.Context(), deployment("a"))).To(Succeed())
+	g.Expect(old.Fenced()).NotTo(BeClosed())
+
+	young := opened(t, location, "eu-1")
+	g.Expect(old.Commit(t.Context(), deployment("b"))).To(MatchError(ledger.ErrFenced))
+	g.Eventually(old.Fenced()).Should(BeClosed())
+	writes := map[string]error{
+		"deliver": old.Delivered(t.Context(), "port", ledger.Attempt{At: start}, ledger.Delivery{Seq: 1}),
+		"ping":    old.Ping(t.Context()),
+		"cache":   old.CachePut(t.Context(), "key", nil),
+	}
+	_, writes["owe"] = old.Owe(t.Context(), "lake", ledger.EventQuery{}, start)
+	_, writes["prune"] = old.Prune(t.Context(), ledger.Retention{EventsBefore: start.AddDate(1, 0, 0), DecisionsPerSubject: 1})
+	for name, err := range writes {
+		if name != "prune" { // it has nothing to drop, as the event is owed, and so writes nothing
+			g.Expect(err).To(MatchError(ledger.ErrFenced), name)
+		}
+	}
+	g.Expect(ids(t, young)).To(Equal([]string{"a"}))
+	g.Expect(young.Commit(t.Context(), deployment("c"))).To(Succeed())
+	g.Expect(ids(t, old)).To(Equal([]string{"a", "c"}), "it may read")
+	g.Expect(young.Fenced()).NotTo(BeClosed())
+}
+
+// TestATransactionUnderWayIsFinishedBeforeTheNextOpens: the ledger's row is locked from its first statement to its last.
+func TestATransactionUnderWayIsFinishedBeforeTheNextOpens(t *testing.T) {
+	g := NewWithT(t)
+	location := database(t)
+	old := opened(t, location, "eu-1")
+	under, goOn, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		done <- old.do(t.Context(), "wait", func(tx *transaction) error {
+			close(under)
+			<-goOn
+			_, err := tx.exec(`INSERT INTO ledger_sinks (ledger, name) VALUES ($1, 'kept')`)
+			return err
+		})
+	}()
+	<-under
+	taken := make(chan *Store, 1)
+	go func() { taken <- opened(t, location, "eu-1") }()
+	g.Consistently(taken, "100ms").ShouldNot(Receive())
+	close(goOn)
+	g.Expect(<-done).To(Succeed())
+	young := <-taken
+	g.Expect(young.Sinks(t.Context())).To(HaveExactElements(HaveField("Sink", "kept")))
+}
+
+// TestClustersDoNotSeeEachOther, though they have objects of the same names, and share the table that others read.
+func TestClustersDoNotSeeEachOther(t *testing.T) {
+	g := NewWithT(t)
+	d := postgrestest.Start(t).Database(t)
+	t.Setenv("PGPASSWORD", d.Password)
+	location := address(d).String()
+	for _, cluster := range []string{"eu-1", "us-1"} {
+		s := opened(t, location, cluster)
+		event, subject := ledgertest.Deployment(cluster+"-a", "cart", start), ledgertest.Subject("cart")
+		event.Cluster, subject.Cluster = cluster, cluster
+		g.Expect(s.Commit(t.Context(), ledger.Change{
+			States: []ledger.State{{Key: "uid-cart", Data: []byte(cluster)}}, Subject: &subject, Events: []dora.Event{event}, Sinks: []string{"port"},
+			Decisions: []ledger.Decision{ledgertest.Decision("cart", "Counted", start)},
+		})).To(Succeed())
+	}
+	for _, cluster := range []string{"eu-1", "us-1"} {
+		s := opened(t, location, cluster)
+		g.Expect(ids(t, s)).To(Equal([]string{cluster + "-a"}))
+		g.Expect(s.Subjects(t.Context(), ledger.SubjectQuery{})).To(HaveExactElements(HaveField("Cluster", cluster)))
+		g.Expect(s.Decisions(t.Context(), "uid-cart", 0)).To(HaveLen(1))
+		g.Expect(s.ReadState(t.Context(), "uid-cart")).To(HaveField("Data", []byte(cluster)))
+		g.Expect(s.Due(t.Context(), "port", start.AddDate(1, 0, 0), 9)).To(HaveLen(1))
+		r, err := OpenReadOnly(t.Context(), location, cluster)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(ids(t, r)).To(Equal([]string{cluster + "-a"}))
+		g.Expect(r.Close()).To(Succeed())
+	}
+	_, err := OpenReadOnly(t.Context(), location, "")
+	g.Expect(err).To(MatchError(ContainSubstring("say which with --cluster: eu-1, us-1")))
+	_, err = OpenReadOnly(t.Context(), location, "asia-1")
+	g.Expect(err).To(MatchError(ledger.ErrNotFound))
+	g.Expect(column[string](t, looker(t, d), "SELECT cluster || ':' || id FROM delivery_events ORDER BY 1")).
+		To(Equal([]string{"eu-1:eu-1-a", "us-1:us-1-a"}))
+}
+
+// TestAServerThatRestarts: writers go on through crashes. Each counts in a state, so that a change that was written twice, or that was told
+// to be in conflict with itself, would show.
+func TestAServerThatRestarts(t *testing.T) {
+	g := NewWithT(t)
+	location, server := database(t), postgrestest.Start(t)
+	s := opened(t, location, "eu-1")
+	const writers, rounds = 4, 40
+	var all sync.WaitGroup
+	half := make(chan struct{}, writers)
+	for w := range writers {
+		all.Go(func() {
+			state := ledger.State{Key: strconv.Itoa(w)}
+			for round := range rounds {
+				if round == rounds/2 {
+					half <- struct{}{}
+				}
+				change := deployment(fmt.Sprintf("%d-%d", w, round))
+				change.States = []ledger.State{state}
+				g.Expect(s.Commit(context.Background(), change)).To(Succeed())
+				state.Version++
+			}
+		})
+	}
+	<-half
+	server.Crash(t)
+	server.Start(t)
+	all.Wait()
+	g.Expect(ids(t, s)).To(HaveLen(writers * rounds))
+	for w := range writers {
+		g.Expect(s.ReadState(t.Context(), strconv.Itoa(w))).To(HaveField("Version", int64(rounds)))
+	}
+	g.Expect(s.Revision(t.Context())).To(Equal(int64(writers * rounds)))
+}
+
+// TestAnAnswerThatIsLost: the connection breaks as a transaction is committed, before the server hears of it or after it did so. Either way
+// the change is kept once, and its writer is told so.
+func TestAnAnswerThatIsLost(t *testing.T) {
+	for name, heard := range map[string]bool{"after the commit": true, "before the commit": false} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			var line breaking
+			s := line.open(t, database(t))
+			tried := 0
+			line.heard = heard
+			line.armed.Store(true)
+			g.Expect(s.do(t.Context(), "write", func(tx *transaction) error {
+				tried++
+				_, err := tx.exec(`INSERT INTO ledger_sinks (ledger, name) VALUES ($1, $2)`, "try-"+strconv.Itoa(tried))
+				return err
+			})).To(Succeed())
+			g.Expect(line.armed.Load()).To(BeFalse(), "it broke")
+			want := "try-1"
+			if !heard {
+				want = "try-2"
+			}
+			g.Expect(s.Sinks(t.Context())).To(HaveExactElements(HaveField("Sink", want)))
+		})
+	}
+}
+
+// breaking are connections of which one breaks at the next commit: as it is sent, or, if it is to be heard, as it is answered.
+type breaking struct {
+	armed atomic.Bool
+	heard bool
+}
+
+func (b *breaking) open(t *testing.T, location string) *Store {
+	t.Helper()
+	g := NewWithT(t)
+	config, schema, err := parse(location + "&default_query_exec_mode=exec") // a commit is sent as a word then
+	g.Expect(err).NotTo(HaveOccurred())
+	config.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, address)
+		return &breakable{Conn: conn, line: b}, err
+	}
+	p, err := connect(t.Context(), config)
+	g.Expect(err).NotTo(HaveOccurred())
+	s, err := open(t.Context(), p, schema, Options{Cluster: "eu-1"}.withDefaults())
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+type breakable struct {
+	net.Conn
+
+	line  *breaking
+	broke atomic.Bool
+}
+
+func (c *breakable) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte("COMMIT")) && c.line.armed.CompareAndSwap(true, false) {
+		if !c.line.heard {
+			_ = c.Close()
+			return 0, io.ErrClosedPipe
+		}
+		c.broke.Store(true)
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *breakable) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if c.broke.Load() {
+		_ = c.Close()
+		return 0, io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+func TestAnAddressHoldsNoPassword(t *testing.T) {
+	for name, location := range map[string]string{
+		"beside the user":   "postgres://dora:s3cret-word@db/dora",
+		"as a setting":      "postgres://dora@db/dora?password=s3cret-word",
+		"in what is no URL": "postgres://dora:s3cret-word%zz@db/dora",
+	} {
+		err := CheckURL(location)
+		g := NewWithT(t)
+		g.Expect(err).To(HaveOccurred(), name)
+		g.Expect(err.Error()).NotTo(ContainSubstring("s3cret-word"), name)
+	}
+	NewWithT(t).Expect(CheckURL("postgres://dora:x@db/dora")).To(MatchError(ContainSubstring("set PGPASSWORD")))
+	NewWithT(t).Expect(CheckURL("postgres://db/dora?search_path=a,b")).To(MatchError(ContainSubstring("one schema")))
+}
+
+func TestANewerSchemaIsLeftAlone(t *testing.T) {
+	g := NewWithT(t)
+	d := postgrestest.Start(t).Database(t)
+	t.Setenv("PGPASSWORD", d.Password)
+	location := address(d).String()
+	g.Expect(opened(t, location, "eu-1").Close()).To(Succeed())
+	postgrestest.Exec(t, looker(t, d), "INSERT INTO ledger_schema_version (version_id, is_applied) VALUES (999, true)")
+	_, err := Open(t.Context(), location, Options{Cluster: "eu-1"})
+	g.Expect(err).To(MatchError(ledger.ErrNewerSchema))
+	_, err = OpenReadOnly(t.Context(), location, "eu-1")
+	g.Expect(err).To(MatchError(ledger.ErrNewerSchema))
+}

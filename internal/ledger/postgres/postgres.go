@@ -1,0 +1,203 @@
+// Package postgres keeps the ledger in a PostgreSQL database, for those who want more than one replica, or have several clusters.
+//
+// # Guarantees
+//
+//   - A change that Commit acknowledged was committed by the server, as durably as that is set up to be.
+//   - Each cluster has a ledger of its own, and none sees what is another's. They share one database and its tables.
+//   - One process writes a ledger: the one that opened it last. Opening takes a token greater than all before, and every transaction looks,
+//     with the ledger's row locked, whether its token is still the newest. A process that was paused, or cut off, and comes back after another
+//     has opened the ledger writes nothing more: its next write fails with ledger.ErrFenced, and so do all that follow.
+//   - delivery_events, the table that dashboards read and the PostgreSQL sink writes, has every event in its newest form, from the same
+//     transaction that records it. Nothing is read back from there: others may write to it.
+//   - A server that restarts, or fails over, is waited for; what was under way is run again, exactly if it was not committed.
+//
+// # How writes are made
+//
+// One goroutine writes. It takes the changes that wait, runs each inside a savepoint of one transaction, commits once, and answers all of
+// them. The transaction begins with locking the ledger's row, so no two of a ledger ever run side by side and READ COMMITTED is enough:
+//
+//	BEGIN; lock the row, compare the token ─ SAVEPOINT a … SAVEPOINT b … ─ grow the numbers in the row; COMMIT
+//	                     │ newer                                                        │ the connection is lost
+//	                     ▼                                                              ▼
+//	                 ErrFenced                    on a new connection, behind the same lock: has the row's count of writes grown?
+//	                                                   yes: it was committed, and is answered      no: it is run again
+//
+// Statements that do not depend on each other's answers travel together, so a change costs a few round trips.
+//
+// Statements name no schema: every connection has it as its search_path. Since the settings of a connection matter, a pooler in between
+// has to hand out sessions, not transactions.
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/dora-controller/dora-controller/internal/ledger"
+)
+
+// Options of a store.
+type Options struct {
+	// Cluster is whose ledger it is. Needed.
+	Cluster string
+	// Now is the clock that stamps records; time.Now if nil.
+	Now func() time.Time
+	// Cached bounds the entries of the cache; ledger.DefaultCached if zero.
+	Cached int
+	// Patience is how long a write is tried again while the server does not answer; 10 seconds if zero.
+	Patience time.Duration
+}
+
+func (o Options) withDefaults() Options {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	o.Cached = cmp.Or(o.Cached, ledger.DefaultCached)
+	o.Patience = cmp.Or(o.Patience, 10*time.Second)
+	return o
+}
+
+// Store is a ledger in a database, open for writing.
+type Store struct {
+	reader
+
+	schema  string
+	writer  *writer
+	months  *months
+	cached  int
+	fenced  chan struct{}
+	close   sync.Once
+	writing *pgxpool.Pool
+}
+
+var _ ledger.Store = (*Store)(nil)
+
+// Open opens the ledger of a cluster in the database of a URL, and makes it if there is none; the schema is migrated. From then on whoever
+// had opened it before cannot write it any more. The errors wrap ledger.ErrNewerSchema where that is the reason.
+func Open(ctx context.Context, url string, opts Options) (*Store, error) {
+	opts = opts.withDefaults()
+	config, schema, err := parse(url)
+	if err != nil {
+		return nil, err
+	}
+	pools, err := connect(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	s, err := open(ctx, pools, schema, opts)
+	if err != nil {
+		pools.close()
+		return nil, fmt.Errorf("cannot open the ledger of cluster %s: %w", opts.Cluster, explained(err))
+	}
+	return s, nil
+}
+
+func open(ctx context.Context, p *pools, schema string, opts Options) (*Store, error) {
+	if err := migrate(ctx, p.writing, schema); err != nil {
+		return nil, err
+	}
+	months, upsert, err := look(ctx, p.writing, schema)
+	if err != nil {
+		return nil, err
+	}
+	id, token, err := claim(ctx, p.writing, opts.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		reader: reader{pool: p.reading, ledger: id, closed: new(atomic.Bool)},
+		schema: schema, months: months, cached: opts.Cached, fenced: make(chan struct{}), writing: p.writing,
+	}
+	s.writer = startWriter(&writer{
+		pool: p.writing, ledger: id, token: token, cluster: opts.Cluster, upsert: upsert, now: opts.Now, patience: opts.Patience,
+		fenced: sync.OnceFunc(func() { close(s.fenced) }),
+	})
+	return s, nil
+}
+
+// claim makes the ledger if there is none, and takes the next token.
+func claim(ctx context.Context, pool *pgxpool.Pool, cluster string) (id int32, token int64, err error) {
+	if cluster == "" {
+		return 0, 0, errors.New("it has no name: say which cluster it is")
+	}
+	var moving *string
+	err = inTransaction(ctx, pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `INSERT INTO ledgers (cluster) VALUES ($1) ON CONFLICT (cluster) DO NOTHING`, cluster); err != nil {
+			return err
+		}
+		if err := tx.QueryRow(ctx, `SELECT moving FROM ledgers WHERE cluster = $1 FOR UPDATE`, cluster).Scan(&moving); err != nil {
+			return err
+		}
+		if moving != nil {
+			return fmt.Errorf("%w: it is being copied from %s; run dora-controller migrate again until it says that all was copied",
+				ledger.ErrInUse, *moving)
+		}
+		return tx.QueryRow(ctx, `UPDATE ledgers SET token = token + 1 WHERE cluster = $1 RETURNING id, token`, cluster).Scan(&id, &token)
+	})
+	return id, token, err
+}
+
+// Fenced is closed once a write has found that another process opened the ledger. This one should end then.
+func (s *Store) Fenced() <-chan struct{} { return s.fenced }
+
+// Close finishes the changes that were taken. Whatever is called later gets ledger.ErrClosed.
+func (s *Store) Close() error {
+	s.close.Do(func() {
+		s.closed.Store(true)
+		s.writer.Stop()
+		s.writing.Close()
+		s.pool.Close()
+	})
+	return nil
+}
+
+// Ping writes a time, since only a write tells whether the database takes writes, and still takes ours.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.do(ctx, "cannot write the ledger", func(tx *transaction) error {
+		_, err := tx.exec(`UPDATE ledgers SET pinged_at = $2 WHERE id = $1`, tx.now().UnixMicro())
+		return err
+	})
+}
+
+func (s *Store) do(ctx context.Context, doing string, run func(*transaction) error) error {
+	return s.writer.Do(ctx, doing, run)
+}
+
+// ReadOnly is a ledger that another process may be writing.
+type ReadOnly struct{ reader }
+
+var _ ledger.Reader = (*ReadOnly)(nil)
+
+// OpenReadOnly opens the existing ledger of a cluster for reading; it writes nothing. Without a cluster it is the only ledger of the
+// database.
+func OpenReadOnly(ctx context.Context, url, cluster string) (*ReadOnly, error) {
+	config, schema, err := parse(url)
+	if err != nil {
+		return nil, err
+	}
+	config.MaxConns = 2
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("cannot set up connections: %w", err)
+	}
+	id, err := find(ctx, pool, schema, cluster)
+	if err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("cannot open the ledger: %w", explained(err))
+	}
+	return &ReadOnly{reader{pool: pool, ledger: id, closed: new(atomic.Bool)}}, nil
+}
+
+// Close ends the reading.
+func (r *ReadOnly) Close() error {
+	r.closed.Store(true)
+	r.pool.Close()
+	return nil
+}
