@@ -11,19 +11,19 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dora-controller/dora-controller/internal/app"
 	"github.com/dora-controller/dora-controller/internal/cli"
 	"github.com/dora-controller/dora-controller/internal/deploy"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
-	"github.com/dora-controller/dora-controller/internal/ledger/sqlite"
 	"github.com/dora-controller/dora-controller/internal/show"
 )
 
 // decisionsOptions are the flags of `decisions`.
 type decisionsOptions struct {
-	ledger, of string
-	since      moment
-	output     *output
+	ledger, cluster, of string
+	since               moment
+	output              *output
 }
 
 func newDecisionsCommand() *cobra.Command {
@@ -39,7 +39,7 @@ an event name it. docs/events.md explains each reason. The ledger is only read, 
 		RunE: o.run,
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.ledger, "ledger", defaultLedger, "the ledger's file")
+	addLedgerFlags(f, &o.ledger, &o.cluster)
 	f.StringVar(&o.of, "of", "", "the service, or the name of the Application or Rollout")
 	f.Var(&o.since, "since", "only what was decided at or after this time, or this long ago: 2026-11-20T20:57:31Z, 12h, 7d")
 	o.output = addOutputFlag(cmd)
@@ -58,7 +58,7 @@ func (o *decisionsOptions) run(cmd *cobra.Command, _ []string) error {
 	if o.of == "" {
 		return cli.Usage(cmd, errors.New("say of what: --of takes a service, or the name of an Application or Rollout"))
 	}
-	store, err := sqlite.OpenReadOnly(cmd.Context(), o.ledger)
+	store, err := app.ReadLedger(cmd.Context(), o.ledger, o.cluster)
 	if err != nil {
 		return err
 	}

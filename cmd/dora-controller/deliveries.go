@@ -11,16 +11,17 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dora-controller/dora-controller/internal/app"
 	"github.com/dora-controller/dora-controller/internal/cli"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
-	"github.com/dora-controller/dora-controller/internal/ledger/sqlite"
 	"github.com/dora-controller/dora-controller/internal/show"
 )
 
 // deliveriesOptions are the flags of `deliveries`.
 type deliveriesOptions struct {
-	ledger, sink, event, service     string
+	ledger, cluster                  string
+	sink, event, service             string
 	since                            moment
 	limit                            int
 	failed, pending, parked, payload bool
@@ -44,7 +45,7 @@ The log keeps the newest 10,000 attempts of each sink. Events that a sink's filt
 		RunE: o.run,
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.ledger, "ledger", defaultLedger, "the ledger's file")
+	addLedgerFlags(f, &o.ledger, &o.cluster)
 	f.StringVar(&o.sink, "sink", "", "only to this sink: namespace/name, or its name if no other namespace has one of that name")
 	f.StringVar(&o.event, "event", "", "only the event with this id")
 	f.StringVar(&o.service, "service", "", "only events of this service")
@@ -64,7 +65,7 @@ func (o *deliveriesOptions) run(cmd *cobra.Command, _ []string) error {
 	if err := o.check(); err != nil {
 		return cli.Usage(cmd, err)
 	}
-	store, err := sqlite.OpenReadOnly(cmd.Context(), o.ledger)
+	store, err := app.ReadLedger(cmd.Context(), o.ledger, o.cluster)
 	if err != nil {
 		return err
 	}

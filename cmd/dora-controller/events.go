@@ -11,16 +11,17 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dora-controller/dora-controller/internal/app"
 	"github.com/dora-controller/dora-controller/internal/cli"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
-	"github.com/dora-controller/dora-controller/internal/ledger/sqlite"
 	"github.com/dora-controller/dora-controller/internal/show"
 )
 
 // eventsOptions are the flags of `events`.
 type eventsOptions struct {
 	ledger       string
+	cluster      string
 	service      string
 	types        []string
 	ids          []string
@@ -44,7 +45,7 @@ With -o json each line is one event in the form that docs/events.md describes.`,
 		RunE: o.run,
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.ledger, "ledger", defaultLedger, "the ledger's file")
+	addLedgerFlags(f, &o.ledger, &o.cluster)
 	f.StringVar(&o.service, "service", "", "only events of this service")
 	f.StringSliceVar(&o.types, "type", nil, "only events of these types: deploy, degraded, recovered")
 	f.StringSliceVar(&o.ids, "id", nil, "only events with these ids")
@@ -61,7 +62,7 @@ func (o *eventsOptions) run(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return cli.Usage(cmd, err)
 	}
-	store, err := sqlite.OpenReadOnly(cmd.Context(), o.ledger)
+	store, err := app.ReadLedger(cmd.Context(), o.ledger, o.cluster)
 	if err != nil {
 		return err
 	}

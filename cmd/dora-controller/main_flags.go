@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 	"k8s.io/apimachinery/pkg/api/resource"
 
@@ -166,4 +167,10 @@ func (o *output) table(out io.Writer) bool {
 	}
 	f, ok := out.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// addLedgerFlags are those that name a ledger to be read.
+func addLedgerFlags(f *pflag.FlagSet, location, cluster *string) {
+	f.StringVar(location, "ledger", defaultLedger, "the ledger's file, or the URL of its database")
+	f.StringVar(cluster, "cluster", "", "whose ledger, in a database of several clusters")
 }

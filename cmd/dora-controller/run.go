@@ -31,7 +31,8 @@ func newRunCommand() *cobra.Command {
 		Long: `Run the controller until it is told to stop: watch Applications, Rollouts and DoraTargets, keep every decision in
 the ledger, and show the figures in the targets. Outside of a cluster it uses the current context of the kubeconfig.
 
-The ledger is a file with one writer. A second process waits until the first has left.`,
+The ledger is a file with one writer: a second process waits until the first has left. Or it is in a PostgreSQL database that clusters share:
+then who opens it last writes, and any number stand by. The password is read from PGPASSWORD, or from the file that PGPASSFILE names.`,
 		Example: `  # in a cluster, as config/manager does
   dora-controller run --leader-elect --ledger=/var/lib/dora-controller/ledger.db
 
@@ -48,7 +49,7 @@ The ledger is a file with one writer. A second process waits until the first has
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&options.Ledger, "ledger", defaultLedger, "file that every decision is kept in; made if there is none")
+	flags.StringVar(&options.Ledger, "ledger", defaultLedger, "file that every decision is kept in, or postgres://user@host/database")
 	flags.StringVar(&options.Cluster, "cluster", "default", "name of this cluster in events; must not change while the ledger is used")
 	flags.StringSliceVar(&options.Namespaces, "namespaces", nil, "namespaces to watch (default: all)")
 	flags.StringSliceVar(&options.TrustedNamespaces, "trusted-namespaces", nil,

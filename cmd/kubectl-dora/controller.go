@@ -21,6 +21,8 @@ const (
 	usualContainer = "manager"
 	// usualLedger is where the ledger is in the manifests.
 	usualLedger = "/var/lib/dora-controller/ledger.db"
+	// usualCluster is what a cluster is called in events if nobody says so.
+	usualCluster = "default"
 	// containerAnnotation names the container that kubectl means without -c.
 	containerAnnotation = "kubectl.kubernetes.io/default-container"
 )

@@ -222,7 +222,7 @@ func aController(t *testing.T, asked *[]string, lines, complaint, code string) *
 		*asked = r.URL.Query()["command"]
 		saying(said(channelOut, lines), said(channelErr, complaint), ended(t, code))(w, r)
 	})
-	return &podHistory{ledger: usualLedger, run: func(ctx context.Context, words []string, out, errOut io.Writer) error {
+	return &podHistory{ledger: ledgerFlags(usualLedger, "eu-1"), run: func(ctx context.Context, words []string, out, errOut io.Writer) error {
 		command := inPod
 		command.words = words
 		return cl.exec(ctx, command, out, errOut)
@@ -284,4 +284,11 @@ func FuzzExecFrames(f *testing.F) {
 		}{bytes.NewReader(stream), io.Discard}, stdout: io.Discard, stderr: io.Discard}
 		_ = s.run()
 	})
+}
+
+// TestALedgerInADatabaseNeedsItsCluster, since those of others may be there; a file is one cluster's.
+func TestALedgerInADatabaseNeedsItsCluster(t *testing.T) {
+	g := NewWithT(t)
+	g.Expect(ledgerFlags("postgres://dora@db/dora", "eu-1")).To(Equal([]string{"--ledger=postgres://dora@db/dora", "--cluster=eu-1"}))
+	g.Expect(ledgerFlags("/var/lib/dora-controller/ledger.db", "eu-1")).To(Equal([]string{"--ledger=/var/lib/dora-controller/ledger.db"}))
 }

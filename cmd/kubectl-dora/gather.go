@@ -231,6 +231,10 @@ func workloadOf(kind string, o metav1.Object, replicas *int32, pod *corev1.PodTe
 	if replicas != nil {
 		w.Replicas = *replicas
 	}
+	if inDatabase(w.Ledger) {
+		w.LedgerVolume = "none needed"
+		return w
+	}
 	w.LedgerVolume = volumeOf(w.Ledger, container, pod.Spec.Volumes, claims)
 	return w
 }

@@ -81,8 +81,10 @@ func (c *connection) history(ctx context.Context) (history, error) {
 	}
 	container := controllerContainer(pod.Annotations, &pod.Spec)
 	path, _ := argument(container, "ledger")
+	name, _ := argument(container, "cluster")
 	at := podCommand{namespace: pod.Namespace, pod: pod.Name, container: container.Name}
-	return &podHistory{ledger: cmp.Or(path, usualLedger), run: func(ctx context.Context, words []string, out, errOut io.Writer) error {
+	flags := ledgerFlags(cmp.Or(path, usualLedger), cmp.Or(name, usualCluster))
+	return &podHistory{ledger: flags, run: func(ctx context.Context, words []string, out, errOut io.Writer) error {
 		at.words = words
 		return cl.exec(ctx, at, out, errOut)
 	}}, nil
@@ -192,8 +194,23 @@ func (h *fileHistory) followed(ctx context.Context) (map[fourkeys.Service]time.T
 
 // podHistory asks the controller's own binary, in its pod, which reads the ledger beside the process that writes it.
 type podHistory struct {
-	ledger string
+	ledger []string // the flags that name it
 	run    func(ctx context.Context, words []string, out, errOut io.Writer) error
+}
+
+// ledgerFlags name the ledger as the controller itself does. One in a database needs the cluster, since others may be there; how to sign
+// in is in the environment of the container.
+func ledgerFlags(location, cluster string) []string {
+	flags := []string{"--ledger=" + location}
+	if inDatabase(location) {
+		flags = append(flags, "--cluster="+cluster)
+	}
+	return flags
+}
+
+// inDatabase tells whether a ledger is in one, and no file.
+func inDatabase(location string) bool {
+	return strings.HasPrefix(location, "postgres://") || strings.HasPrefix(location, "postgresql://")
 }
 
 func (*podHistory) close() {}
@@ -213,7 +230,7 @@ func (h *podHistory) events(ctx context.Context, q eventQuery, take func(*dora.E
 }
 
 func (h *podHistory) words(q eventQuery) []string {
-	words := []string{"dora-controller", "events", "-o", "json", "--ledger=" + h.ledger}
+	words := append([]string{"dora-controller", "events", "-o", "json"}, h.ledger...)
 	add := func(set bool, flag, value string) {
 		if set {
 			words = append(words, flag+"="+value)
@@ -235,7 +252,7 @@ func (h *podHistory) words(q eventQuery) []string {
 
 func (h *podHistory) decisions(ctx context.Context, of string) ([]decision, error) {
 	var all []decision
-	err := h.lines(ctx, []string{"dora-controller", "decisions", "-o", "json", "--ledger=" + h.ledger, "--of=" + of}, func(line []byte) error {
+	err := h.lines(ctx, append(append([]string{"dora-controller", "decisions", "-o", "json"}, h.ledger...), "--of="+of), func(line []byte) error {
 		var d decision
 		if err := json.Unmarshal(line, &d); err != nil {
 			return fmt.Errorf("cannot understand what the controller prints, is its version a much other one? %w", err)

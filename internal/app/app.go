@@ -15,8 +15,9 @@
 //	                            ▼
 //	              controllers stop ─▶ the ledger is closed ─▶ Run returns, and the process must end
 //
-// The ledger is opened by whoever leads, and by nobody else: its file has one writer. So a hand-over is complete when the old
-// process has closed it, however the lease moved.
+// The ledger is opened by whoever leads, and by nobody else: it has one writer. Of a file, a hand-over is complete when the old process has
+// closed it, however the lease moved. Of a database, it is complete at once: the ledger takes nothing more from whoever opened it before, and
+// a process that finds that out ends. There a process that stands by is ready, so that several can be rolled over one by one.
 package app
 
 import (
@@ -92,7 +93,7 @@ func (o Options) withDefaults() Options {
 		o.Registry = metrics.Registry
 	}
 	if o.GitCache == "" {
-		o.GitCache = filepath.Join(filepath.Dir(o.Ledger), "git")
+		o.GitCache = o.besideLedger()
 	}
 	if absolute, err := filepath.Abs(o.LocalRepositories); err == nil && o.LocalRepositories != "" {
 		o.LocalRepositories = absolute
@@ -109,6 +110,13 @@ func (o Options) withDefaults() Options {
 		}
 	}
 	return o
+}
+
+func (o Options) besideLedger() string {
+	if o.shared() {
+		return filepath.Join(os.TempDir(), "dora-controller", "git")
+	}
+	return filepath.Join(filepath.Dir(o.Ledger), "git")
 }
 
 func newManager(cluster *rest.Config, o *Options) (manager.Manager, error) {

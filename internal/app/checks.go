@@ -19,8 +19,11 @@ func (a *App) checkCaches(req *http.Request) error {
 	return nil
 }
 
-// check: only a write tells whether the disk takes writes.
+// check: only a write tells whether the disk takes writes. Who stands by for a ledger that is shared is ready to.
 func (l *leader) check(req *http.Request) error {
+	if l.options.shared() && !l.elected() {
+		return nil
+	}
 	store := l.store.Load()
 	if store == nil || !l.working.Load() {
 		return errors.New("the ledger is not open: this process is not the leader, or another one still writes the ledger")
@@ -28,4 +31,13 @@ func (l *leader) check(req *http.Request) error {
 	ctx, cancel := context.WithTimeout(req.Context(), checkWithin)
 	defer cancel()
 	return (*store).Ping(ctx)
+}
+
+func (l *leader) elected() bool {
+	select {
+	case <-l.mgr.Elected():
+		return true
+	default:
+		return false
+	}
 }

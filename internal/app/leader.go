@@ -2,11 +2,9 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,7 +18,6 @@ import (
 	"github.com/dora-controller/dora-controller/internal/enrich"
 	"github.com/dora-controller/dora-controller/internal/kube"
 	"github.com/dora-controller/dora-controller/internal/ledger"
-	"github.com/dora-controller/dora-controller/internal/ledger/sqlite"
 	"github.com/dora-controller/dora-controller/internal/record"
 )
 
@@ -73,6 +70,7 @@ func (l *leader) Start(ctx context.Context) error {
 	group.Go(func() error { return w.dispatcher.Start(ctx) })
 	group.Go(func() error { return w.completer.Start(ctx) })
 	group.Go(func() error { return l.prune(ctx, store) })
+	group.Go(func() error { return untilFenced(ctx, store) })
 	return group.Wait()
 }
 
@@ -126,28 +124,6 @@ func (l *leader) prepare(ctx context.Context, store ledger.Store) (*work, error)
 		}
 	}
 	return w, nil
-}
-
-// open waits for a ledger that another process writes. It gives up when the context ends.
-func (l *leader) open(ctx context.Context) (ledger.Store, error) {
-	for waited := false; ; waited = true {
-		store, err := sqlite.Open(ctx, l.options.Ledger, sqlite.Options{Now: l.options.Clock.Now})
-		if err == nil {
-			l.log.Info("Ledger is open", "path", l.options.Ledger)
-			return store, nil
-		}
-		if !errors.Is(err, ledger.ErrInUse) {
-			return nil, fmt.Errorf("cannot open the ledger: %w", err)
-		}
-		if !waited {
-			l.log.Info("Waiting for the ledger, which another process writes", "path", l.options.Ledger)
-		}
-		select {
-		case <-ctx.Done():
-			return nil, err
-		case <-time.After(l.options.AwaitLedger):
-		}
-	}
 }
 
 // close is called after everything has stopped that uses the ledger.

@@ -21,7 +21,7 @@ import (
 
 // Options are what an administrator decides. Zero values of the unexported and optional ones have working defaults.
 type Options struct {
-	// Ledger is the path of the file that every decision is kept in.
+	// Ledger is the path of the file that every decision is kept in, or the URL of a PostgreSQL database.
 	Ledger string
 	// Cluster names this cluster in events. It must stay the same for as long as the ledger is used.
 	Cluster string
@@ -51,7 +51,8 @@ type Options struct {
 	// PprofAddress is where profiles are served, on the loopback interface; nowhere if it is empty or "0".
 	PprofAddress string
 
-	// GitCache is the folder that copies of git repositories are kept in, commits alone; beside the ledger if it is empty. GitCacheBytes
+	// GitCache is the folder that copies of git repositories are kept in, commits alone; beside the ledger if it is empty, or,
+	// of a ledger in a database, below the folder for temporary files. GitCacheBytes
 	// bounds it; 1 GiB if it is 0.
 	GitCache      string
 	GitCacheBytes int64
@@ -107,12 +108,9 @@ func (o Options) Validate() error {
 	)
 }
 
-func (o Options) validateLedger() error {
-	if o.Ledger == "" {
-		return errors.New("--ledger is empty: name the file that events are kept in, such as /var/lib/dora-controller/ledger.db")
-	}
-	if info, err := os.Stat(o.Ledger); err == nil && info.IsDir() {
-		return fmt.Errorf("--ledger=%s is a folder: name a file in it, such as %s/ledger.db", o.Ledger, strings.TrimRight(o.Ledger, "/"))
+func validateFile(path string) error {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return fmt.Errorf("--ledger=%s is a folder: name a file in it, such as %s/ledger.db", path, strings.TrimRight(path, "/"))
 	}
 	return nil
 }

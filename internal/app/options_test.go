@@ -17,6 +17,9 @@ func TestValidate(t *testing.T) {
 	}{
 		"a ledger that has no name":        {func(o *Options) { o.Ledger = "" }, "--ledger is empty: name the file"},
 		"a ledger that is a folder":        {func(o *Options) { o.Ledger = t.TempDir() + "/" }, "--ledger="},
+		"a ledger in a database":           {func(o *Options) { o.Ledger = "postgres://dora@db.example.com/dora" }, ""},
+		"a ledger with its password":       {func(o *Options) { o.Ledger = "postgres://dora:s3cret@db/dora" }, "--ledger: the ledger's URL holds a password"},
+		"a ledger in no database":          {func(o *Options) { o.Ledger = "postgres://db:none/dora" }, "--ledger: the ledger's URL cannot be read"},
 		"a cluster that is no name":        {func(o *Options) { o.Cluster = "EU/1" }, `--cluster="EU/1" is no name: use lower-case`},
 		"a cluster without a name":         {func(o *Options) { o.Cluster = "" }, `--cluster="" is no name`},
 		"a namespace that is none":         {func(o *Options) { o.Namespaces = []string{"argocd", "*"} }, `--namespaces: "*" is no name of a namespace: list names`},

@@ -86,7 +86,8 @@ type Workload struct {
 	// Namespaces and Trusted are --namespaces and --trusted-namespaces.
 	Namespaces, Trusted []string
 	Ledger              string
-	// LedgerVolume is what kind of volume the ledger is on: persistentVolumeClaim, emptyDir, or empty if none is mounted there.
+	// LedgerVolume is what kind of volume the ledger is on: persistentVolumeClaim, emptyDir, something else, such as a database, or empty if
+	// none is mounted there.
 	LedgerVolume string
 }
 

@@ -56,6 +56,8 @@ var (
 	ErrNewerSchema = errors.New("the ledger was written by a newer release")
 	// ErrInUse: another process writes this store.
 	ErrInUse = errors.New("the ledger is in use by another process")
+	// ErrUnreachable: the store cannot be reached now, which may pass.
+	ErrUnreachable = errors.New("the ledger cannot be reached")
 	// ErrFenced: another process opened this store since, and it alone may write it. Nothing of the write was kept, nor will be of any other.
 	ErrFenced = errors.New("another process has taken over the ledger")
 	// ErrClosed: the store was closed.

@@ -141,10 +141,13 @@ func lost(err error) bool {
 // explained leaves out what pgx writes into some errors: users and addresses, and details that quote rows.
 func explained(err error) error {
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return &serverError{refused}
+		if !lost(refused) {
+			return &serverError{refused}
+		}
+		return fmt.Errorf("%w: %w", ledger.ErrUnreachable, &serverError{refused})
 	}
 	if unconnected, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		return fmt.Errorf("cannot reach the database: %w", unconnected.Unwrap())
+		return fmt.Errorf("%w: %w", ledger.ErrUnreachable, unconnected.Unwrap())
 	}
 	return err
 }

@@ -1,0 +1,95 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/ledger/postgres"
+	"github.com/dora-controller/dora-controller/internal/ledger/sqlite"
+)
+
+// shared tells whether the ledger is in a database, and no file: then replicas may stand by, ready, on other machines.
+func (o Options) shared() bool { return postgres.IsURL(o.Ledger) }
+
+func (o Options) validateLedger() error {
+	switch {
+	case o.Ledger == "":
+		return errors.New("--ledger is empty: name the file that events are kept in, such as /var/lib/dora-controller/ledger.db, " +
+			"or a database, such as postgres://dora@db.example.com/dora")
+	case o.shared():
+		if err := postgres.CheckURL(o.Ledger); err != nil {
+			return fmt.Errorf("--ledger: %w", err)
+		}
+		return nil
+	}
+	return validateFile(o.Ledger)
+}
+
+// openStore opens the ledger for the process that leads.
+func (o Options) openStore(ctx context.Context) (ledger.Store, error) {
+	if o.shared() {
+		return postgres.Open(ctx, o.Ledger, postgres.Options{Cluster: o.Cluster, Now: o.Clock.Now})
+	}
+	return sqlite.Open(ctx, o.Ledger, sqlite.Options{Now: o.Clock.Now})
+}
+
+// OpenedLedger is a ledger that is only read.
+type OpenedLedger interface {
+	ledger.Reader
+	// Sinks is that of ledger.Outbox.
+	Sinks(ctx context.Context) ([]ledger.SinkState, error)
+	Close() error
+}
+
+// ReadLedger opens the ledger that --ledger names, a file or the URL of a database, for reading. In a database it is that of the cluster,
+// or, without one, the only one there.
+func ReadLedger(ctx context.Context, location, cluster string) (OpenedLedger, error) {
+	if postgres.IsURL(location) {
+		return postgres.OpenReadOnly(ctx, location, cluster)
+	}
+	return sqlite.OpenReadOnly(ctx, location)
+}
+
+// open waits for a ledger that another process writes, or that cannot be reached. It gives up when the context ends.
+func (l *leader) open(ctx context.Context) (ledger.Store, error) {
+	for waited := false; ; waited = true {
+		store, err := l.options.openStore(ctx)
+		if err == nil {
+			l.log.Info("Ledger is open", "path", l.options.Ledger)
+			return store, nil
+		}
+		if !errors.Is(err, ledger.ErrInUse) && !errors.Is(err, ledger.ErrUnreachable) {
+			return nil, fmt.Errorf("cannot open the ledger: %w", err)
+		}
+		switch {
+		case waited:
+		case errors.Is(err, ledger.ErrInUse):
+			l.log.Info("Waiting for the ledger, which another process writes", "path", l.options.Ledger)
+		default:
+			l.log.Error(err, "Waiting for the ledger, which cannot be reached", "path", l.options.Ledger)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(l.options.AwaitLedger):
+		}
+	}
+}
+
+// untilFenced ends with an error once another process has taken the ledger over, as a file's lock would not let it: what this one still has
+// in mind is old, and must not act.
+func untilFenced(ctx context.Context, store ledger.Store) error {
+	fenced, ok := store.(interface{ Fenced() <-chan struct{} })
+	if !ok {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-fenced.Fenced():
+		return fmt.Errorf("this process no longer leads, and ends: %w", ledger.ErrFenced)
+	}
+}
