@@ -108,7 +108,10 @@ func (r *Recorder) Record(
 	if policy.FollowedSince.Before(r.since) {
 		policy.FollowedSince = r.since
 	}
-	l := look{obs: obs, labels: labels, policy: policy, sinks: sinks, now: now.UTC().Truncate(time.Microsecond), began: r.tracer.Now()}
+	l := look{obs: obs, labels: labels, policy: policy, sinks: sinks, now: now.UTC().Truncate(time.Microsecond)}
+	if r.tracer != nil {
+		l.times = &times{began: time.Now()}
+	}
 	s := r.subjects.of(obs.Subject.UID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,7 +139,7 @@ type look struct {
 	sinks  []string
 	now    time.Time
 
-	began, deciding, decided time.Time // for whoever wants to know how long it takes; else zero
+	times *times // nil where nobody wants to know how long it takes
 }
 
 func (r *Recorder) decide(ctx context.Context, s *subject, l *look) (deploy.Result, error) {
@@ -156,9 +159,9 @@ func (r *Recorder) decide(ctx context.Context, s *subject, l *look) (deploy.Resu
 	if err := r.readService(ctx, v, id); err != nil {
 		return deploy.Result{}, err
 	}
-	l.deciding = r.tracer.Now()
+	deciding := r.tracer.Now()
 	result := deploy.Decide(s.state, v.state, l.obs, &l.policy, l.now)
-	l.decided = r.tracer.Now()
+	l.times.decide(deciding)
 	row := r.rowOf(l, &result.State)
 	if !result.Changed && r.memory.same(&row) {
 		s.state, v.state = result.State, result.Service

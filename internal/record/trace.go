@@ -3,6 +3,7 @@ package record
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/dora-controller/dora-controller/internal/deploy"
 	"github.com/dora-controller/dora-controller/internal/ledger"
@@ -33,6 +34,16 @@ func (r *Recorder) trace(l *look, result *deploy.Result, err error) {
 	}
 }
 
+// times are when parts of a look began and ended.
+type times struct{ began, deciding, decided time.Time }
+
+// decide notes that it was decided, just now.
+func (t *times) decide(began time.Time) {
+	if t != nil {
+		t.deciding, t.decided = began, time.Now()
+	}
+}
+
 func (l *look) span(result *deploy.Result, tracer *tracing.Tracer) *tracing.Span {
 	reasons := make([]string, 0, len(result.Decisions))
 	for _, d := range result.Decisions {
@@ -42,14 +53,14 @@ func (l *look) span(result *deploy.Result, tracer *tracing.Tracer) *tracing.Span
 	}
 	of, ended := l.obs.Subject, tracer.Now()
 	return &tracing.Span{
-		Name: "reconcile " + string(of.Kind), Began: l.began, Ended: ended,
+		Name: "reconcile " + string(of.Kind), Began: l.times.began, Ended: ended,
 		Attributes: []tracing.Attribute{
 			tracing.Text(tracing.Kind, string(of.Kind)), tracing.Text(tracing.Namespace, of.Namespace), tracing.Text(tracing.Name, of.Name),
 			tracing.Text(tracing.Service, result.State.Service), tracing.Text(tracing.Environment, result.State.Environment),
 		},
 		Parts: []tracing.Span{
-			{Name: "decide", Began: l.deciding, Ended: l.decided, Attributes: []tracing.Attribute{tracing.Words(tracing.Decisions, reasons)}},
-			{Name: "write ledger", Began: l.decided, Ended: ended},
+			{Name: "decide", Began: l.times.deciding, Ended: l.times.decided, Attributes: []tracing.Attribute{tracing.Words(tracing.Decisions, reasons)}},
+			{Name: "write ledger", Began: l.times.decided, Ended: ended},
 		},
 	}
 }
