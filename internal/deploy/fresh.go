@@ -259,13 +259,27 @@ func (d *decider) closeOlder() {
 	if newest == nil {
 		return
 	}
+	repaired := d.repairedSync(newest)
 	for i := range d.s.Ops {
 		o := &d.s.Ops[i]
-		waits := d.s.Pending != nil && o.Start.Equal(d.s.Pending.Start)
+		waits := d.s.Pending != nil && o.Start.Equal(d.s.Pending.Start) || o == repaired
 		if o != newest && o.ended() && !waits && newest.ended() {
 			o.Closed = true
 		}
 	}
+}
+
+// repairedSync is the sync before a repair that is not closed yet. What it brought may show only after both.
+func (d *decider) repairedSync(newest *Op) *Op {
+	if !newest.SelfHeal || newest.Closed {
+		return nil
+	}
+	for i := len(d.s.Ops) - 1; i >= 0; i-- {
+		if o := &d.s.Ops[i]; !o.SelfHeal {
+			return o
+		}
+	}
+	return nil
 }
 
 // missed is rule 10: a history entry that came and went while nobody looked.

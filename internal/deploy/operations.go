@@ -194,7 +194,7 @@ func (d *decider) noteGap() {
 // The newest is judged like any other; so is the one before it if the newest is still running.
 func (d *decider) noteMissed() {
 	last := len(d.s.Ops) - 1
-	if last >= 0 && !d.s.Ops[last].ended() {
+	for last >= 0 && (!d.s.Ops[last].ended() || d.s.Ops[last].SelfHeal) { // a repair is no later deployment
 		last--
 	}
 	d.noteDropped()
