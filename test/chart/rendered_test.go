@@ -1,6 +1,7 @@
 package chart_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -47,6 +48,13 @@ var sets = map[string]set{
 	"an image by digest":             {values: `{image: {repository: registry.example.com/dora, digest: "sha256:` + digest + `", pullPolicy: Always, pullSecrets: [registry]}}`},
 	"an image by tag":                {values: `{image: {tag: v9.9.9, pullPolicy: Never}}`},
 	"stopped":                        {values: `{replicas: 0}`},
+	"a ledger in PostgreSQL": {
+		values: `{replicas: 3, cluster: eu-1, podDisruptionBudget: {enabled: true}, ledger: {postgres: {
+			host: db.example.com, port: 6432, database: delivery, schema: dora, secretRef: {name: dora-ledger, userKey: user}}}}`,
+		has:  []string{"Deployment/dora-controller", "PodDisruptionBudget/dora-controller"},
+		not:  []string{"PersistentVolumeClaim/dora-controller-ledger"},
+		args: []string{"--leader-elect", "--ledger=postgres://db.example.com:6432/delivery?sslmode=verify-full&search_path=dora", "--cluster=eu-1"},
+	},
 	"every flag": {
 		values: `{cluster: eu-west-1, namespaces: [team-a, team-b], trustedNamespaces: [team-a], allowNetworks: [10.0.0.0/8, "fd00::/8"], stdoutSink: true,
 			explain: true, keepEvents: 400d, keepDecisions: 50, sinkGrace: 3d, log: {level: debug, encoder: console}, gitCache: {size: 2Gi, volumeSize: 3Gi},
@@ -219,6 +227,25 @@ func TestTheTokenIsMountedWhereItIsUsed(t *testing.T) {
 	g.Expect(automount("ServiceAccount/dora-controller", "automountServiceAccountToken")).To(BeFalse())
 	g.Expect(automount("Pod/dora-controller-test", "spec", "automountServiceAccountToken")).To(BeFalse())
 	g.Expect(automount("Deployment/dora-controller", "spec", "template", "spec", "automountServiceAccountToken")).To(BeTrue())
+}
+
+// TestALedgerInPostgreSQL: no volume, no password but by name, pods that are rolled over one by one, and a way out to the server.
+func TestALedgerInPostgreSQL(t *testing.T) {
+	g := NewWithT(t)
+	all := render(t, sets["a ledger in PostgreSQL"].values)
+	deployment := deploymentIn(t, all)
+	g.Expect(deployment.Spec.Replicas).To(HaveValue(Equal(int32(3))))
+	g.Expect(deployment.Spec.Strategy.Type).To(Equal(appsv1.RollingUpdateDeploymentStrategyType))
+	pod := deployment.Spec.Template.Spec
+	g.Expect(pod.Volumes).NotTo(ContainElement(HaveField("Name", "ledger")))
+	g.Expect(pod.Containers[0].VolumeMounts).NotTo(ContainElement(HaveField("Name", "ledger")))
+	for variable, key := range map[string]string{"PGUSER": "user", "PGPASSWORD": "password"} {
+		from := &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "dora-ledger"}, Key: key}}
+		g.Expect(pod.Containers[0].Env).To(ContainElement(corev1.EnvVar{Name: variable, ValueFrom: from}))
+	}
+	egress, _, err := unstructured.NestedSlice(find(t, all, "NetworkPolicy/dora-controller").Object, "spec", "egress")
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(fmt.Sprint(egress)).To(ContainSubstring("map[port:6432]"))
 }
 
 func TestTheServiceSelectsNoTestPod(t *testing.T) {

@@ -20,7 +20,8 @@ var mistakes = map[string]struct{ values, want string }{
 	"a typo far down":                     {`{metrics: {serviceMonitor: {intervall: 30s}}}`, "'/metrics/serviceMonitor': additional properties 'intervall' not allowed"},
 	"a typo in a list":                    {`{secretAccess: [{namespace: a, name: b}]}`, "'/secretAccess/0': additional properties 'name' not allowed"},
 	"a field that another chart has":      {`{replicaCount: 2}`, "'replicaCount' not allowed"},
-	"two writers":                         {`{replicas: 2}`, "'/replicas': value must be one of 0, 1"},
+	"two writers of a file":               {`{replicas: 2}`, "replicas: the ledger in a file has one writer"},
+	"fewer pods than none":                {`{replicas: -1}`, "'/replicas': minimum"},
 	"a word for a number":                 {`{metrics: {port: http}}`, "'/metrics/port': got string, want integer"},
 	"a port that is none":                 {`{probes: {port: 70000}}`, "'/probes/port': maximum: got 70,000, want 65,535"},
 	"a word for a switch":                 {`{networkPolicy: {enabled: "no"}}`, "'/networkPolicy/enabled': got string, want boolean"},
@@ -56,7 +57,9 @@ var mistakes = map[string]struct{ values, want string }{
 	"a host with a scheme":                {`{admissionPolicies: {sinkHosts: ["https://example.com"]}}`, "'/admissionPolicies/sinkHosts/0'"},
 	"an action that is none":              {`{admissionPolicies: {actions: [Refuse]}}`, "'/admissionPolicies/actions/0': value must be one of 'Deny', 'Warn', 'Audit'"},
 	"a budget of half a pod":              {`{podDisruptionBudget: {minAvailable: half}}`, "'/podDisruptionBudget/minAvailable'"},
-	"a database as ledger, not there yet": {`{ledger: {postgres: {host: db}}}`, "'/ledger': additional properties 'postgres' not allowed"},
+	"a ledger's database without a user":  {`{ledger: {postgres: {host: db}}}`, "ledger.postgres.secretRef.name: name the Secret"},
+	"a ledger's database with a password": {`{ledger: {postgres: {host: "dora:secret@db"}}}`, "'/ledger/postgres/host': 'dora:secret@db' does not match pattern"},
+	"a way to encrypt that there is not":  {`{ledger: {postgres: {sslMode: prefer}}}`, "'/ledger/postgres/sslMode': value must be one of"},
 }
 
 func TestMistakesAreNamed(t *testing.T) {

@@ -2,7 +2,13 @@
 {{- define "dora-controller.arguments" -}}
 - run
 - --leader-elect
+{{- with .Values.ledger.postgres }}
+{{- if .host }}
+- {{ printf "--ledger=postgres://%s:%d/%s?sslmode=%s&search_path=%s" .host (int .port) .database .sslMode .schema | quote }}
+{{- else }}
 - --ledger=/var/lib/dora-controller/ledger.db
+{{- end }}
+{{- end }}
 - --git-cache=/var/cache/dora-controller/git
 {{- if ne .Values.gitCache.size "1Gi" }}
 - --git-cache-size={{ .Values.gitCache.size }}

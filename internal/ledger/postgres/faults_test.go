@@ -17,6 +17,7 @@ import (
 
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/ledger/internal/group"
 	"github.com/dora-controller/dora-controller/internal/ledger/ledgertest"
 	"github.com/dora-controller/dora-controller/internal/sink/postgres/postgrestest"
 )
@@ -266,6 +267,24 @@ func (c *breakable) Read(b []byte) (int, error) {
 		return 0, io.ErrUnexpectedEOF
 	}
 	return n, err
+}
+
+// TestAUnitThatFailsBeforeItSaysAnything harms none beside it.
+func TestAUnitThatFailsBeforeItSaysAnything(t *testing.T) {
+	g := NewWithT(t)
+	s := opened(t, database(t), "eu-1")
+	s.writer.Stop()
+	w := *s.writer
+	s.writer.Queue = group.Start(1, w.finish) // for Close
+	name := func(sink string) *write {
+		return group.New(t.Context(), func(tx *transaction) error { tx.keepSink(sink); return nil })
+	}
+	writes := []*write{name("a"), group.New(t.Context(), func(*transaction) error { return io.ErrNoProgress }), name("b")}
+	w.finish(writes)
+	g.Expect(writes[0].Told()).To(Succeed())
+	g.Expect(writes[1].Told()).To(MatchError(io.ErrNoProgress))
+	g.Expect(writes[2].Told()).To(Succeed())
+	g.Expect(s.Sinks(t.Context())).To(HaveExactElements(HaveField("Sink", "a"), HaveField("Sink", "b")))
 }
 
 func TestAnAddressHoldsNoPassword(t *testing.T) {

@@ -103,11 +103,16 @@ func open(ctx context.Context, p *pools, schema string, opts Options) (*Store, e
 	if err := migrate(ctx, p.writing, schema); err != nil {
 		return nil, err
 	}
+	return prepare(ctx, p, schema, opts, func(ctx context.Context) (int32, int64, error) { return claim(ctx, p.writing, opts.Cluster) })
+}
+
+// prepare makes a store of a schema that is up to date, for who takes a ledger of it.
+func prepare(ctx context.Context, p *pools, schema string, opts Options, take func(context.Context) (int32, int64, error)) (*Store, error) {
 	months, upsert, err := look(ctx, p.writing, schema)
 	if err != nil {
 		return nil, err
 	}
-	id, token, err := claim(ctx, p.writing, opts.Cluster)
+	id, token, err := take(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -24,8 +24,9 @@ type transaction struct {
 
 	at     numbers
 	before numbers
-	// batch are statements that have not been sent yet.
+	// batch are statements that have not been sent yet; sent tells whether the unit has sent any.
 	batch *pgx.Batch
+	sent  bool
 }
 
 func (t *transaction) now() time.Time { return t.writer.now() }
@@ -92,6 +93,7 @@ func (t *transaction) send() error {
 	if batch == nil {
 		return nil
 	}
+	t.sent = true
 	return t.conn.SendBatch(t.ctx, batch).Close()
 }
 
@@ -112,7 +114,7 @@ func (t *transaction) row(query string, args []any, into ...any) error {
 // attempt runs one unit inside a savepoint and takes back what a failed one did.
 func (t *transaction) attempt(run func(*transaction) error) error {
 	at := t.at
-	t.batch = &pgx.Batch{}
+	t.batch, t.sent = &pgx.Batch{}, false
 	t.batch.Queue(`SAVEPOINT unit`)
 	err := run(t)
 	if err == nil {
@@ -123,10 +125,10 @@ func (t *transaction) attempt(run func(*transaction) error) error {
 		_, err = t.conn.Exec(t.ctx, `RELEASE unit`)
 		return err
 	}
-	if t.conn.IsClosed() {
+	t.at, t.batch = at, nil
+	if t.conn.IsClosed() || !t.sent {
 		return err
 	}
-	t.at, t.batch = at, nil
 	if _, undo := t.conn.Exec(t.ctx, `ROLLBACK TO unit`); undo != nil {
 		return errors.Join(undo, err)
 	}

@@ -1,0 +1,139 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"path/filepath"
+	"strings"
+
+	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/ledger/postgres"
+	"github.com/dora-controller/dora-controller/internal/ledger/sqlite"
+)
+
+// movedRows is how many rows are copied at once.
+const movedRows = 500
+
+// errChanged: the copy is not what the source is.
+var errChanged = errors.New("the copy is not what the source is, which somebody must have written meanwhile; the copy was discarded: " +
+	"see to it that no controller writes the source, and run the command again")
+
+// CheckMove says what is wrong with the URL that a ledger is to be copied to, without repeating it.
+func CheckMove(url string) error { return postgres.CheckURL(url) }
+
+// Move copies a ledger from a file into a database, and lets controllers of that cluster open it there once every table was found to be the
+// same. The source is not changed, and nobody can write it meanwhile. What was broken off goes on where it ended. tell is called after each
+// step with what was done.
+func Move(ctx context.Context, path, url, cluster string, tell func(string)) (err error) {
+	source, err := sqlite.OpenFrozen(ctx, strings.TrimPrefix(path, "sqlite://"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, source.Close()) }()
+	numbers, err := source.Numbers(ctx)
+	if err != nil {
+		return err
+	}
+	if err := sameCluster(ctx, source, cluster); err != nil {
+		return err
+	}
+	move, err := postgres.BeginMove(ctx, url, cluster, fmt.Sprintf("%s at revision %d", filepath.Base(path), numbers.Revision))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, move.Close()) }()
+	for _, table := range ledger.Tables {
+		if err := copyTable(ctx, source, move, table, tell); err != nil {
+			return err
+		}
+	}
+	if err := move.Publish(ctx); err != nil {
+		return err
+	}
+	if err := verify(ctx, source, move, tell); err != nil {
+		if errors.Is(err, errChanged) {
+			err = errors.Join(err, move.Discard(ctx))
+		}
+		return err
+	}
+	return move.Finish(ctx, numbers)
+}
+
+// sameCluster: ids are made with the name of the cluster, so under another one a controller would record everything a second time.
+func sameCluster(ctx context.Context, source *sqlite.Frozen, cluster string) error {
+	subjects, err := source.Subjects(ctx, ledger.SubjectQuery{})
+	if err != nil {
+		return err
+	}
+	for i := range subjects {
+		if other := subjects[i].Cluster; other != cluster {
+			return fmt.Errorf("the ledger is that of cluster %s, not of %s: say --cluster=%s, as its controller does", other, cluster, other)
+		}
+	}
+	return nil
+}
+
+func copyTable(ctx context.Context, source *sqlite.Frozen, move *postgres.Move, table ledger.Table, tell func(string)) error {
+	done, err := move.Count(ctx, table)
+	if err != nil {
+		return err
+	}
+	for batch, err := range batches(source.Rows(ctx, table, done)) {
+		if err != nil {
+			return err
+		}
+		if err := move.Put(ctx, table, batch); err != nil {
+			return err
+		}
+		done += int64(len(batch))
+		tell(fmt.Sprintf("%s: %d rows copied", table.Name, done))
+	}
+	return nil
+}
+
+func batches(rows ledger.Rows) iter.Seq2[[][]any, error] {
+	return func(yield func([][]any, error) bool) {
+		var batch [][]any
+		for row, err := range rows {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if batch = append(batch, row); len(batch) < movedRows {
+				continue
+			}
+			if !yield(batch, nil) {
+				return
+			}
+			batch = nil
+		}
+		if len(batch) > 0 {
+			yield(batch, nil)
+		}
+	}
+}
+
+// verify compares all that was copied, row by row.
+func verify(ctx context.Context, source *sqlite.Frozen, move *postgres.Move, tell func(string)) error {
+	for _, table := range ledger.Tables {
+		want, err := ledger.SumOf(postgres.Storable(source.Rows(ctx, table, 0)))
+		if err != nil {
+			return err
+		}
+		got, err := ledger.SumOf(move.Rows(ctx, table))
+		if err != nil {
+			return err
+		}
+		if got != want {
+			return fmt.Errorf("%w (%s: %d rows, and %d in the copy)", errChanged, table.Name, want.Rows, got.Rows)
+		}
+		tell(fmt.Sprintf("%s: %d rows verified, sha256 %x", table.Name, got.Rows, got.Hash))
+	}
+	missing, err := move.Unpublished(ctx)
+	if err == nil && missing > 0 {
+		return fmt.Errorf("delivery_events lacks %d events, which somebody must have deleted: run the command again", missing)
+	}
+	return err
+}
