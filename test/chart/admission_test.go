@@ -34,7 +34,7 @@ var judged = map[string]struct {
 	"a host in the user's place":            {"team-a", `{type: CloudEvents, cloudEvents: {url: "https://events.example.com@evil.org/x"}}`, "without credentials"},
 	"a host with a port":                    {"team-a", `{type: CloudEvents, cloudEvents: {url: "https://events.example.com:8443/x"}}`, ""},
 	"a portal at its usual place":           {"team-a", `{type: Port, port: {secretRef: {name: port}}}`, ""},
-	"a portal of the other region":         {"team-a", `{type: Port, port: {secretRef: {name: port}, region: US}}`, "send to *.example.com"},
+	"a portal of the other region":          {"team-a", `{type: Port, port: {secretRef: {name: port}, region: US}}`, "send to *.example.com"},
 	"a portal behind something else":        {"team-a", `{type: Port, port: {secretRef: {name: port}, baseURL: "https://port.example.org"}}`, "send to *.example.com"},
 	"a database":                            {"team-a", `{type: Postgres, postgres: {secretRef: {name: db}, host: "a.example.com:6432,b.example.com"}}`, ""},
 	"a database one of whose hosts is else": {"team-a", `{type: Postgres, postgres: {secretRef: {name: db}, host: "a.example.com,b.example.org"}}`, "send to *.example.com"},
