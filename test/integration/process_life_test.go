@@ -2,8 +2,11 @@ package integration_test
 
 import (
 	"context"
+	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -15,6 +18,7 @@ import (
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/internal/app"
 	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/sink/postgres/postgrestest"
 )
 
 var _ = Describe("Of two processes", func() {
@@ -37,7 +41,41 @@ var _ = Describe("Of two processes", func() {
 		cart.becomes("Healthy")
 		second.awaitReady()
 		second.expectEvents("cart: succeeded main-1a1a1a1", "cart: succeeded main-2b2b2b2")
-		Expect(told(second.stdout.events(Default))).NotTo(ContainElement("cart: succeeded main-1a1a1a1"), "the first had told that")
+		Eventually(func(g Gomega) { // the sink gets it after the ledger
+			g.Expect(told(second.stdout.events(g))).To(Equal([]string{"cart: succeeded main-2b2b2b2"}), "the first had told the other")
+		}).WithTimeout(patience).Should(Succeed())
+	})
+
+	It("the one that stands by for a database is ready, and a leader that was overtaken there ends without writing", func(ctx SpecContext) {
+		namespace := newNamespace(ctx, api)
+		newTarget(ctx, api, namespace, "all", `{applications: {}}`)
+		database := postgrestest.Start(GinkgoTB()).Database(GinkgoTB())
+		GinkgoTB().Setenv("PGPASSWORD", database.Password)
+		shared := func(o *app.Options) {
+			o.Ledger = fmt.Sprintf("postgres://%s@%s/%s?sslmode=disable&search_path=dora",
+				database.User, net.JoinHostPort(database.Host, strconv.Itoa(database.Port)), database.Name)
+		}
+		elected := func(o *app.Options) { o.LeaderElect, o.LeaderElectionNamespace = true, namespace }
+		first := start(cluster, watching(namespace), elected, shared)
+		first.awaitReady()
+		cart := newApplication(ctx, api, first.clock, namespace, "cart", nil)
+		cart.deploy(v1)
+		first.expectEvents("cart: succeeded main-1a1a1a1")
+		second := startAt(cluster, first.clock, watching(namespace), elected, shared)
+		second.awaitReady()
+		Expect(second.stdout.string()).To(BeEmpty(), "it stands by")
+
+		third := startAt(cluster, first.clock, watching(namespace), shared) // as a leader whom the first, being paused, does not know of
+		third.awaitReady()
+		cart.deploy(v2)
+		third.expectEvents("cart: succeeded main-1a1a1a1", "cart: succeeded main-2b2b2b2")
+		var err error
+		Eventually(func(g Gomega) {
+			_ = first.ready() // which writes, as a probe does
+			g.Expect(first.ended).To(Receive(&err))
+		}).WithTimeout(patience).Should(Succeed())
+		Expect(err).To(MatchError(ledger.ErrFenced))
+		first.ended <- nil // so that the end of the test finds it ended
 	})
 
 	It("the one that finds the ledger in use waits, even without an election", func(ctx SpecContext) {

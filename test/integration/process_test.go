@@ -25,7 +25,6 @@ import (
 	"github.com/dora-controller/dora-controller/internal/deploy"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
-	"github.com/dora-controller/dora-controller/internal/ledger/sqlite"
 )
 
 // patience is how long specs wait for what must happen; most of it takes milliseconds.
@@ -124,7 +123,7 @@ func (p *process) awaitReady() {
 
 // ledger reads the ledger while it is written.
 func (p *process) ledger(g Gomega, read func(ctx context.Context, l ledger.Reader)) {
-	store, err := sqlite.OpenReadOnly(context.Background(), p.options.Ledger)
+	store, err := app.ReadLedger(context.Background(), p.options.Ledger, p.options.Cluster)
 	g.Expect(err).NotTo(HaveOccurred())
 	defer store.Close()
 	read(context.Background(), store)
