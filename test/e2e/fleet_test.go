@@ -203,7 +203,7 @@ func (f *fleet) expectEach(lines ...string) {
 	written := f.writtenOn()
 	for _, name := range f.members {
 		f.isOf(name, all[name])
-		f.happenedAsWritten(written[name], all[name])
+		f.happenedWhenArgoSays(written[name], all[name])
 		events = append(events, all[name]...)
 	}
 	delete(all, "marker") // which tells that nothing more comes

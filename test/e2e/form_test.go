@@ -29,12 +29,12 @@ func (v *service) homeAt(began time.Time) home {
 }
 
 // wellFormed holds what the words do not tell of each event against what the person did and the contract's table of outcomes.
-func (v *service) wellFormed(events []dora.Event) {
+func (v *service) wellFormed(written moments, events []dora.Event) {
 	v.Helper()
 	for _, e := range events {
 		err := errors.Join(v.belongs(e), v.outcomeFits(e))
 		if e.Type == dora.TypeDeploy {
-			err = errors.Join(err, v.attemptFits(e))
+			err = errors.Join(err, v.attemptFits(e, written))
 		}
 		if err != nil {
 			v.Errorf("%s: the %s %s of %s: %v", v.name, e.Type, e.Outcome, e.OccurredAt, err)
@@ -88,8 +88,8 @@ func told(yes *bool) string {
 }
 
 // attemptFits: the attempt is an operation that Argo CD told of, or a revision of a Rollout, and its version has the image that was committed.
-func (v *service) attemptFits(e dora.Event) error {
-	if at, err := time.Parse(time.RFC3339, e.Attempt); err == nil && (!at.Equal(e.StartedAt) || !v.written()["operation began"][e.Attempt]) {
+func (v *service) attemptFits(e dora.Event, written moments) error {
+	if at, err := time.Parse(time.RFC3339, e.Attempt); err == nil && (!at.Equal(e.StartedAt) || !written["operation began"][e.Attempt]) {
 		return fmt.Errorf("its attempt is %s, and it started at %s", e.Attempt, e.StartedAt)
 	}
 	if e.StartedAt.After(e.OccurredAt) || e.OccurredAt.After(e.ObservedAt) {

@@ -39,12 +39,7 @@ var writtenAs = map[string][]string{
 // happenedWhenArgoSays holds each event's time against the recording: Argo must have written that second, not before the attempt began, and meant by it what
 // the event says. deployedAt is for a success that health tells nothing of. The end of a failure by abort may be when Argo Rollouts' ReplicaSet was seen
 // whole, which carries no time.
-func (v *service) happenedWhenArgoSays(events []dora.Event) {
-	v.Helper()
-	v.happenedAsWritten(v.written(), events)
-}
-
-func (v *service) happenedAsWritten(written moments, events []dora.Event) {
+func (v *service) happenedWhenArgoSays(written moments, events []dora.Event) {
 	v.Helper()
 	for _, e := range events {
 		what := string(e.Outcome)

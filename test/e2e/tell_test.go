@@ -43,8 +43,9 @@ func (v *service) expect(lines ...string) {
 		return v.differ(events)
 	})
 	v.notef("as expected: %s", strings.Join(lines, "; "))
-	v.happenedWhenArgoSays(events)
-	v.wellFormed(events)
+	written := v.written()
+	v.happenedWhenArgoSays(written, events)
+	v.wellFormed(written, events)
 	v.awaitRest("its commits are found", func() error {
 		events = v.events()
 		return v.leadTimes(events)

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/eventtable"
@@ -59,7 +58,7 @@ func (t *transaction) keep(rec rows.Record) error {
 
 func (t *transaction) keepState(state ledger.State) {
 	query := `UPDATE ledger_states SET version = version + 1, data = $2 WHERE ledger = $1 AND key = $3 AND version = $4`
-	args := []any{blob(state.Data), state.Key, state.Version}
+	args := []any{rows.Blob(state.Data), state.Key, state.Version}
 	if state.Version == 0 {
 		query, args = `INSERT INTO ledger_states (ledger, data, key, version) VALUES ($1, $2, $3, 1) ON CONFLICT (ledger, key) DO NOTHING`, args[:2]
 	}
@@ -79,7 +78,7 @@ func (t *transaction) keepSubject(s ledger.Subject, labels any) {
 		ROW(excluded.kind, excluded.namespace, excluded.name, excluded.labels, excluded.service, excluded.team, excluded.environment,
 		excluded.followed_since, excluded.deleted_at, excluded.gaps)`, nil,
 		s.Cluster, s.UID, string(s.Kind), s.Namespace, s.Name, labels, s.Service, s.Team, s.Environment,
-		micros(s.FollowedSince), micros(s.DeletedAt), s.Gaps)
+		rows.Micros(s.FollowedSince), rows.Micros(s.DeletedAt), s.Gaps)
 }
 
 // keepEvent writes an event, unless the ledger has its id, and tells its sequence then.
@@ -93,7 +92,7 @@ func (t *transaction) keepEvent(event dora.Event, payload string, fresh *int64) 
 			return nil
 		},
 		seq, event.ID, event.Cluster, event.Subject.UID, event.Service, event.Environment, string(event.Type),
-		optional(string(event.Outcome)), event.OccurredAt.UnixMicro(), payload)
+		rows.Optional(string(event.Outcome)), event.OccurredAt.UnixMicro(), payload)
 }
 
 // follow writes what follows from events that are new: what sinks are owed of them, their place in the queue, and the table that others read.
@@ -144,27 +143,4 @@ func (t *transaction) keepDecision(d ledger.Decision) {
 	t.queue(`INSERT INTO ledger_decisions (ledger, seq, cluster, uid, service, at, attempt, reason, message, event_id)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, nil,
 		t.at.decision, d.Cluster, d.UID, d.Service, d.At.UnixMicro(), d.Attempt, d.Reason, d.Message, d.EventID)
-}
-
-// blob keeps an empty value apart from NULL.
-func blob(data []byte) []byte {
-	if data == nil {
-		return []byte{}
-	}
-	return data
-}
-
-func optional(text string) any {
-	if text == "" {
-		return nil
-	}
-	return text
-}
-
-// micros is the stored form of a time that may be absent.
-func micros(t time.Time) any {
-	if t.IsZero() {
-		return nil
-	}
-	return t.UnixMicro()
 }

@@ -236,7 +236,7 @@ func (s *Store) Hasten(ctx context.Context, sink string, now time.Time) (int64, 
 	if err != nil {
 		return 0, s.failed("cannot find what sink "+sink+" failed to take", err)
 	}
-	return s.writer.InSteps(ctx, "cannot deliver at once", slices.Chunk(seqs, owedRows), func(tx *transaction, seqs []int64) (int64, error) {
+	return s.writer.InSteps(ctx, "cannot deliver at once", slices.Chunk(seqs, rows.OwedRows), func(tx *transaction, seqs []int64) (int64, error) {
 		return tx.exec(`UPDATE ledger_outbox SET attempts = 0, next_at = $2, failed_at = NULL, last_error = ''
 			WHERE ledger = $1 AND sink = $3 AND parked = 0 AND attempts > 0 AND seq = ANY ($4)`, now.UnixMicro(), sink, seqs)
 	})

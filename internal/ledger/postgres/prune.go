@@ -10,13 +10,7 @@ import (
 
 	"github.com/dora-controller/dora-controller/internal/eventtable"
 	"github.com/dora-controller/dora-controller/internal/ledger"
-)
-
-// How much one transaction prunes. Changes that wait meanwhile are committed between two of them.
-const (
-	prunedEvents     = 200
-	prunedSubjects   = 50
-	prunedDeliveries = 500
+	"github.com/dora-controller/dora-controller/internal/ledger/internal/rows"
 )
 
 // Prune implements ledger.Store. What to drop is found by a reader, which holds nobody up.
@@ -40,7 +34,7 @@ func (s *Store) pruneEvents(ctx context.Context, before time.Time) (pruned int64
 	if err != nil {
 		return 0, s.failed("cannot find events to prune", err)
 	}
-	pruned, err = s.writer.InSteps(ctx, "cannot prune events", slices.Chunk(seqs, prunedEvents),
+	pruned, err = s.writer.InSteps(ctx, "cannot prune events", slices.Chunk(seqs, rows.PrunedEvents),
 		func(tx *transaction, seqs []int64) (int64, error) { return tx.dropEvents(s.schema, seqs) })
 	if err != nil {
 		return pruned, err
@@ -75,7 +69,7 @@ func (s *Store) pruneDecisions(ctx context.Context, keep int) error {
 	if err != nil {
 		return s.failed("cannot find decisions to prune", err)
 	}
-	for chunk := range slices.Chunk(uids, prunedSubjects) {
+	for chunk := range slices.Chunk(uids, rows.PrunedSubjects) {
 		err := s.do(ctx, "cannot prune decisions", func(tx *transaction) error {
 			for _, uid := range chunk {
 				tx.queue(`DELETE FROM ledger_decisions WHERE ledger = $1 AND uid = $2 AND seq <=
@@ -97,7 +91,7 @@ func (s *Store) pruneDeliveries(ctx context.Context, keep int) error {
 	if err != nil {
 		return s.failed("cannot find which deliveries to prune", err)
 	}
-	_, err = s.writer.InSteps(ctx, "cannot prune deliveries", slices.Chunk(seqs, prunedDeliveries),
+	_, err = s.writer.InSteps(ctx, "cannot prune deliveries", slices.Chunk(seqs, rows.PrunedDeliveries),
 		func(tx *transaction, seqs []int64) (int64, error) {
 			return tx.exec(`DELETE FROM ledger_deliveries WHERE ledger = $1 AND seq = ANY ($2)`, seqs)
 		})

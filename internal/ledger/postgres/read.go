@@ -351,7 +351,7 @@ func (s *Store) CachePut(ctx context.Context, key string, value []byte) error {
 	return s.do(ctx, "cannot write the cache", func(tx *transaction) error {
 		tx.queue(`INSERT INTO ledger_cache (ledger, seq, key, value)
 			SELECT $1, coalesce((SELECT max(seq) FROM ledger_cache WHERE ledger = $1), 0) + 1, $2, $3
-			ON CONFLICT (ledger, key) DO UPDATE SET value = excluded.value`, nil, key, blob(value))
+			ON CONFLICT (ledger, key) DO UPDATE SET value = excluded.value`, nil, key, rows.Blob(value))
 		_, err := tx.exec(`DELETE FROM ledger_cache WHERE ledger = $1 AND seq <= (SELECT max(seq) FROM ledger_cache WHERE ledger = $1) - $2::bigint`, s.cached)
 		return err
 	})

@@ -9,10 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/ledger/internal/rows"
 )
-
-// How many rows of the outbox one transaction makes, changes or drops where there may be very many.
-const owedRows = 500
 
 // Sinks implements ledger.Outbox. It reads no backlog: pending and parked rows are counted as they change.
 func (r reader) Sinks(ctx context.Context) ([]ledger.SinkState, error) {
@@ -61,7 +59,7 @@ func (s *Store) Owe(ctx context.Context, sink string, q ledger.EventQuery, now t
 		return 0, s.failed("cannot find what sink "+sink+" is to get", err)
 	}
 	slices.Sort(seqs) // the first ones may go out before the last are owed
-	return s.writer.InSteps(ctx, "cannot write what sink "+sink+" is owed", slices.Chunk(seqs, owedRows),
+	return s.writer.InSteps(ctx, "cannot write what sink "+sink+" is owed", slices.Chunk(seqs, rows.OwedRows),
 		func(tx *transaction, seqs []int64) (int64, error) { return tx.oweAgain(sink, seqs, now) })
 }
 
@@ -81,7 +79,7 @@ func (s *Store) Gone(ctx context.Context, sink string, at time.Time) error {
 		query = `UPDATE ledger_sinks SET gone_at = $2 WHERE ledger = $1 AND name = $3`
 	}
 	return s.do(ctx, "cannot write whether sink "+sink+" is gone", func(tx *transaction) error {
-		_, err := tx.exec(query, micros(at), sink)
+		_, err := tx.exec(query, rows.Micros(at), sink)
 		return err
 	})
 }
@@ -109,8 +107,8 @@ func (s *Store) Forget(ctx context.Context, sink string, before time.Time) (drop
 // forget drops some of what a sink has, and with the last of it the sink itself. A row that came meanwhile keeps it.
 func (t *transaction) forget(sink string, until int64) (dropped int64, done bool, err error) {
 	dropped, err = t.exec(`DELETE FROM ledger_outbox WHERE ledger = $1 AND sink = $2 AND seq IN
-		(SELECT seq FROM ledger_outbox WHERE ledger = $1 AND sink = $2 AND recorded_at < $3 LIMIT $4)`, sink, until, owedRows)
-	if err != nil || dropped == owedRows {
+		(SELECT seq FROM ledger_outbox WHERE ledger = $1 AND sink = $2 AND recorded_at < $3 LIMIT $4)`, sink, until, rows.OwedRows)
+	if err != nil || dropped == rows.OwedRows {
 		return dropped, false, err
 	}
 	var left int64
@@ -119,8 +117,8 @@ func (t *transaction) forget(sink string, until int64) (dropped int64, done bool
 		return dropped, true, err
 	}
 	records, err := t.exec(`DELETE FROM ledger_deliveries WHERE ledger = $1 AND seq IN
-		(SELECT seq FROM ledger_deliveries WHERE ledger = $1 AND sink = $2 LIMIT $3)`, sink, owedRows)
-	if err != nil || records == owedRows {
+		(SELECT seq FROM ledger_deliveries WHERE ledger = $1 AND sink = $2 LIMIT $3)`, sink, rows.OwedRows)
+	if err != nil || records == rows.OwedRows {
 		return dropped, false, err
 	}
 	_, err = t.exec(`DELETE FROM ledger_sinks WHERE ledger = $1 AND name = $2`, sink)

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
@@ -55,7 +54,7 @@ func (c *connection) keep(rec rows.Record) error {
 
 func (c *connection) keepState(state ledger.State) error {
 	query, args := `UPDATE states SET version = version + 1, data = ? WHERE key = ? AND version = ?`,
-		[]any{blob(state.Data), state.Key, state.Version}
+		[]any{rows.Blob(state.Data), state.Key, state.Version}
 	if state.Version == 0 {
 		query, args = `INSERT INTO states (data, key, version) VALUES (?, ?, 1) ON CONFLICT (key) DO NOTHING`, args[:2]
 	}
@@ -74,7 +73,7 @@ func (c *connection) keepSubject(subject ledger.Subject, labels any) error {
 		(cluster, uid, kind, namespace, name, labels, service, team, environment, followed_since, deleted_at, gaps)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		subject.Cluster, subject.UID, string(subject.Kind), subject.Namespace, subject.Name, labels,
-		subject.Service, subject.Team, subject.Environment, micros(subject.FollowedSince), micros(subject.DeletedAt), subject.Gaps)
+		subject.Service, subject.Team, subject.Environment, rows.Micros(subject.FollowedSince), rows.Micros(subject.DeletedAt), subject.Gaps)
 	if err != nil {
 		return fmt.Errorf("cannot write subject %s: %w", subject.Name, err)
 	}
@@ -87,7 +86,7 @@ func (c *connection) keepEvent(event dora.Event, payload string, change ledger.C
 		(id, cluster, uid, service, environment, type, outcome, occurred_at, payload)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
 		event.ID, event.Cluster, event.Subject.UID, event.Service, event.Environment,
-		string(event.Type), optional(string(event.Outcome)), event.OccurredAt.UnixMicro(), payload)
+		string(event.Type), rows.Optional(string(event.Outcome)), event.OccurredAt.UnixMicro(), payload)
 	if err != nil {
 		return fmt.Errorf("cannot write event %s: %w", event.ID, err)
 	}
@@ -141,27 +140,4 @@ func (c *connection) keepDecision(d ledger.Decision) error {
 		return fmt.Errorf("cannot write decision %s: %w", d.Reason, err)
 	}
 	return nil
-}
-
-// blob keeps an empty value apart from NULL.
-func blob(data []byte) []byte {
-	if data == nil {
-		return []byte{}
-	}
-	return data
-}
-
-func optional(text string) any {
-	if text == "" {
-		return nil
-	}
-	return text
-}
-
-// micros is the stored form of a time that may be absent.
-func micros(t time.Time) any {
-	if t.IsZero() {
-		return nil
-	}
-	return t.UnixMicro()
 }

@@ -251,7 +251,7 @@ func (r reader) CacheGet(ctx context.Context, key string) ([]byte, bool, error) 
 func (s *Store) CachePut(ctx context.Context, key string, value []byte) error {
 	return s.writer.Do(ctx, "cannot write the cache", func(tx *connection) error {
 		if _, err := tx.exec(`INSERT INTO cache (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`,
-			key, blob(value)); err != nil {
+			key, rows.Blob(value)); err != nil {
 			return err
 		}
 		_, err := tx.exec(trimQuery, s.cached)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/ledger/internal/rows"
 )
 
 // log keeps what a destination answered, for each of these rows that is pending, and says how many those are. The contents are a JSON
@@ -54,10 +55,10 @@ func deliveryQuery(q ledger.DeliveryQuery) (query string, args []any) {
 		where.String() + ` ORDER BY seq DESC LIMIT ?`, append(where.args, limit(q.Limit))
 }
 
-func scanRecord(rows *sql.Rows) (r ledger.DeliveryRecord, err error) {
+func scanRecord(found *sql.Rows) (r ledger.DeliveryRecord, err error) {
 	var outcome sql.NullString
 	var at, took int64
-	err = rows.Scan(&r.Seq, &r.Sink, &r.EventSeq, &r.EventID, &r.Service, &r.Type, &outcome, &r.Fate, &r.Content, &at, &took, &r.Answer)
+	err = found.Scan(&r.Seq, &r.Sink, &r.EventSeq, &r.EventID, &r.Service, &r.Type, &outcome, &r.Fate, &r.Content, &at, &took, &r.Answer)
 	r.Outcome, r.At, r.Took = dora.Outcome(outcome.String), time.UnixMicro(at).UTC(), time.Duration(took)*time.Microsecond
 	return r, err
 }
@@ -73,7 +74,7 @@ func (s *Store) pruneDeliveries(ctx context.Context, keep int) error {
 		if err != nil {
 			return s.failed("cannot find which deliveries to prune", err)
 		}
-		if _, err := s.writer.InSteps(ctx, "cannot prune deliveries", slices.Chunk(seqs, prunedDeliveries), (*connection).dropDeliveries); err != nil {
+		if _, err := s.writer.InSteps(ctx, "cannot prune deliveries", slices.Chunk(seqs, rows.PrunedDeliveries), (*connection).dropDeliveries); err != nil {
 			return err
 		}
 	}

@@ -178,7 +178,7 @@ func (s *Store) Hasten(ctx context.Context, sink string, now time.Time) (int64, 
 	if err != nil {
 		return 0, s.failed("cannot find what sink "+sink+" failed to take", err)
 	}
-	return s.writer.InSteps(ctx, "cannot deliver at once", slices.Chunk(seqs, owedRows), func(tx *connection, seqs []int64) (int64, error) {
+	return s.writer.InSteps(ctx, "cannot deliver at once", slices.Chunk(seqs, rows.OwedRows), func(tx *connection, seqs []int64) (int64, error) {
 		return tx.hasten(sink, seqs, now)
 	})
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/ledger/internal/rows"
 	"github.com/dora-controller/dora-controller/internal/ledger/ledgertest"
 )
 
@@ -111,7 +112,7 @@ func TestForgetStoppedHalfWay(t *testing.T) {
 	g := NewWithT(t)
 	s := open(t, ledgerPath(t), Options{})
 	change := ledger.Change{Sinks: []string{"port"}}
-	for i := range owedRows + 100 {
+	for i := range rows.OwedRows + 100 {
 		change.Events = append(change.Events, ledgertest.Deployment(fmt.Sprintf("e%d", i), "cart", noon))
 	}
 	g.Expect(s.Commit(t.Context(), change)).To(Succeed())
@@ -121,7 +122,7 @@ func TestForgetStoppedHalfWay(t *testing.T) {
 		n, done, err = tx.forget("port", math.MaxInt64)
 		return err
 	})).To(Succeed())
-	g.Expect(n).To(Equal(int64(owedRows)))
+	g.Expect(n).To(Equal(int64(rows.OwedRows)))
 	g.Expect(done).To(BeFalse())
 	g.Expect(s.Sinks(t.Context())).To(HaveExactElements(HaveField("Pending", int64(100))))
 	g.Expect(s.Commit(t.Context(), deployment("meanwhile"))).To(Succeed())

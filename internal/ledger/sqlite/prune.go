@@ -9,13 +9,7 @@ import (
 	"time"
 
 	"github.com/dora-controller/dora-controller/internal/ledger"
-)
-
-// How much one transaction prunes. Changes that wait meanwhile are committed between two of them.
-const (
-	prunedEvents     = 200
-	prunedSubjects   = 50
-	prunedDeliveries = 500
+	"github.com/dora-controller/dora-controller/internal/ledger/internal/rows"
 )
 
 // Prune implements ledger.Store. What to drop is found by a reader, which holds nobody up.
@@ -39,7 +33,7 @@ func (s *Store) pruneEvents(ctx context.Context, before time.Time) (pruned int64
 	if err != nil {
 		return 0, s.failed("cannot find events to prune", err)
 	}
-	return s.writer.InSteps(ctx, "cannot prune events", slices.Chunk(seqs, prunedEvents), (*connection).dropEvents)
+	return s.writer.InSteps(ctx, "cannot prune events", slices.Chunk(seqs, rows.PrunedEvents), (*connection).dropEvents)
 }
 
 // dropEvents looks again whether anybody is owed them: parked rows may have been requeued since they were found.
@@ -66,7 +60,7 @@ func (s *Store) pruneDecisions(ctx context.Context, keep int) error {
 	if err != nil {
 		return s.failed("cannot find decisions to prune", err)
 	}
-	for chunk := range slices.Chunk(uids, prunedSubjects) {
+	for chunk := range slices.Chunk(uids, rows.PrunedSubjects) {
 		err := s.writer.Do(ctx, "cannot prune decisions", func(tx *connection) error {
 			for _, uid := range chunk {
 				if _, err := tx.exec(`DELETE FROM decisions WHERE uid = ? AND seq <=
@@ -83,7 +77,7 @@ func (s *Store) pruneDecisions(ctx context.Context, keep int) error {
 	return nil
 }
 
-func scanOne[T any](rows *sql.Rows) (value T, err error) {
-	err = rows.Scan(&value)
+func scanOne[T any](found *sql.Rows) (value T, err error) {
+	err = found.Scan(&value)
 	return value, err
 }

@@ -10,10 +10,8 @@ import (
 	"time"
 
 	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/ledger/internal/rows"
 )
-
-// How many rows of the outbox one transaction makes, changes or drops where there may be very many.
-const owedRows = 500
 
 // Sinks implements ledger.Outbox. It reads no backlog: pending and parked rows are counted as they change.
 func (r reader) Sinks(ctx context.Context) ([]ledger.SinkState, error) {
@@ -30,11 +28,11 @@ const sinksQuery = `SELECT name, delivered, settled, last_delivery, gone_at, pen
 	(SELECT last_error FROM outbox WHERE sink = name AND failed_at IS NOT NULL ORDER BY failed_at DESC, seq DESC LIMIT 1)
 	FROM sinks ORDER BY name`
 
-func scanSink(rows *sql.Rows) (ledger.SinkState, error) {
+func scanSink(found *sql.Rows) (ledger.SinkState, error) {
 	var s ledger.SinkState
 	var last, gone, first, oldest sql.NullInt64
 	var lastError sql.NullString
-	err := rows.Scan(&s.Sink, &s.Delivered, &s.Cursor, &last, &gone, &s.Pending, &s.Parked, &first, &oldest, &lastError)
+	err := found.Scan(&s.Sink, &s.Delivered, &s.Cursor, &last, &gone, &s.Pending, &s.Parked, &first, &oldest, &lastError)
 	if first.Valid {
 		s.Cursor = first.Int64 - 1
 	}
@@ -50,9 +48,8 @@ func (s *Store) Owe(ctx context.Context, sink string, q ledger.EventQuery, now t
 		return 0, s.failed("cannot find what sink "+sink+" is to get", err)
 	}
 	slices.Sort(seqs) // the first ones may go out before the last are owed
-	return s.writer.InSteps(ctx, "cannot write what sink "+sink+" is owed", slices.Chunk(seqs, owedRows), func(tx *connection, seqs []int64) (int64, error) {
-		return tx.oweAgain(sink, seqs, now)
-	})
+	return s.writer.InSteps(ctx, "cannot write what sink "+sink+" is owed", slices.Chunk(seqs, rows.OwedRows),
+		func(tx *connection, seqs []int64) (int64, error) { return tx.oweAgain(sink, seqs, now) })
 }
 
 // oweAgain passes over events that were pruned since they were found.
@@ -79,7 +76,7 @@ func (s *Store) Gone(ctx context.Context, sink string, at time.Time) error {
 		query = `UPDATE sinks SET gone_at = ? WHERE name = ?`
 	}
 	return s.writer.Do(ctx, "cannot write whether sink "+sink+" is gone", func(tx *connection) error {
-		_, err := tx.exec(query, micros(at), sink)
+		_, err := tx.exec(query, rows.Micros(at), sink)
 		return err
 	})
 }
@@ -106,16 +103,16 @@ func (s *Store) Forget(ctx context.Context, sink string, before time.Time) (drop
 
 // forget drops some of what a sink has, and with the last of it the sink itself. A row that came meanwhile keeps it.
 func (c *connection) forget(sink string, until int64) (dropped int64, done bool, err error) {
-	dropped, err = c.affected(forgetRows, sink, sink, until, owedRows)
-	if err != nil || dropped == owedRows {
+	dropped, err = c.affected(forgetRows, sink, sink, until, rows.OwedRows)
+	if err != nil || dropped == rows.OwedRows {
 		return dropped, false, err
 	}
 	left, err := c.owes(sink)
 	if err != nil || left > 0 {
 		return dropped, true, err
 	}
-	records, err := c.affected(forgetRecords, sink, owedRows)
-	if err != nil || records == owedRows {
+	records, err := c.affected(forgetRecords, sink, rows.OwedRows)
+	if err != nil || records == rows.OwedRows {
 		return dropped, false, err
 	}
 	delete(c.sinks, sink)
@@ -124,15 +121,15 @@ func (c *connection) forget(sink string, until int64) (dropped int64, done bool,
 }
 
 // owes counts the rows of a sink.
-func (c *connection) owes(sink string) (rows int64, err error) {
+func (c *connection) owes(sink string) (owed int64, err error) {
 	statement, err := c.prepare(leftQuery) //nolint:sqlclosecheck // it is kept for the next time; close closes it
 	if err == nil {
-		err = statement.QueryRowContext(context.Background(), sink).Scan(&rows)
+		err = statement.QueryRowContext(context.Background(), sink).Scan(&owed)
 	}
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
 	}
-	return rows, err
+	return owed, err
 }
 
 const (
