@@ -19,6 +19,9 @@ type Kind string
 const (
 	KindApplication Kind = "Application" // an Argo CD Application
 	KindRollout     Kind = "Rollout"     // an Argo Rollout that no followed Application manages
+	// KindReported is no Kubernetes kind: a service in an environment of which reports come in from outside. Its namespace is that of the
+	// receiver, its name the service's.
+	KindReported Kind = "Reported"
 )
 
 // Subject is the object whose deployments are followed.
