@@ -1,0 +1,170 @@
+package ingest
+
+import (
+	"encoding/json"
+	"errors"
+	"net/url"
+	"reflect"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	kjson "sigs.k8s.io/json"
+)
+
+// Bounds of what a report holds, in bytes. What identifies something is refused beyond its bound; what people read is cut.
+const (
+	MaxName     = 200
+	MaxKey      = 1000
+	MaxTitle    = 300
+	MaxLink     = 2000
+	MaxMention  = 4000
+	MaxMentions = 50
+)
+
+// Decode reads a body of JSON. Types are strict, and no field may stand there twice; fields that nobody asks for may be there. Its errors
+// are BadRequestError, with the path of the field as the driver names it.
+func Decode[T any](body []byte) (T, error) {
+	var read, again T
+	twice, err := kjson.UnmarshalStrict(body, &read, kjson.DisallowDuplicateFields)
+	switch {
+	case err == nil && len(twice) == 0:
+		return read, nil
+	case err == nil:
+		return again, &BadRequestError{Mend: "give each field once: one is there twice"}
+	case len(body) == 0:
+		return again, &BadRequestError{Mend: "send a body of JSON: it is empty"}
+	}
+	// The standard library says which field it was.
+	if mistyped, ok := errors.AsType[*json.UnmarshalTypeError](json.Unmarshal(body, &again)); ok {
+		return *new(T), &BadRequestError{Field: mistyped.Field, Mend: "must be " + kind(mistyped.Type)}
+	}
+	return *new(T), &BadRequestError{Mend: "must be one object of JSON, whole and well formed"}
+}
+
+// kind is what JSON calls a type.
+func kind(t reflect.Type) string {
+	name, ok := map[reflect.Kind]string{
+		reflect.Struct: "an object", reflect.Map: "an object", reflect.Slice: "a list", reflect.String: "a text", reflect.Bool: "true or false",
+	}[t.Kind()]
+	if !ok {
+		return "a number within its bounds"
+	}
+	return name
+}
+
+// Name is a text that identifies something: it must be there, be short, and be of characters that show.
+func Name(field, text string) (string, error) {
+	if text == "" || len(text) > MaxName || strings.ContainsFunc(text, unprintable) {
+		return "", &BadRequestError{Field: field, Mend: "must be a text of 1 to 200 bytes without control characters"}
+	}
+	return text, nil
+}
+
+// unprintable is what neither a line of text nor a database has a place for.
+func unprintable(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }
+
+// oldest and newest bound the times that an incident or a deployment can have: what lies outside is a mistake, or a count of the wrong unit.
+var (
+	oldest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	newest = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
+)
+
+// When reads a time in one of the layouts, or else in RFC 3339. An empty text, and the first second of year 1, which is how some
+// senders write that there is none, is the zero time.
+func When(field, text string, layouts ...string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range append(layouts, time.RFC3339) {
+		if at, err := time.Parse(layout, text); err == nil {
+			return Within(field, at)
+		}
+	}
+	example := time.RFC3339
+	if len(layouts) > 0 {
+		example = layouts[0]
+	}
+	return time.Time{}, &BadRequestError{Field: field, Mend: "must be a time such as " + example}
+}
+
+// Within refuses a time that nothing can have happened at.
+func Within(field string, at time.Time) (time.Time, error) {
+	if at.IsZero() {
+		return time.Time{}, nil
+	}
+	if at.Before(oldest) || !at.Before(newest) {
+		return time.Time{}, &BadRequestError{Field: field, Mend: "must be a time from the year 2000 on and before 2200"}
+	}
+	return at.UTC(), nil
+}
+
+// Bounded is a report with its texts cut to their bounds, a link only if it is one, and each mention once.
+func Bounded(r Report) Report {
+	r.Service, r.Environment, r.Team = line(r.Service, MaxName), line(r.Environment, MaxName), line(r.Team, MaxName)
+	if r.Incident == nil {
+		return r
+	}
+	i := *r.Incident
+	i.Severity, i.Title, i.Link = line(i.Severity, MaxName), line(i.Title, MaxTitle), link(i.Link)
+	i.Mentions = mentions(i.Mentions)
+	r.Incident = &i
+	return r
+}
+
+// line is a text in one line. What is far beyond the bound is not looked at.
+func line(text string, most int) string {
+	return strings.TrimSpace(cut(strings.Join(strings.Fields(shown(cut(text, 4*most))), " "), most))
+}
+
+// shown has a space for each character that does not show.
+func shown(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unprintable(r) && r != '\n' {
+			return ' '
+		}
+		return r
+	}, text)
+}
+
+// cut keeps whole characters.
+func cut(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	for most > 0 && !utf8.RuneStart(text[most]) {
+		most--
+	}
+	return text[:most]
+}
+
+// link is an address that a person may follow, or nothing. One with a password in it is none.
+func link(text string) string {
+	if len(text) > MaxLink || strings.ContainsFunc(text, unprintable) {
+		return ""
+	}
+	u, err := url.Parse(text)
+	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.User != nil {
+		return ""
+	}
+	return text
+}
+
+// mentions keeps each text once, in its order.
+func mentions(texts []string) []string {
+	var kept []string
+	seen := map[string]bool{}
+	for _, text := range texts {
+		text = strings.TrimSpace(shown(cut(text, MaxMention)))
+		if text == "" || seen[text] {
+			continue
+		}
+		if len(kept) == MaxMentions {
+			break
+		}
+		seen[text] = true
+		kept = append(kept, text)
+	}
+	return kept
+}
