@@ -17,15 +17,24 @@ type logFlags struct {
 	levels  logLevels
 }
 
+// zapUsage explains those that are taken, in place of controller-runtime's words: these name defaults that are not those of its loggers.
+var zapUsage = map[string]string{
+	"zap-devel":            "logs for people: in plain text, from debug on, with stack traces from warnings on",
+	"zap-encoder":          "form of the log: json or console (default json)",
+	"zap-stacktrace-level": "from which level on a line has a stack trace: info, error or panic (default error)",
+	"zap-time-encoding":    "form of times in the log: epoch, millis, nano, iso8601, rfc3339 or rfc3339nano (default rfc3339)",
+}
+
 func newLogFlags() *logFlags { return &logFlags{} }
 
 func (l *logFlags) addTo(flags *pflag.FlagSet) {
 	flags.Var(&l.levels, "log-level",
-		"how much is logged: debug, info, error, or a number above 1 for more than debug; and of single areas: info,ledger=debug (default info)")
+		"how much is logged: debug, info, error, or a number from 1, which is debug, to 9, which is all; and of single areas: info,ledger=debug (default info)")
 	plain := flag.NewFlagSet("zap", flag.ContinueOnError)
 	l.options.BindFlags(plain)
 	plain.VisitAll(func(f *flag.Flag) {
-		if f.Name != "zap-log-level" {
+		if usage, ok := zapUsage[f.Name]; ok {
+			f.Usage = usage
 			flags.AddGoFlag(f)
 		}
 	})

@@ -79,7 +79,7 @@ func parseLevel(word string) (zapcore.Level, error) {
 	if n, err := strconv.Atoi(word); err == nil && n >= 1 && n <= mostVerbose {
 		return zapcore.Level(-n), nil
 	}
-	return 0, fmt.Errorf("%q is no level: use debug, info, error, or a number from 2 to %d for more than debug", word, mostVerbose)
+	return 0, fmt.Errorf("%q is no level: use debug, info, error, or a number from 1, which is debug, to %d, which is all", word, mostVerbose)
 }
 
 // String writes it so that it can be given again.

@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"flag"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 )
 
 // logged are the lines that are written with these flags, when every area says something at every level.
@@ -96,9 +99,49 @@ func TestALineHasTheKeysThatArePromised(t *testing.T) {
 	}
 }
 
+// TestTheHelpTellsTheDefaults: a flag that is given what the help calls its default changes nothing.
+func TestTheHelpTellsTheDefaults(t *testing.T) {
+	theirs := flag.NewFlagSet("theirs", flag.ContinueOnError)
+	new(zap.Options).BindFlags(theirs)
+	theirs.VisitAll(func(f *flag.Flag) {
+		if f.Name != "zap-log-level" && zapUsage[f.Name] == "" {
+			t.Errorf("--%s is not explained, and so not there", f.Name)
+		}
+	})
+	set := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	newLogFlags().addTo(set)
+	form := regexp.MustCompile(`\d+`) // of a time
+	plain := form.ReplaceAllString(raw(t), "0")
+	for name := range zapUsage {
+		said := regexp.MustCompile(`\(default ([a-z0-9]+)\)$`).FindStringSubmatch(set.Lookup(name).Usage)
+		if said == nil {
+			said = []string{"", "false"}
+		}
+		if got := form.ReplaceAllString(raw(t, "--"+name+"="+said[1]), "0"); got != plain {
+			t.Errorf("--%s=%s is not the default:\n%s\nit is:\n%s", name, said[1], got, plain)
+		}
+	}
+}
+
+// raw is how an error and what is no error are written.
+func raw(t *testing.T, flags ...string) string {
+	t.Helper()
+	logs, set := newLogFlags(), pflag.NewFlagSet("run", pflag.ContinueOnError)
+	logs.addTo(set)
+	if err := set.Parse(flags); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	logger := logs.logger(&out)
+	logger.V(1).Info("debug")
+	logger.Info("info")
+	logger.Error(errors.New("it broke"), "error")
+	return out.String()
+}
+
 func TestLevelsThatAreRefused(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                        `"" is no level: use debug, info, error, or a number from 2 to 9`,
+		"":                        `"" is no level: use debug, info, error, or a number from 1, which is debug, to 9`,
 		"info,":                   `"" is no level`,
 		"warn":                    `"warn" is no level`,
 		"panic":                   `"panic" is no level`,

@@ -43,6 +43,9 @@ func TestValidate(t *testing.T) {
 		"a certificate that is not there": {
 			func(o *Options) { o.MetricsSecure, o.MetricsCertificate = true, t.TempDir() }, "--metrics-cert-dir: stat ",
 		},
+		"secured metrics that are off": {
+			func(o *Options) { o.MetricsSecure, o.MetricsAddress = true, "0" }, "--metrics-secure has nothing to secure with --metrics-bind-address=0: leave one",
+		},
 		"metrics with a certificate of their own": {func(o *Options) { o.MetricsSecure = true }, ""},
 		"probes at no address":                    {func(o *Options) { o.ProbeAddress = "" }, `--health-probe-bind-address="" is no address`},
 		"events kept for less than a window":      {func(o *Options) { o.KeepEvents = time.Hour }, "--keep-events=1h0m0s is shorter than the longest window"},

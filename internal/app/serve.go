@@ -2,6 +2,7 @@ package app
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -27,6 +28,8 @@ func (o Options) metrics() metricsserver.Options {
 
 func (o Options) validateMetrics() error {
 	switch {
+	case o.MetricsSecure && o.MetricsAddress == "0":
+		return errors.New("--metrics-secure has nothing to secure with --metrics-bind-address=0: leave one of them out")
 	case o.MetricsCertificate == "":
 		return nil
 	case !o.MetricsSecure:
