@@ -129,7 +129,7 @@ func (m *Memory) Commit(ctx context.Context, change ledger.Change) error {
 // valid refuses what a real store's constraints refuse.
 func valid(event dora.Event) error {
 	switch event.Type {
-	case dora.TypeDeploy, dora.TypeDegraded, dora.TypeRecovered:
+	case dora.TypeDeploy, dora.TypeDegraded, dora.TypeRecovered, dora.TypeChange:
 	default:
 		return fmt.Errorf("event %q has the unknown type %q", event.ID, event.Type)
 	}
