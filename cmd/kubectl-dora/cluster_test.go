@@ -450,7 +450,7 @@ func (w *world) mendsSecrets(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	_, script, _ := strings.Cut(found.Findings[0].Mend, ", or ")
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
-	cmd.Env = []string{"PATH=" + kubectl, "KUBECONFIG=" + w.admin}
+	cmd.Env = []string{"PATH=" + kubectl, "KUBECONFIG=" + w.admin, "HOME=" + t.TempDir()}
 	out, err := cmd.CombinedOutput()
 	g.Expect(err).NotTo(HaveOccurred(), string(out))
 	g.Eventually(func() int { return w.run(t, "doctor").code }).WithTimeout(time.Minute).Should(Equal(exitOK))
