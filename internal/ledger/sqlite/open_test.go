@@ -329,7 +329,7 @@ func TestReadOnlyRefusesOtherSchemas(t *testing.T) {
 
 	execute(t, path, `DELETE FROM goose_db_version WHERE version_id > 0`)
 	_, err = OpenReadOnly(t.Context(), path)
-	g.Expect(err).To(MatchError(ContainSubstring("has schema 0, but this release reads 4")))
+	g.Expect(err).To(MatchError(ContainSubstring("has schema 0, but this release reads 5")))
 
 	put(t, path, []byte("this is no database, and it is longer than a header of one hundred bytes, which SQLite reads first"))
 	_, err = OpenReadOnly(t.Context(), path)
