@@ -13,6 +13,7 @@ import (
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/controllers/application"
+	"github.com/dora-controller/dora-controller/controllers/dorareceiver"
 	"github.com/dora-controller/dora-controller/controllers/dorasink"
 	"github.com/dora-controller/dora-controller/controllers/doratarget"
 	"github.com/dora-controller/dora-controller/controllers/rollout"
@@ -55,6 +56,10 @@ type Options struct {
 	Make       dorasink.Maker
 	SinkLooks  *kube.Trigger
 	SinkGrace  time.Duration
+	// Desk takes what MakeReceiver makes; it is nil where the controller listens for nobody. ReceiverLooks asks for a look at some receivers.
+	Desk          dorareceiver.Desk
+	MakeReceiver  dorareceiver.Maker
+	ReceiverLooks *kube.Trigger
 	// Explain shows Kubernetes events for what was not counted too.
 	Explain bool
 	Clock   clock.WithDelayedExecution
@@ -97,11 +102,17 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 	if err != nil {
 		return err
 	}
+	receivers, err := dorareceiver.Setup(mgr, o.Kinds, &dorareceiver.Reconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Desk: o.Desk, Make: o.MakeReceiver,
+	}, o.ReceiverLooks)
+	if err != nil {
+		return err
+	}
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
 	sweep := manager.RunnableFunc(func(ctx context.Context) error { return deliveries.Sweep(ctx, o.SinkLooks) })
-	return errors.Join(mgr.Add(apps), mgr.Add(ros), mgr.Add(figures), mgr.Add(sinks), mgr.Add(sweep))
+	return errors.Join(mgr.Add(apps), mgr.Add(ros), mgr.Add(figures), mgr.Add(sinks), mgr.Add(sweep), mgr.Add(receivers))
 }
 
 // shared is what the controllers have in common.

@@ -17,7 +17,7 @@ var (
 )
 
 func addKnownTypes(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(GroupVersion, &DoraTarget{}, &DoraTargetList{}, &DoraSink{}, &DoraSinkList{})
+	scheme.AddKnownTypes(GroupVersion, &DoraTarget{}, &DoraTargetList{}, &DoraSink{}, &DoraSinkList{}, &DoraReceiver{}, &DoraReceiverList{})
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
 }

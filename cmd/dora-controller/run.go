@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
@@ -77,9 +78,18 @@ then who opens it last writes, and any number stand by. The password is read fro
 		"folder of tls.crt and tls.key for them, read again when they change (default: a certificate made at the start)")
 	flags.StringVar(&options.PprofAddress, "pprof-bind-address", "",
 		"where profiles are served under /debug/pprof/, on the loopback interface, such as localhost:6060 (default: nowhere)")
-	flags.StringVar(&options.ProbeAddress, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served; 0 switches off")
+	addOpenPorts(flags, &options)
 	logs.addTo(flags)
 	return cmd
+}
+
+// addOpenPorts are the flags of what everybody in the network can reach, beside metrics.
+func addOpenPorts(flags *pflag.FlagSet, options *app.Options) {
+	flags.StringVar(&options.ReceiversAddress, "receivers-bind-address", "",
+		"where what others report is taken, as DoraReceivers say, such as :8443 (default: nowhere)")
+	flags.StringVar(&options.ReceiversCertificate, "receivers-cert-dir", "", "folder of tls.crt and tls.key for that, read again when they change")
+	flags.BoolVar(&options.ReceiversPlain, "receivers-plaintext", false, "take it in clear text, as behind a proxy in the same pod")
+	flags.StringVar(&options.ProbeAddress, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served; 0 switches off")
 }
 
 // run is what the command does once its flags are read.

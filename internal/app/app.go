@@ -41,6 +41,7 @@ import (
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/kube"
+	"github.com/dora-controller/dora-controller/internal/receive"
 )
 
 // LeaderElectionID is the name of the lease.
@@ -58,6 +59,8 @@ type App struct {
 	manager manager.Manager
 	kinds   *kube.Kinds
 	leader  *leader
+	// receivers is nil where nobody is listened for.
+	receivers *receive.Server
 }
 
 // New prepares a process. Nothing is written, and the ledger is not opened, before Run.
@@ -75,8 +78,9 @@ func New(cluster *rest.Config, options Options) (*App, error) {
 		return nil, err
 	}
 	a := &App{options: options, manager: mgr, kinds: kinds}
-	a.leader = newLeader(mgr, kinds, &a.options)
-	return a, errors.Join(mgr.Add(warmUp{mgr}), mgr.Add(kinds), mgr.Add(a.leader), a.addChecks())
+	a.receivers = newReceivers(mgr, &a.options)
+	a.leader = newLeader(mgr, kinds, &a.options, a.receivers)
+	return a, errors.Join(mgr.Add(warmUp{mgr}), mgr.Add(kinds), mgr.Add(a.leader), a.addReceivers(), a.addChecks())
 }
 
 // Run works until the context ends or something fails that cannot be mended from inside. It can be called once.
@@ -170,7 +174,7 @@ func newKinds(mgr manager.Manager, every time.Duration) (*kube.Kinds, error) {
 	}), nil
 }
 
-// warmUp fills the cache of targets and sinks before the election; Kinds does so for Argo's objects.
+// warmUp fills the cache of targets, sinks and receivers before the election; Kinds does so for Argo's objects.
 type warmUp struct{ mgr manager.Manager }
 
 // NeedLeaderElection implements manager.LeaderElectionRunnable.
@@ -178,7 +182,7 @@ func (warmUp) NeedLeaderElection() bool { return false }
 
 // Start implements manager.Runnable.
 func (w warmUp) Start(ctx context.Context) error {
-	for _, kind := range []client.Object{&dorav1alpha1.DoraTarget{}, &dorav1alpha1.DoraSink{}} {
+	for _, kind := range []client.Object{&dorav1alpha1.DoraTarget{}, &dorav1alpha1.DoraSink{}, &dorav1alpha1.DoraReceiver{}} {
 		if _, err := w.mgr.GetCache().GetInformer(ctx, kind); err != nil {
 			return fmt.Errorf("cannot watch %Ts: %w; install the CRDs, kubectl apply -k config/crd", kind, err)
 		}

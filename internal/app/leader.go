@@ -18,6 +18,7 @@ import (
 	"github.com/dora-controller/dora-controller/internal/enrich"
 	"github.com/dora-controller/dora-controller/internal/kube"
 	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/receive"
 	"github.com/dora-controller/dora-controller/internal/record"
 )
 
@@ -29,12 +30,14 @@ type leader struct {
 	log     logr.Logger
 	store   atomic.Pointer[ledger.Store]
 	working atomic.Bool // the controllers were started
+	// receivers is nil where nobody is listened for.
+	receivers *receive.Server
 }
 
 var _ manager.LeaderElectionRunnable = (*leader)(nil)
 
-func newLeader(mgr manager.Manager, kinds *kube.Kinds, options *Options) *leader {
-	return &leader{mgr: mgr, kinds: kinds, options: options, log: mgr.GetLogger().WithName("ledger")}
+func newLeader(mgr manager.Manager, kinds *kube.Kinds, options *Options, receivers *receive.Server) *leader {
+	return &leader{mgr: mgr, kinds: kinds, options: options, log: mgr.GetLogger().WithName("ledger"), receivers: receivers}
 }
 
 // NeedLeaderElection implements manager.LeaderElectionRunnable.
@@ -66,6 +69,7 @@ func (l *leader) Start(ctx context.Context) error {
 		return err
 	}
 	l.working.Store(true)
+	defer l.receive(w)()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return w.dispatcher.Start(ctx) })
 	group.Go(func() error { return w.completer.Start(ctx) })
@@ -81,6 +85,7 @@ type work struct {
 	completer   *enrich.Worker
 	metrics     *prometheus.Registry
 	always      []string // the sinks that flags ask for
+	desk        *receive.Desk
 }
 
 func (l *leader) prepare(ctx context.Context, store ledger.Store) (*work, error) {
@@ -107,6 +112,7 @@ func (l *leader) prepare(ctx context.Context, store ledger.Store) (*work, error)
 		Sinks:  kube.NewSinks(l.mgr.GetCache(), o.TrustedNamespaces, w.always...),
 		Outbox: store, Dispatcher: w.dispatcher, Make: newMaker(o), SinkLooks: looks, SinkGrace: o.SinkGrace,
 	}
+	l.addDesk(w)
 	if w.completer, err = l.newCompleter(w, store, recorder, counting); err != nil {
 		return nil, err
 	}

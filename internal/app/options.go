@@ -48,6 +48,11 @@ type Options struct {
 	// process makes a certificate for itself if it is empty.
 	MetricsSecure      bool
 	MetricsCertificate string
+	// ReceiversAddress is where senders are listened for, host:port; nowhere if it is empty or "0". ReceiversCertificate is the folder of tls.crt
+	// and tls.key; without it ReceiversPlain has to say that requests may come in clear text.
+	ReceiversAddress     string
+	ReceiversCertificate string
+	ReceiversPlain       bool
 	// PprofAddress is where profiles are served, on the loopback interface; nowhere if it is empty or "0".
 	PprofAddress string
 
@@ -103,6 +108,7 @@ func (o Options) Validate() error {
 		validateAddress("health-probe-bind-address", o.ProbeAddress),
 		o.validateMetrics(),
 		o.validatePprof(),
+		o.validateReceivers(),
 		o.validateRetention(),
 		o.validateGitCache(),
 	)

@@ -21,9 +21,11 @@ import (
 	"github.com/google/cel-go/common/types"
 
 	"github.com/dora-controller/dora-controller/internal/dora"
-	"github.com/dora-controller/dora-controller/internal/expression"
 	"github.com/dora-controller/dora-controller/internal/sink"
 )
+
+// maxCost bounds one evaluation, in CEL's own unit: about an operation, or ten characters that are looked at.
+const maxCost = 100_000
 
 // field is one that an expression may name, as event.name.
 type field struct {
@@ -70,24 +72,24 @@ func team(f *sink.Figures) any {
 type Filter struct{ program cel.Program }
 
 // New reads an expression; an empty one wants everything. The error says what is wrong with it, and where.
-func New(text string) (*Filter, error) {
-	if strings.TrimSpace(text) == "" {
+func New(expression string) (*Filter, error) {
+	if strings.TrimSpace(expression) == "" {
 		return nil, nil //nolint:nilnil // no filter is a filter that wants everything
 	}
 	env, err := environment()
 	if err != nil {
 		return nil, err
 	}
-	ast, err := expression.Check(env, text)
-	if err != nil {
-		return nil, explain(text, err)
+	ast, issues := env.Compile(expression)
+	if issues.Err() != nil {
+		return nil, explain(expression, issues)
 	}
 	if ast.OutputType() != cel.BoolType {
 		return nil, fmt.Errorf("it must say true or false, and says a %s: compare something, such as event.environment == \"production\"", ast.OutputType())
 	}
-	program, err := expression.Program(env, ast, cel.OptPartialEval)
+	program, err := env.Program(ast, cel.CostLimit(maxCost), cel.EvalOptions(cel.OptOptimize, cel.OptPartialEval))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("it cannot be evaluated: %w", err)
 	}
 	return &Filter{program}, nil
 }
@@ -112,21 +114,24 @@ func environment() (*cel.Env, error) {
 var mention = regexp.MustCompile(`\bevent\.\w+`)
 
 // explain adds what there is, if a name is wrong.
-func explain(text string, err error) error {
+func explain(expression string, issues *cel.Issues) error {
+	text := strings.Join(strings.Fields(issues.Errors()[0].Message), " ")
+	at := issues.Errors()[0].Location
 	names := make([]string, len(fields))
 	for i, f := range fields {
 		names[i] = "event." + f.name
 	}
 	slices.Sort(names)
-	for _, named := range mention.FindAllString(text, -1) {
+	for _, named := range mention.FindAllString(expression, -1) {
 		if !slices.Contains(names, named) {
 			return fmt.Errorf("there is no %s; there are %s", named, strings.Join(names, ", "))
 		}
 	}
-	if mistake, ok := errors.AsType[*expression.MistakeError](err); ok && mistake.Unknown() {
-		return fmt.Errorf("%w; there are %s", err, strings.Join(names, ", "))
+	err := fmt.Errorf("at line %d, column %d: %s", at.Line(), at.Column()+1, text)
+	if !strings.Contains(text, "undeclared reference") {
+		return err
 	}
-	return err
+	return fmt.Errorf("%w; there are %s", err, strings.Join(names, ", "))
 }
 
 // errUndecided is of an expression that says neither true nor false.

@@ -43,7 +43,9 @@ func (e *BadRequestError) Error() string {
 type Request struct {
 	Header http.Header
 	Query  url.Values
-	Body   []byte
+	// Path is that of the request, such as /events/deploy.
+	Path string
+	Body []byte
 	// Now is when it came in.
 	Now time.Time
 }

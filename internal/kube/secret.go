@@ -10,10 +10,18 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
+// SecretReaderRole is the ClusterRole that lets the controller read Secrets by name. It is bound in the namespaces that need it.
+const SecretReaderRole = "dora-controller-secret-reader"
+
 // SecretError is of a Secret that cannot be read until somebody mends something, and says what.
 type SecretError struct{ message string }
 
 func (e *SecretError) Error() string { return e.message }
+
+// UnusableSecret is of a Secret that can be read, and does not do. why says what is wrong with it.
+func UnusableSecret(namespace, name, why string) *SecretError {
+	return &SecretError{fmt.Sprintf("Secret %s/%s does not do: %s", namespace, name, why)}
+}
 
 // ReadSecret reads a Secret by its name, from the API server: Secrets are never watched. field is that which names it. What it holds is sent
 // to an address that somebody chose, so those that Kubernetes makes for service accounts are refused: their key is token too.
@@ -24,8 +32,8 @@ func ReadSecret(ctx context.Context, live client.Reader, namespace, name, field 
 	case apierrors.IsNotFound(err):
 		return nil, &SecretError{fmt.Sprintf("there is no Secret %s/%s: create it, or change %s", namespace, name, field)}
 	case apierrors.IsForbidden(err):
-		return nil, &SecretError{fmt.Sprintf("the controller may not read Secret %s/%s: add it to secretAccess of its Helm chart, "+
-			"or let its service account get it, by a Role and a RoleBinding in namespace %s", namespace, name, namespace)}
+		return nil, &SecretError{fmt.Sprintf("the controller may not read Secret %s/%s: bind ClusterRole %s to it in namespace %s",
+			namespace, name, SecretReaderRole, namespace)}
 	case err != nil:
 		return nil, fmt.Errorf("cannot read Secret %s/%s: %w", namespace, name, err)
 	case secret.Type == corev1.SecretTypeServiceAccountToken:

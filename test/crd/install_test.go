@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+	"github.com/dora-controller/dora-controller/internal/kube"
 )
 
 const system = "dora-system"
@@ -84,7 +85,7 @@ var _ = Describe("Roles for people", Ordered, func() {
 	BeforeAll(func() {
 		kubectl("apply", "--server-side", "--force-conflicts", "-k", root+"/config/default")
 		makeNamespace("people", nil)
-		for _, kind := range []string{"doratarget", "dorasink"} {
+		for _, kind := range []string{"doratarget", "dorasink", "dorareceiver"} {
 			for _, role := range []string{"viewer", "editor"} {
 				name := "dora-controller-" + kind + "-" + role
 				kubectl("create", "rolebinding", name, "--clusterrole="+name, "--user="+kind+"-"+role, "-n", "people")
@@ -92,7 +93,7 @@ var _ = Describe("Roles for people", Ordered, func() {
 		}
 	})
 
-	for _, kind := range []string{"doratarget", "dorasink"} {
+	for _, kind := range []string{"doratarget", "dorasink", "dorareceiver"} {
 		reading := []string{"get", "list", "watch"}
 		writing := []string{"create", "update", "patch", "delete", "deletecollection"}
 		It("let viewers of "+kind+"s read", func() {
@@ -119,7 +120,7 @@ var _ = Describe("Roles for people", Ordered, func() {
 
 	It("are part of view, edit and admin", func() {
 		for name, into := range map[string][]string{"viewer": {"view"}, "editor": {"edit", "admin"}} {
-			for _, kind := range []string{"doratarget", "dorasink"} {
+			for _, kind := range []string{"doratarget", "dorasink", "dorareceiver"} {
 				var role rbacv1.ClusterRole
 				Expect(api.Get(context.Background(), client.ObjectKey{Name: "dora-controller-" + kind + "-" + name}, &role)).To(Succeed())
 				for _, part := range into {
@@ -189,6 +190,7 @@ var _ = Describe("Reading Secrets", Ordered, func() {
 	})
 
 	It("is allowed in a namespace that binds the role", func() {
+		Expect(kube.SecretReaderRole).To(Equal("dora-controller-secret-reader"))
 		Expect(allowed("get core secrets", "with-secrets")).To(BeTrue())
 	})
 

@@ -135,6 +135,7 @@ bands: {preset: Port}
 	It("answers to its short names and its category", func() {
 		resources := kubectl("api-resources", "--categories=dora", "--no-headers", "--sort-by=name")
 		Expect(strings.Fields(resources)).To(Equal([]string{
+			senders, "drecv", "dora-controller.io/v1alpha1", "true", "DoraReceiver",
 			sinks, "dsink", "dora-controller.io/v1alpha1", "true", "DoraSink", targets, "dt", "dora-controller.io/v1alpha1", "true", "DoraTarget",
 		}))
 	})

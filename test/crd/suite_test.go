@@ -28,10 +28,11 @@ const (
 	root    = "../.."
 	targets = "doratargets"
 	sinks   = "dorasinks"
+	senders = "dorareceivers"
 )
 
 // kinds are the resources of all kinds.
-var kinds = []string{targets, sinks}
+var kinds = []string{targets, sinks, senders}
 
 var (
 	update  = flag.Bool("update", false, "write the golden files instead of comparing with them")

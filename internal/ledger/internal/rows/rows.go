@@ -143,10 +143,10 @@ func (p *Picked) Seqs(limit int) []int64 {
 	return seqs
 }
 
-// The states of a search for commits, as they are stored.
+// The states of a search for commits.
 const (
-	Resolved = string(ledger.SearchResolved)
-	Unknown  = string(ledger.SearchUnknown)
+	Resolved = "resolved"
+	Unknown  = "unknown"
 )
 
 // Group is some searches in the same state, for the same reason.

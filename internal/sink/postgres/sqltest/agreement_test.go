@@ -40,9 +40,7 @@ func (h history) services() map[fourkeys.Service]known {
 func (h history) names() map[fourkeys.Service]bool {
 	names := map[fourkeys.Service]bool{}
 	for i := range h.events {
-		if e := &h.events[i]; e.Type != dora.TypeChange {
-			names[serviceOf(e)] = true
-		}
+		names[serviceOf(&h.events[i])] = true
 	}
 	for _, f := range h.figures {
 		names[f.service] = true
@@ -60,12 +58,12 @@ type sign struct {
 	id, team string
 }
 
-// about looks at everything that tells of a service, which changes of code do not: they may come from a repository that is deployed nowhere. The latest sign tells its team; of several, the one with the greatest id.
+// about looks at everything that tells of a service. The latest sign tells its team; of several, the one with the greatest id.
 func (h history) about(service fourkeys.Service) known {
 	var signs []sign
 	counted := false
 	for i := range h.events {
-		if e := &h.events[i]; serviceOf(e) == service && e.Type != dora.TypeChange {
+		if e := &h.events[i]; serviceOf(e) == service {
 			signs = append(signs, sign{e.OccurredAt, e.ID, e.Team})
 		}
 	}

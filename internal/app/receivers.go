@@ -1,0 +1,145 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+	"github.com/dora-controller/dora-controller/controllers/dorareceiver"
+	"github.com/dora-controller/dora-controller/internal/ingest"
+	"github.com/dora-controller/dora-controller/internal/ingest/events"
+	"github.com/dora-controller/dora-controller/internal/kube"
+	"github.com/dora-controller/dora-controller/internal/receive"
+)
+
+// receives tells whether senders are listened for.
+func (o Options) receives() bool { return o.ReceiversAddress != "" && o.ReceiversAddress != "0" }
+
+// validateReceivers: a token that goes over a network in clear text is known to whoever listens there, so that has to be asked for.
+func (o Options) validateReceivers() error {
+	switch {
+	case !o.receives() && o.ReceiversCertificate == "" && !o.ReceiversPlain:
+		return nil
+	case !o.receives():
+		return errors.New("--receivers-cert-dir and --receivers-plaintext are not used without --receivers-bind-address: give it, such as :8443, or neither")
+	case o.ReceiversCertificate == "" && !o.ReceiversPlain:
+		return errors.New("--receivers-bind-address needs --receivers-cert-dir, a folder that has tls.crt and tls.key; " +
+			"--receivers-plaintext takes tokens and secrets in clear text")
+	case o.ReceiversCertificate != "" && o.ReceiversPlain:
+		return errors.New("--receivers-cert-dir and --receivers-plaintext exclude each other: give one")
+	}
+	if err := validateAddress("receivers-bind-address", o.ReceiversAddress); err != nil || o.ReceiversPlain {
+		return err
+	}
+	for _, name := range []string{"tls.crt", "tls.key"} {
+		if _, err := os.Stat(filepath.Join(o.ReceiversCertificate, name)); err != nil {
+			return fmt.Errorf("--receivers-cert-dir: %w: name a folder that has tls.crt and tls.key", err)
+		}
+	}
+	return nil
+}
+
+// newReceivers is nil where nobody is listened for.
+func newReceivers(mgr manager.Manager, o *Options) *receive.Server {
+	if !o.receives() {
+		return nil
+	}
+	return receive.NewServer(receive.Options{
+		Address: o.ReceiversAddress, Certificates: o.ReceiversCertificate, Log: mgr.GetLogger().WithName("receivers"), Now: o.Clock.Now,
+	})
+}
+
+func (a *App) addReceivers() error {
+	if a.receivers == nil {
+		return nil
+	}
+	return a.manager.Add(a.receivers)
+}
+
+// addDesk prepares what requests are answered with, where there are any.
+func (l *leader) addDesk(w *work) {
+	looks := kube.NewTrigger()
+	w.controllers.ReceiverLooks, w.controllers.MakeReceiver = looks, makeReceiver
+	if l.receivers == nil {
+		return
+	}
+	w.desk = receive.NewDesk(func(s receive.Sender) { looks.Ask(dorareceiver.Settling, types.NamespacedName(s)) })
+	w.controllers.Desk = w.desk
+	w.metrics.MustRegister(l.receivers.Metrics())
+}
+
+// receive lets senders in until what it returns is called.
+func (l *leader) receive(w *work) (stop func()) {
+	if l.receivers == nil {
+		return func() {}
+	}
+	l.receivers.Open(w.desk, intake{})
+	return l.receivers.Close
+}
+
+// drivers read what receivers of each type are sent.
+var drivers = map[dorav1alpha1.ReceiverType]func(*dorav1alpha1.DoraReceiver) (ingest.Driver, error){
+	dorav1alpha1.ReceiverEvents: func(*dorav1alpha1.DoraReceiver) (ingest.Driver, error) { return events.Driver{}, nil },
+}
+
+// shortestToken is what a token needs to be not guessed, in bytes.
+const shortestToken = 16
+
+// makeReceiver chooses the driver of a DoraReceiver.
+func makeReceiver(object *dorav1alpha1.DoraReceiver, secret map[string][]byte) (*receive.Receiver, error) {
+	spec := &object.Spec
+	choose := drivers[spec.Type]
+	if choose == nil {
+		return nil, fmt.Errorf("spec.type: this release knows no receiver of type %s", spec.Type)
+	}
+	driver, err := choose(object)
+	if err != nil {
+		return nil, err
+	}
+	made := &receive.Receiver{
+		Sender: receive.Sender{Namespace: object.Namespace, Name: object.Name},
+		Type:   string(spec.Type), UID: string(object.UID), Since: object.CreationTimestamp.Time, Driver: driver, Secret: secret,
+		DefaultService: string(spec.DefaultService), Environment: spec.Environment, PerMinute: int(spec.RateLimit), Suspended: spec.Suspend,
+		Services: make(map[string]string, len(spec.Services)),
+	}
+	for name, as := range spec.Services {
+		made.Services[name] = string(as)
+	}
+	return made, identify(made, object)
+}
+
+// identify notes by which tokens the sender is known, and refuses a Secret that would let nobody in, or anybody who guesses.
+func identify(made *receive.Receiver, object *dorav1alpha1.DoraReceiver) error {
+	lacks := func(why string) error { return kube.UnusableSecret(object.Namespace, object.Spec.SecretRef.Name, why) }
+	if err := made.Driver.Verify(&ingest.Request{}, made.Secret); errors.Is(err, ingest.ErrNoSecret) {
+		return lacks(err.Error())
+	}
+	if object.Spec.Type != dorav1alpha1.ReceiverEvents && object.Spec.Type != dorav1alpha1.ReceiverCloudEvents {
+		return nil
+	}
+	for _, key := range []string{ingest.KeyToken, ingest.KeyToken + ".next"} {
+		token, err := ingest.Value(made.Secret, key)
+		if err != nil && key != ingest.KeyToken {
+			continue // no change is under way
+		}
+		if len(token) < shortestToken {
+			return lacks(fmt.Sprintf("the token under the key %s has to be there, and at least %d bytes long", key, shortestToken))
+		}
+		made.Tokens = append(made.Tokens, token)
+	}
+	return nil
+}
+
+// intake has what senders report taken into the ledger.
+type intake struct{}
+
+// Take implements receive.Ledger.
+func (intake) Take(context.Context, receive.Sender, []ingest.Report) ([]string, error) {
+	return nil, errors.New("this build keeps no reports")
+}

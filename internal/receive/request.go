@@ -1,0 +1,262 @@
+package receive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dora-controller/dora-controller/internal/ingest"
+)
+
+// The paths, beside /hooks/NAMESPACE/NAME, and the type of the receivers that they are for.
+var paths = map[string]string{"/events": "CloudEvents", "/events/deploy": "Events", "/events/change": "Events"}
+
+// visit is one request on its way.
+type visit struct {
+	*opened
+
+	request *http.Request
+	at      time.Time
+	place   *place // whose request it is; nil as long as that is not known
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	v := &visit{opened: s.open.Load(), request: request, at: s.options.Now()}
+	said := s.attend(w, v)
+	said.write(w)
+	s.note(v, said)
+}
+
+// attend takes a request the whole way. What a driver does wrong is the fault of that request alone.
+func (s *Server) attend(w http.ResponseWriter, v *visit) (said *answer) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			// Its text may hold what was sent.
+			s.options.Log.Error(fmt.Errorf("a %T", fault), "A driver failed", "stack", string(debug.Stack()))
+			said = refuse(http.StatusInternalServerError, DriverFailing, "this request cannot be read, by a mistake of ours: the controller's log has more")
+		}
+	}()
+	if said := v.enter(); said != nil {
+		said.unread = true
+		return said
+	}
+	body, release, said := s.read(w, v.request)
+	defer release()
+	if said != nil {
+		said.unread = true
+		return said
+	}
+	return v.hear(&ingest.Request{Header: v.request.Header, Query: v.request.URL.Query(), Path: v.request.URL.Path, Body: body, Now: v.at})
+}
+
+// enter looks at all that there is to see before the body is read.
+func (v *visit) enter() *answer {
+	kind, sender, ok := route(v.request.URL.Path)
+	switch {
+	case !ok:
+		return refuse(http.StatusNotFound, NoSuchPath, "nothing is taken at this path: post to the one that the DoraReceiver shows in status.path")
+	case v.request.Method != http.MethodPost:
+		return refuse(http.StatusMethodNotAllowed, NotPosted, "only POST is taken here")
+	case v.opened == nil:
+		return later(http.StatusServiceUnavailable, StandingBy, 5*time.Second, "this process stands by: send it again")
+	case !inJSON(v.request.Header):
+		return refuse(http.StatusUnsupportedMediaType, NotJSON, "the body has to be JSON, uncompressed, with Content-Type: application/json")
+	case v.request.ContentLength > bodyBytes:
+		v.place = v.desk.named(sender)
+		return refuse(http.StatusRequestEntityTooLarge, TooLarge, tooLarge)
+	case kind != "":
+		return v.enterByToken(kind)
+	}
+	return v.enterByName(sender)
+}
+
+const tooLarge = "the body is too large: 2 MiB are taken"
+
+// enterByToken finds the receiver of a token. What it costs does not depend on the token.
+func (v *visit) enterByToken(kind string) *answer {
+	if scheme, token, _ := strings.Cut(v.request.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
+		v.place = v.desk.bearing(strings.TrimSpace(token))
+	}
+	switch {
+	case v.place == nil:
+		return unknown()
+	case v.place.Type != kind:
+		return refuse(http.StatusForbidden, OtherType, "the token is of a DoraReceiver of another type: post to the path that it shows in status.path")
+	}
+	return nil
+}
+
+// enterByName finds the receiver that the path names. Who asks shows only from the body.
+func (v *visit) enterByName(sender Sender) *answer {
+	v.place = v.desk.named(sender)
+	switch {
+	case v.place == nil || len(v.place.Tokens) > 0:
+		v.place = nil
+		return unknown()
+	case v.place.forged.TokensAt(v.at) < 1:
+		return later(http.StatusTooManyRequests, TooManyForged, time.Second, "too many requests could not be verified: send it again")
+	}
+	return nil
+}
+
+// unknown does not tell whether there is such a receiver.
+func unknown() *answer {
+	return refuse(http.StatusUnauthorized, NotSender,
+		"the sender is not known here: look at the path, and at the token or secret, which has to be that of the DoraReceiver's Secret")
+}
+
+// hear is what is done with a request that has been read.
+func (v *visit) hear(request *ingest.Request) *answer {
+	if err := v.place.verify(request); err != nil {
+		v.place.forged.AllowN(v.at, 1)
+		return unknown()
+	}
+	if v.place.Suspended {
+		return later(http.StatusServiceUnavailable, Suspended, time.Minute, "the receiver is suspended: send it again later")
+	}
+	if booked := v.place.limit.ReserveN(v.at, 1); booked.DelayFrom(v.at) > 0 {
+		wait := booked.DelayFrom(v.at)
+		booked.CancelAt(v.at)
+		return later(http.StatusTooManyRequests, TooOften, wait,
+			"more requests than the receiver takes in a minute: send it again later, or raise spec.rateLimit")
+	}
+	reports, err := v.place.Driver.Read(request)
+	if bad, ok := errors.AsType[*ingest.BadRequestError](err); ok {
+		return &answer{code: http.StatusBadRequest, reason: BadRequest, field: bad.Field, mend: bad.Mend}
+	}
+	if err != nil {
+		return refuse(http.StatusBadRequest, BadRequest, "the request cannot be read")
+	}
+	return v.keep(reports)
+}
+
+// keep gives reports the names that are used here, and has the ledger take them.
+func (v *visit) keep(reports []ingest.Report) *answer {
+	if len(reports) == 0 {
+		return &answer{code: http.StatusAccepted}
+	}
+	for i := range reports {
+		v.place.translate(&reports[i])
+	}
+	all := len(reports)
+	reports = slices.DeleteFunc(reports, func(r ingest.Report) bool { return r.Service == "" })
+	if len(reports) == 0 {
+		return &answer{
+			code: http.StatusUnprocessableEntity, reason: NoService, field: "service",
+			mend: "nothing says which service this is about: name it, or set spec.defaultService of the DoraReceiver",
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(v.request.Context()), takeWithin)
+	defer cancel()
+	ids, err := v.ledger.Take(ctx, v.place.Sender, reports)
+	if err != nil {
+		said := later(http.StatusServiceUnavailable, LedgerFailing, 5*time.Second, "the ledger did not take it: send it again")
+		said.cause = err
+		return said
+	}
+	return &answer{code: http.StatusAccepted, ids: ids, dropped: all - len(reports)}
+}
+
+// translate gives a report the names that are used here.
+func (r *Receiver) translate(report *ingest.Report) {
+	switch known, ok := r.Services[report.Service]; {
+	case ok:
+		report.Service = known
+	case r.DefaultService != "":
+		report.Service = r.DefaultService
+	}
+	if report.Environment == "" {
+		report.Environment = r.Environment
+	}
+}
+
+// route tells what a path is for: the type of a receiver that is known by its token, or else the name of one.
+func route(path string) (kind string, sender Sender, ok bool) {
+	if kind := paths[path]; kind != "" {
+		return kind, Sender{}, true
+	}
+	rest, ok := strings.CutPrefix(path, "/hooks/")
+	namespace, name, cut := strings.Cut(rest, "/")
+	if !ok || !cut || namespace == "" || name == "" || strings.Contains(name, "/") {
+		return "", Sender{}, false
+	}
+	return "", Sender{Namespace: namespace, Name: name}, true
+}
+
+// inJSON tells whether a body says that it is JSON. A compressed one is refused, and with it those that grow without bounds.
+func inJSON(header http.Header) bool {
+	if encoding := header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		return false
+	}
+	kind, _, err := mime.ParseMediaType(header.Get("Content-Type"))
+	return err == nil && (kind == "application/json" || strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json"))
+}
+
+// piece is by how much the room for a body grows.
+const piece = 32 << 10
+
+// read holds what has come in of a body, and no more; release gives its room back.
+func (s *Server) read(w http.ResponseWriter, request *http.Request) (body []byte, release func(), said *answer) {
+	var held int64
+	release = func() { s.held.Release(held) }
+	limited := http.MaxBytesReader(w, request.Body, bodyBytes)
+	for {
+		if len(body) == cap(body) {
+			grow := int64(max(piece, len(body)))
+			if !s.held.TryAcquire(grow) {
+				return nil, release, later(http.StatusServiceUnavailable, Busy, time.Second, "too much is being read at this moment: send it again")
+			}
+			held += grow
+			body = append(make([]byte, 0, int64(len(body))+grow), body...)
+		}
+		n, err := limited.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		if errors.Is(err, io.EOF) {
+			return body, release, nil
+		}
+		if _, large := errors.AsType[*http.MaxBytesError](err); large {
+			return nil, release, refuse(http.StatusRequestEntityTooLarge, TooLarge, tooLarge)
+		}
+		if err != nil {
+			return nil, release, refuse(http.StatusRequestTimeout, TooSlow, "the body did not come in time, or not whole: send it again")
+		}
+	}
+}
+
+// note counts a request, and writes the line of it in the log: who, what became of it, and the ids, and nothing that was sent.
+func (s *Server) note(v *visit, said *answer) {
+	log, sender := s.options.Log.WithValues("code", said.code), Sender{}
+	if v.place != nil {
+		sender = v.place.Sender
+		log = log.WithValues("receiver", sender.String())
+	}
+	s.counts.WithLabelValues(sender.Namespace, sender.Name, strconv.Itoa(said.code)).Inc()
+	switch {
+	case said.reason == accepted:
+		log.Info("Accepted", "ids", said.ids, "dropped", said.dropped)
+	case said.cause != nil:
+		log.Error(said.cause, "Cannot keep what was reported", "reason", said.reason)
+	default:
+		log.Info("Refused", "reason", said.reason, "field", said.field, "remote", v.request.RemoteAddr)
+	}
+	if v.place == nil {
+		return
+	}
+	if said.reason == accepted {
+		v.desk.accepted(v.place, v.at)
+	} else {
+		v.desk.refused(v.place, v.at, said.reason)
+	}
+	if said.dropped > 0 {
+		v.desk.refused(v.place, v.at, NoService)
+	}
+}
