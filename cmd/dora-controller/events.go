@@ -102,10 +102,10 @@ func (o *eventsOptions) query(now time.Time) (ledger.EventQuery, error) {
 	}
 	for _, name := range o.types {
 		switch t := dora.Type(name); t {
-		case dora.TypeDeploy, dora.TypeDegraded, dora.TypeRecovered:
+		case dora.TypeDeploy, dora.TypeDegraded, dora.TypeRecovered, dora.TypeChange:
 			q.Types = append(q.Types, t)
 		default:
-			return q, fmt.Errorf("invalid argument %q for \"--type\" flag: want deploy, degraded or recovered", name)
+			return q, fmt.Errorf("invalid argument %q for \"--type\" flag: want deploy, degraded, recovered or change", name)
 		}
 	}
 	return q, nil

@@ -13,6 +13,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -287,6 +288,7 @@ func TestOnARealAPIServer(t *testing.T) {
 		{"names are completed", (*world).completes},
 		{"nothing is wrong with what the manifests install", (*world).healthy},
 		{"what is broken is found", (*world).broken},
+		{"what is said of a Secret lets the controller read it, without a ClusterRole", (*world).mendsSecrets},
 		{"who may read little is told what was not checked", (*world).littleRights},
 		{"who may read nothing is told so", (*world).noRights},
 		{"an archive holds no credential", (*world).bundles},
@@ -431,6 +433,29 @@ func (w *world) broken(t *testing.T) {
 	w.must(w.api.Delete(t.Context(), unlucky))
 }
 
+// mendsSecrets takes the ClusterRole away, as an installation in namespaces does, and does what the doctor says.
+func (w *world) mendsSecrets(t *testing.T) {
+	t.Helper()
+	g := NewWithT(t)
+	w.must(w.api.Delete(t.Context(), &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "dora-controller-secret-reader"}}))
+	w.must(w.api.Delete(t.Context(), &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: "argocd", Name: "dora-controller-secret-reader"}}))
+	var found doctor.Report
+	g.Eventually(func() string { // the API server's authorizer learns of it by a watch
+		got := w.run(t, "doctor", "-o", "json")
+		g.Expect(json.Unmarshal([]byte(got.stdout), &found)).To(Succeed())
+		return got.stdout
+	}).WithTimeout(time.Minute).Should(ContainSubstring("secret-not-readable"))
+	g.Expect(found.Findings).To(HaveLen(1))
+	kubectl, err := filepath.Abs(filepath.Join(root, "bin", "envtest"))
+	g.Expect(err).NotTo(HaveOccurred())
+	_, script, _ := strings.Cut(found.Findings[0].Mend, ", or ")
+	cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
+	cmd.Env = []string{"PATH=" + kubectl, "KUBECONFIG=" + w.admin, "HOME=" + t.TempDir()}
+	out, err := cmd.CombinedOutput()
+	g.Expect(err).NotTo(HaveOccurred(), string(out))
+	g.Eventually(func() int { return w.run(t, "doctor").code }).WithTimeout(time.Minute).Should(Equal(exitOK))
+}
+
 // may lets a user do something everywhere.
 func (w *world) may(t *testing.T, user string, rules ...rbacv1.PolicyRule) {
 	t.Helper()
@@ -448,7 +473,8 @@ func (w *world) littleRights(t *testing.T) {
 	viewer := w.user("viewer")
 	w.may(t, "viewer", rbacv1.PolicyRule{APIGroups: []string{"dora-controller.io"}, Resources: []string{"doratargets", "dorasinks"}, Verbs: []string{"get", "list"}})
 	got := run(t, "doctor", "--kubeconfig", viewer)
-	g.Expect(got.code).To(Equal(exitOK), got.stderr)
+	g.Expect(got.code).To(Equal(exitUnchecked), got.stderr)
+	g.Expect(got.stdout).To(HaveSuffix("That is no clean bill: who may read more can check the rest.\n"))
 	g.Expect(got.stdout).To(And(
 		ContainSubstring("not checked: crd-missing: customresourcedefinitions: you may not read them\n"),
 		ContainSubstring("not checked: secret-missing: the names of secrets: you may not read them\n"), MatchRegexp(`\d+ checks passed, 0 problems`)))

@@ -34,7 +34,8 @@ func newDoctorCommand(c *connection) *cobra.Command {
 select, images, commits, sinks. It takes under five seconds and reads with your rights: what you may not read is said ("not checked: …"). No
 Secret is read; whether one exists is asked without its content.
 
-The exit code is 0 if there is no problem (warnings do not count), 1 if there is one, 3 if nothing could be checked.`,
+The exit code is 0 if all checks were made and there is no problem (warnings do not count), 1 if there is one, 3 if none was found but not all
+checks could be made.`,
 		Example: `  kubectl dora doctor
   kubectl dora doctor -o json
   kubectl dora doctor --list`,
@@ -59,10 +60,21 @@ func (o *doctorOptions) run(cmd *cobra.Command, _ []string) error {
 	} else {
 		err = printObjects(cmd.OutOrStdout(), o.output.Value, r)
 	}
-	if err == nil && r.Problems() > 0 {
-		err = &codedError{code: exitFailure}
+	if err != nil {
+		return err
 	}
-	return err
+	return verdict(r)
+}
+
+// verdict is the exit code: for a script 0 means that all was looked at, and is well.
+func verdict(r *doctor.Report) error {
+	switch {
+	case r.Problems() > 0:
+		return &codedError{code: exitFailure}
+	case len(r.Unchecked) > 0:
+		return &codedError{code: exitUnchecked}
+	}
+	return nil
 }
 
 // examine reads what can be read, and makes all checks.
@@ -104,5 +116,9 @@ func printDoctor(out io.Writer, r *doctor.Report) error {
 	}
 	warnings := len(r.Findings) - r.Problems()
 	_, err := fmt.Fprintf(out, "%d checks passed, %d problems, %d warnings, %d not checked.\n", len(r.Passed), r.Problems(), warnings, len(r.Unchecked))
+	if r.Problems() > 0 || len(r.Unchecked) == 0 {
+		return err
+	}
+	_, err = fmt.Fprintln(out, "That is no clean bill: who may read more can check the rest.")
 	return err
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+
+	"github.com/dora-controller/dora-controller/internal/doctor"
 )
 
 // The answer is due within doctorTimeout whatever the API server does. Without that limit this test never ends.
@@ -27,5 +30,30 @@ func TestDoctorOfAServerThatHangs(t *testing.T) {
 		"contexts": [{"name": "slow", "context": {"cluster": "slow", "user": "ada"}}],
 		"clusters": [{"name": "slow", "cluster": {"server": "SERVER"}}], "users": [{"name": "ada", "user": {}}]}`, "SERVER", server.URL)), 0o600)).To(Succeed())
 	got := run(t, "doctor", "--kubeconfig", config)
-	g.Expect(got.stdout).To(HaveSuffix("1 checks passed, 0 problems, 0 warnings, 39 not checked.\n"), got.stderr)
+	g.Expect(got.stdout).To(ContainSubstring("1 checks passed, 0 problems, 0 warnings, 39 not checked.\n"), got.stderr)
+	g.Expect(got.code).To(Equal(exitUnchecked), "a script must not take this for healthy")
+}
+
+func TestTheVerdictOfTheDoctor(t *testing.T) {
+	problem := []doctor.Finding{{Severity: doctor.Problem}}
+	warning, unchecked := []doctor.Finding{{Severity: doctor.Warning}}, []doctor.Unchecked{{Check: "crd-missing"}}
+	for name, c := range map[string]struct {
+		report doctor.Report
+		want   int
+	}{
+		"all is well":                    {doctor.Report{}, exitOK},
+		"a warning":                      {doctor.Report{Findings: warning}, exitOK},
+		"a problem":                      {doctor.Report{Findings: problem}, exitFailure},
+		"a check that could not be made": {doctor.Report{Findings: warning, Unchecked: unchecked}, exitUnchecked},
+		"a problem, and a check that was not made": {doctor.Report{Findings: problem, Unchecked: unchecked}, exitFailure},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := exitOK
+			if err := verdict(&c.report); err != nil {
+				coded, _ := errors.AsType[*codedError](err)
+				got = coded.code
+			}
+			NewWithT(t).Expect(got).To(Equal(c.want))
+		})
+	}
 }

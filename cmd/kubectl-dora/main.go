@@ -6,7 +6,8 @@
 // reads what is in a Secret.
 //
 // What people read goes to stdout and errors to stderr. The exit code is 0 when all went well, 1 on failure or, of doctor, when there are
-// problems, 2 when the command line was wrong, and 3 when doctor could not check anything.
+// problems, 2 when the command line was wrong, and 3 when doctor found no
+// problem, and could not make all checks.
 package main
 
 import (
@@ -28,7 +29,7 @@ const (
 	exitOK        = 0
 	exitFailure   = 1 // or, of doctor, problems
 	exitUsage     = 2
-	exitUnchecked = 3 // doctor could check nothing
+	exitUnchecked = 3 // doctor found no problem, and did not see all
 )
 
 func main() {

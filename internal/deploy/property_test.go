@@ -233,6 +233,8 @@ func (c *checker) event(e *dora.Event, now time.Time) string {
 	}
 	c.ids[e.ID] = true
 	switch e.Type {
+	case dora.TypeChange:
+		return "nothing in the cluster tells of changes of code"
 	case dora.TypeDeploy:
 		attempt := uid + " " + e.Attempt
 		if c.attempts[attempt] {

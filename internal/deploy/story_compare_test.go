@@ -29,6 +29,8 @@ func (want *expectation) differences(w *world, i int) []string {
 	case dora.TypeRecovered:
 		c.text("running", tag(want.fields["running"]), tagOf(e.Running))
 		compareRecovered(c, w.got[:i], e)
+	case dora.TypeChange:
+		c.problems = append(c.problems, "nothing in the cluster tells of changes of code")
 	}
 	if e.Schema != dora.Schema || e.Service == "" || e.Environment == "" || e.Cluster != "test" || e.OccurredAt.After(e.ObservedAt) {
 		c.problems = append(c.problems, "schema, service, environment or cluster are missing, or it was seen before it happened")

@@ -166,6 +166,13 @@ func secretMissing(s *Snapshot) (found []Finding) {
 	return found
 }
 
+// allowSecret are commands that need no role that is there already: whether an installation has one depends on how it was made.
+func allowSecret(namespace, secret, account string) string {
+	name := "dora-controller-reads-" + secret
+	return fmt.Sprintf("kubectl create role %s -n %s --verb=get --resource=secrets --resource-name=%s && "+
+		"kubectl create rolebinding %s -n %s --role=%s --serviceaccount=%s", name, namespace, secret, name, namespace, name, account)
+}
+
 func secretNotReadable(s *Snapshot) (found []Finding) {
 	for _, a := range s.Access {
 		if a.Secret == "" || a.Allowed {
@@ -174,8 +181,7 @@ func secretNotReadable(s *Snapshot) (found []Finding) {
 		account := strings.Replace(s.serviceAccount(), "/", ":", 1)
 		found = append(found, Finding{
 			Object: a.For, Wrong: "the controller may not read Secret " + a.Namespace + "/" + a.Secret,
-			Mend: "kubectl create rolebinding dora-controller-secret-reader -n " + a.Namespace +
-				" --clusterrole=dora-controller-secret-reader --serviceaccount=" + account,
+			Mend: "add it to secretAccess of the Helm chart, or " + allowSecret(a.Namespace, a.Secret, account),
 		})
 	}
 	return found

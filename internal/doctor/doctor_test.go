@@ -181,7 +181,7 @@ var broken = map[string]struct {
 		s.Secrets["argocd/port"] = false
 		s.Sinks[0].Status.SetConditions(1, dorav1alpha1.SinkFailing("SecretInvalid", "there is no Secret"))
 	}, "create it, or change spec.port.secretRef"},
-	"secret-not-readable": {func(s *Snapshot) { s.Access[1].Allowed = false }, "kubectl create rolebinding dora-controller-secret-reader -n argocd"},
+	"secret-not-readable": {func(s *Snapshot) { s.Access[1].Allowed = false }, "--verb=get --resource=secrets --resource-name=port && kubectl create rolebinding dora-controller-reads-port -n argocd"},
 }
 
 func TestEachCheckFindsWhatItIsForAndNoOtherDoes(t *testing.T) {

@@ -7,7 +7,10 @@
 // the same event and no duplicate. Times are UTC.
 package dora
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Schema names the JSON form of Event. Readers accept unknown fields; a field that is absent is not known.
 const Schema = "dora/v1"
@@ -57,11 +60,12 @@ type Predecessor struct {
 // Type is what an event tells.
 type Type string
 
-// The three types of event.
+// The four types of event.
 const (
 	TypeDeploy    Type = "deploy"    // an attempt to bring a version to production ended
 	TypeDegraded  Type = "degraded"  // a failure of production started
 	TypeRecovered Type = "recovered" // that failure ended
+	TypeChange    Type = "change"    // code came to the default branch, or was released; it is in no figure
 )
 
 // Outcome is how a deployment ended. Empty for other types.
@@ -153,4 +157,15 @@ type Event struct { //nolint:recvcheck // Enrich completes an event in place, an
 	Basis   Basis  `json:"basis,omitempty"`
 	Reason  string `json:"reason,omitempty"`
 	Message string `json:"message,omitempty"`
+
+	// Source is the product that reported the event, such as api or pagerduty, and Receiver the name of the DoraReceiver that took it,
+	// whose namespace is the subject's. Both are empty of what was seen in Argo's objects.
+	Source   string `json:"source,omitempty"`
+	Receiver string `json:"receiver,omitempty"`
+	// Severity (in the sender's words), Title and Link are those of an incident.
+	Severity string `json:"severity,omitempty"`
+	Title    string `json:"title,omitempty"`
+	Link     string `json:"link,omitempty"`
+	// Reported is what the sender told beside that: a JSON object, kept as it came. Nothing here reads it.
+	Reported json.RawMessage `json:"reported,omitempty"`
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/dora-controller/dora-controller/internal/dora"
 )
 
-// source is where all events come from.
-const source = "argocd"
+// ownSource is where events come from that nobody reported.
+const ownSource = "argocd"
 
 // Row is a row of delivery_events. Rows travel as JSON, from which the server makes them by the names of its columns; what is
 // absent is NULL.
@@ -69,6 +69,7 @@ var Columns = strings.Fields(`id event_type service team environment commit_sha 
 // words are the words of the published table for ours.
 var words = map[dora.Type]string{
 	dora.TypeDeploy: "deploy", dora.TypeDegraded: "incident_open", dora.TypeRecovered: "incident_resolved",
+	dora.TypeChange: "change",
 }
 
 // Rows are the rows of events, as JSON. Of those with the same id the last stays: a statement writes a row once.
@@ -102,7 +103,7 @@ func NewRow(e dora.Event, cluster string) (Row, error) {
 	}
 	row := Row{
 		ID: e.ID, EventType: kind, Service: e.Service, Team: e.Team, Environment: e.Environment, FirstCommitTS: e.FirstCommitAt,
-		OccurredAt: e.OccurredAt, Success: e.Success, IsRollback: e.IsRollback, IncidentID: e.FailureID, Source: source, Payload: payload,
+		OccurredAt: e.OccurredAt, Success: e.Success, IsRollback: e.IsRollback, IncidentID: e.FailureID, Source: cmp.Or(e.Source, ownSource), Payload: payload,
 		Cluster: cmp.Or(e.Cluster, cluster), Type: string(e.Type), Outcome: string(e.Outcome), Change: string(e.Change),
 		SubjectKind: string(e.Subject.Kind), SubjectNamespace: e.Subject.Namespace, SubjectName: e.Subject.Name, SubjectUID: e.Subject.UID,
 		Attempt: e.Attempt, StartedAt: e.StartedAt, ObservedAt: e.ObservedAt, PreviousTag: tag(e.Previous.Version), RunningTag: tag(e.Running),

@@ -21,11 +21,9 @@ import (
 	"github.com/google/cel-go/common/types"
 
 	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/expression"
 	"github.com/dora-controller/dora-controller/internal/sink"
 )
-
-// maxCost bounds one evaluation, in CEL's own unit: about an operation, or ten characters that are looked at.
-const maxCost = 100_000
 
 // field is one that an expression may name, as event.name.
 type field struct {
@@ -72,24 +70,24 @@ func team(f *sink.Figures) any {
 type Filter struct{ program cel.Program }
 
 // New reads an expression; an empty one wants everything. The error says what is wrong with it, and where.
-func New(expression string) (*Filter, error) {
-	if strings.TrimSpace(expression) == "" {
+func New(text string) (*Filter, error) {
+	if strings.TrimSpace(text) == "" {
 		return nil, nil //nolint:nilnil // no filter is a filter that wants everything
 	}
 	env, err := environment()
 	if err != nil {
 		return nil, err
 	}
-	ast, issues := env.Compile(expression)
-	if issues.Err() != nil {
-		return nil, explain(expression, issues)
+	ast, err := expression.Check(env, text)
+	if err != nil {
+		return nil, explain(text, err)
 	}
 	if ast.OutputType() != cel.BoolType {
 		return nil, fmt.Errorf("it must say true or false, and says a %s: compare something, such as event.environment == \"production\"", ast.OutputType())
 	}
-	program, err := env.Program(ast, cel.CostLimit(maxCost), cel.EvalOptions(cel.OptOptimize, cel.OptPartialEval))
+	program, err := expression.Program(env, ast, cel.OptPartialEval)
 	if err != nil {
-		return nil, fmt.Errorf("it cannot be evaluated: %w", err)
+		return nil, err
 	}
 	return &Filter{program}, nil
 }
@@ -114,24 +112,21 @@ func environment() (*cel.Env, error) {
 var mention = regexp.MustCompile(`\bevent\.\w+`)
 
 // explain adds what there is, if a name is wrong.
-func explain(expression string, issues *cel.Issues) error {
-	text := strings.Join(strings.Fields(issues.Errors()[0].Message), " ")
-	at := issues.Errors()[0].Location
+func explain(text string, err error) error {
 	names := make([]string, len(fields))
 	for i, f := range fields {
 		names[i] = "event." + f.name
 	}
 	slices.Sort(names)
-	for _, named := range mention.FindAllString(expression, -1) {
+	for _, named := range mention.FindAllString(text, -1) {
 		if !slices.Contains(names, named) {
 			return fmt.Errorf("there is no %s; there are %s", named, strings.Join(names, ", "))
 		}
 	}
-	err := fmt.Errorf("at line %d, column %d: %s", at.Line(), at.Column()+1, text)
-	if !strings.Contains(text, "undeclared reference") {
-		return err
+	if mistake, ok := errors.AsType[*expression.MistakeError](err); ok && mistake.Unknown() {
+		return fmt.Errorf("%w; there are %s", err, strings.Join(names, ", "))
 	}
-	return fmt.Errorf("%w; there are %s", err, strings.Join(names, ", "))
+	return err
 }
 
 // errUndecided is of an expression that says neither true nor false.

@@ -93,6 +93,7 @@ func newHistory(events []*dora.Event, kinds []dora.ChangeKind) *history {
 			if e.FailureID != "" {
 				ends[e.FailureID] = e
 			}
+		case dora.TypeChange: // is in no figure
 		}
 	}
 	for _, e := range degraded {

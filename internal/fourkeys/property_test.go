@@ -28,7 +28,7 @@ func drawEvents(t *rapid.T) []dora.Event {
 func drawEvent(t *rapid.T, id string) dora.Event {
 	version := rapid.SampledFrom([]string{"v1", "v2", "v3"})
 	e := event(rapid.SampledFrom([]dora.Type{
-		dora.TypeDeploy, dora.TypeDeploy, dora.TypeDeploy, dora.TypeDegraded, dora.TypeRecovered,
+		dora.TypeDeploy, dora.TypeDeploy, dora.TypeDeploy, dora.TypeDegraded, dora.TypeRecovered, dora.TypeChange,
 	}).Draw(t, "type"), id, float64(rapid.IntRange(-24, 192).Draw(t, "hour")))
 	e.Subject.Name = rapid.SampledFrom([]string{"one", "other"}).Draw(t, "subject")
 	switch e.Type {
@@ -42,6 +42,8 @@ func drawEvent(t *rapid.T, id string) dora.Event {
 		if rapid.Bool().Draw(t, "running is known") {
 			e.Running = images(version.Draw(t, "running"))
 		}
+	case dora.TypeChange:
+		e.Version = images(version.Draw(t, "version"))
 	}
 	return e
 }

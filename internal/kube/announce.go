@@ -103,6 +103,7 @@ func noticeOf(e *dora.Event) notice {
 		}
 	case dora.TypeDeploy:
 		n.kind, n.reason, n.note = outcomeOf(e)
+	case dora.TypeChange: // nothing in the cluster changed
 	}
 	n.note = service(e) + " " + n.note
 	if e.Message != "" {

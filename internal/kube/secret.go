@@ -10,9 +10,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// SecretReaderRole is the ClusterRole that lets the controller read Secrets by name. It is bound in the namespaces that need it.
-const SecretReaderRole = "dora-controller-secret-reader"
-
 // SecretError is of a Secret that cannot be read until somebody mends something, and says what.
 type SecretError struct{ message string }
 
@@ -32,8 +29,8 @@ func ReadSecret(ctx context.Context, live client.Reader, namespace, name, field 
 	case apierrors.IsNotFound(err):
 		return nil, &SecretError{fmt.Sprintf("there is no Secret %s/%s: create it, or change %s", namespace, name, field)}
 	case apierrors.IsForbidden(err):
-		return nil, &SecretError{fmt.Sprintf("the controller may not read Secret %s/%s: bind ClusterRole %s to it in namespace %s",
-			namespace, name, SecretReaderRole, namespace)}
+		return nil, &SecretError{fmt.Sprintf("the controller may not read Secret %s/%s: add it to secretAccess of its Helm chart, "+
+			"or let its service account get it, by a Role and a RoleBinding in namespace %s", namespace, name, namespace)}
 	case err != nil:
 		return nil, fmt.Errorf("cannot read Secret %s/%s: %w", namespace, name, err)
 	case secret.Type == corev1.SecretTypeServiceAccountToken:

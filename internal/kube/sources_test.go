@@ -346,8 +346,8 @@ func TestASecretThatCannotBeUsedSaysWhatToMend(t *testing.T) {
 	}{
 		"missing":               {source: git, failure: apierrors.NewNotFound(resource, "git"), want: "there is no Secret argocd/git: create it"},
 		"missing, for images":   {source: pull, failure: apierrors.NewNotFound(resource, "git"), want: "there is no Secret argocd/git: create it"},
-		"forbidden":             {source: git, failure: forbidden, want: "bind ClusterRole dora-controller-secret-reader to it in namespace argocd"},
-		"forbidden, for images": {source: pull, failure: forbidden, want: "bind ClusterRole dora-controller-secret-reader to it in namespace argocd"},
+		"forbidden":             {source: git, failure: forbidden, want: "by a Role and a RoleBinding in namespace argocd"},
+		"forbidden, for images": {source: pull, failure: forbidden, want: "by a Role and a RoleBinding in namespace argocd"},
 		"an unknown key":        {source: git, data: map[string]string{"pasword": "hunter2"}, want: "Secret argocd/git: key pasword means nothing here: use "},
 		"half an App":           {source: git, data: map[string]string{"githubAppPrivateKey": "hunter2"}, want: "Secret argocd/git: githubAppPrivateKey is there and githubAppID is not"},
 		"an App without digits": {source: git, data: map[string]string{"githubAppID": "hunter2"}, want: "Secret argocd/git: key githubAppID: not a number"},

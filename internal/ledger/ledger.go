@@ -144,6 +144,25 @@ type EventQuery struct {
 type Row struct {
 	Seq   int64
 	Event dora.Event
+	// Search is what became of the search for its commits.
+	Search Search
+}
+
+// Search is what became of the search for the commits of a deployment. It is empty if they were never looked for.
+type Search string
+
+// The states of a search.
+const (
+	SearchPending  Search = "pending"
+	SearchResolved Search = "resolved" // it has a lead time, or all that there is to be known of one that is none by its outcome
+	SearchUnknown  Search = "unknown"  // it ended with a reason, the event's LeadTimeUnknown
+)
+
+// History is the events of one service that tell of one subject: those that have its uid and name the service and the environment.
+type History struct {
+	UID, Service, Environment string
+	// Changed is the revision at which what Events answers about them changed last: one was added or dropped, or reads differently.
+	Changed int64
 }
 
 // SubjectQuery selects remembered subjects. Zero fields select everything.
@@ -362,8 +381,11 @@ type Reader interface {
 	Deliveries(ctx context.Context, q DeliveryQuery) ([]DeliveryRecord, error)
 	// Outstanding lists the selected rows of the outbox, by event in the order of writing, then by sink.
 	Outstanding(ctx context.Context, q OutstandingQuery) ([]Outstanding, error)
-	// Revision grows with each committed change and each prune that dropped events, but not with deliveries, failed
-	// attempts to find commits, or the cache: while it is unchanged, Events, Subjects and ReadState answer the same.
+	// Histories lists those that changed after a revision, all there ever were after 0: who has read them up to the greatest Changed that it
+	// was told misses none by asking for those after it. A change that is committed later never has a lower one.
+	Histories(ctx context.Context, after int64) ([]History, error)
+	// Revision grows with each committed change, each prune that dropped events and each search that is made again, but not with deliveries,
+	// failed attempts to find commits, or the cache: while it is unchanged, Events, Histories, Subjects and ReadState answer the same.
 	Revision(ctx context.Context) (int64, error)
 	// Since is when the ledger wrote its first record; zero if it has none.
 	Since(ctx context.Context) (time.Time, error)

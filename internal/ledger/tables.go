@@ -22,6 +22,7 @@ var Tables = []Table{
 	table(1, "states", "key version data"),
 	table(2, "subjects", "cluster uid kind namespace name labels service team environment followed_since deleted_at gaps"),
 	table(1, "events", "seq id cluster uid service environment type outcome occurred_at payload"),
+	table(3, "histories", "uid service environment changed"),
 	table(1, "decisions", "seq cluster uid service at attempt reason message event_id"),
 	table(1, "sinks", "name delivered settled last_delivery gone_at pending parked"),
 	table(2, "outbox", "seq sink service recorded_at next_at attempts parked failed_at last_error"),

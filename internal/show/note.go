@@ -16,6 +16,9 @@ var evident = [...]string{"FirstDeployment", "Rollback"}
 // shortDigest is how much of a digest a line has room for, as in `docker ps`.
 const shortDigest = len("sha256:") + 12
 
+// shortCommit is how much of a commit names it in a line.
+const shortCommit = 12
+
 // Line tells an event in half a line, without its time: checkout: deploy succeeded 1.2.0.
 func Line(e *dora.Event) string {
 	what := string(e.Type)
@@ -29,12 +32,12 @@ func Line(e *dora.Event) string {
 	return Printable(line)
 }
 
-// versionOf is what an event is about: the attempt's version, or, of a failure, what ran.
+// versionOf is what an event is about: the attempt's version, the commit that came, or, of a failure, what ran.
 func versionOf(e *dora.Event) string {
-	if e.Type != dora.TypeDeploy {
-		return tag(e.Running)
+	if e.Type == dora.TypeDeploy || e.Type == dora.TypeChange {
+		return tag(e.Version)
 	}
-	return tag(e.Version)
+	return tag(e.Running)
 }
 
 // previousOf tells a first deployment, which had nothing before it, from one whose predecessor is not known.
@@ -57,6 +60,8 @@ func tag(v *dora.Version) string {
 		return Nothing
 	case v.Tag == "" && len(v.Images) == 1:
 		return dora.ImageTag(v.Images[0])
+	case v.Tag == "" && len(v.Images) == 0 && v.Commit != "":
+		return v.Commit[:min(len(v.Commit), shortCommit)]
 	case v.Tag == "":
 		return fmt.Sprintf("%d images", len(v.Images))
 	case strings.HasPrefix(v.Tag, "sha256:") && len(v.Tag) > shortDigest:
@@ -75,7 +80,9 @@ func (t *Table) note(e *dora.Event) string {
 		notes = []string{t.cause(e)}
 	case dora.TypeRecovered:
 		notes = recoveryNotes(e)
+	case dora.TypeChange:
 	}
+	notes = append(notes, reportNotes(e)...)
 	if e.Message != "" {
 		notes = append(notes, e.Message)
 	}
@@ -114,6 +121,20 @@ func basisNotes(b dora.Basis) []string {
 	case dora.BasisLive:
 	}
 	return nil
+}
+
+// reportNotes are what the sender of a change or an incident said of it. Deployments say with their basis that they were reported.
+func reportNotes(e *dora.Event) []string {
+	if e.Source == "" || e.Type == dora.TypeDeploy {
+		return nil
+	}
+	notes := []string{"reported by " + e.Source}
+	for _, said := range []string{e.Severity, e.Title} {
+		if said != "" {
+			notes = append(notes, said)
+		}
+	}
+	return notes
 }
 
 func (t *Table) cause(e *dora.Event) string {

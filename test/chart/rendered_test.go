@@ -38,7 +38,7 @@ var sets = map[string]set{
 		values: `{fullnameOverride: figures, serviceAccount: {name: robot}, commonLabels: {team: platform}}`,
 		has: []string{
 			"Deployment/figures", "PersistentVolumeClaim/figures-ledger", "ServiceAccount/robot", "ClusterRole/figures",
-			// Its name stands in the conditions that the controller writes.
+			// Its name stands in the docs.
 			"ClusterRole/dora-controller-secret-reader",
 		},
 	},
@@ -82,8 +82,8 @@ var sets = map[string]set{
 		not: []string{"Role/team-a/dora-controller-secret-reader"},
 	},
 	"rights that somebody else gives": {
-		values: `{rbac: {create: false}, serviceAccount: {create: false, name: robot}}`,
-		not:    []string{"ClusterRole/dora-controller", "ServiceAccount/robot", "Role/dora-controller-leader-election"},
+		values: `{rbac: {create: false}, serviceAccount: {create: false, name: robot}, metrics: {secure: {enabled: true}}}`,
+		not:    []string{"ServiceAccount/robot"}, // and no right at all: TestNoRightsWhereSomebodyElseGivesThem
 	},
 	"nobody's rights but the controller's": {
 		values: `{rbac: {aggregate: false, secretReader: false}, secretAccess: [{namespace: team-a}]}`,
@@ -215,6 +215,17 @@ func takesRestrictedOnly(t *testing.T, c *cluster) {
 		pod := podOf(deploymentIn(t, render(t, values)))
 		NewWithT(t).Expect(c.tried(t.Context(), pod)).To(MatchError(ContainSubstring("violates PodSecurity")))
 	}
+}
+
+// TestNoRightsWhereSomebodyElseGivesThem: rbac.create is that of all roles and bindings, whatever else is said.
+func TestNoRightsWhereSomebodyElseGivesThem(t *testing.T) {
+	for _, values := range []string{`{rbac: {create: false}}`, `{rbac: {create: false}, namespaces: [team-a]}`, `{rbac: {create: false}, metrics: {secure: {enabled: true}}}`} {
+		for _, o := range render(t, values) {
+			NewWithT(t).Expect(o.GetAPIVersion()).NotTo(HavePrefix("rbac.authorization.k8s.io/"), "%s with %s", called(o), values)
+		}
+	}
+	_, err := helm(t, `{rbac: {create: false}, secretAccess: [{namespace: team-a}, {namespace: team-b, names: [git]}]}`, "template", release, chart, "--values", "-")
+	NewWithT(t).Expect(err).To(MatchError(ContainSubstring("secretAccess needs rbac.create")))
 }
 
 func TestTheTokenIsMountedWhereItIsUsed(t *testing.T) {

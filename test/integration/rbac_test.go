@@ -26,7 +26,6 @@ import (
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/internal/app"
 	"github.com/dora-controller/dora-controller/internal/commit/committest"
-	"github.com/dora-controller/dora-controller/internal/kube"
 	"github.com/dora-controller/dora-controller/internal/sink/cloudevents/cloudeventstest"
 	"github.com/dora-controller/dora-controller/internal/sink/sinktest"
 )
@@ -98,11 +97,11 @@ var _ = Describe("With the rights of config/rbac and no others", Ordered, func()
 		expectStatus(ctx, target, func(g Gomega, s *dorav1alpha1.DoraTargetStatus) {
 			g.Expect(condition(s, "CommitsUnresolved")).To(Equal("CommitsUnresolved=True (SecretNotUsable)"))
 			g.Expect(meta.FindStatusCondition(s.Conditions, "CommitsUnresolved").Message).To(ContainSubstring(
-				"bind ClusterRole dora-controller-secret-reader to it in namespace " + namespace))
+				"by a Role and a RoleBinding in namespace " + namespace))
 		})
 		Expect(api.Create(ctx, &rbacv1.RoleBinding{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "dora-controller-secret-reader"},
-			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: kube.SecretReaderRole},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "dora-controller-secret-reader"},
 			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: systemNamespace, Name: serviceAccount}},
 		})).To(Succeed())
 		expectStatus(ctx, target, func(g Gomega, s *dorav1alpha1.DoraTargetStatus) {
@@ -134,13 +133,13 @@ var _ = Describe("With the rights of config/rbac and no others", Ordered, func()
 		expectSink(ctx, p, hooks, func(g Gomega, s *dorav1alpha1.DoraSinkStatus) {
 			g.Expect(stateOf(s)).To(Equal("False (CredentialsMissing) 0/1/0"))
 			g.Expect(meta.FindStatusCondition(s.Conditions, "Ready").Message).To(ContainSubstring(
-				"bind ClusterRole dora-controller-secret-reader to it in namespace " + namespace))
+				"by a Role and a RoleBinding in namespace " + namespace))
 		})
 		// What other specs left behind names Secrets too, which are none of this controller's business either.
 		Expect(refused.all()).To(And(ContainElement(HaveSuffix(namespace+"/secrets/hooks")), HaveEach(ContainSubstring("/secrets/"))), "nothing else is forbidden")
 		Expect(api.Create(ctx, &rbacv1.RoleBinding{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "dora-controller-secret-reader"},
-			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: kube.SecretReaderRole},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "dora-controller-secret-reader"},
 			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: systemNamespace, Name: serviceAccount}},
 		})).To(Succeed())
 		annotateSink(ctx, hooks, dorav1alpha1.AnnotationRetry, "the right is there")

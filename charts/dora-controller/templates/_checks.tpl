@@ -58,6 +58,9 @@ what to write instead. test/chart asks the program about the same values.
 {{- fail (printf "trustedNamespaces: %s is not watched: add it to namespaces, or leave namespaces empty" .) }}
 {{- end }}
 {{- end }}
+{{- if and .Values.secretAccess (not .Values.rbac.create) }}
+{{- fail "secretAccess needs rbac.create, without which the chart gives no rights: leave it empty, and let who gives the others give these" }}
+{{- end }}
 {{- with .Values.networkPolicy }}
 {{- if and .enabled (not .egressPorts) (not .extraEgress) }}
 {{- fail "networkPolicy: nothing may be reached, not even the API server: name its port in egressPorts, or a rule in extraEgress" }}

@@ -121,7 +121,7 @@ func readBack(f *fixture) {
 	seconds := 3600.25
 	back.Outcome, back.Exposed, back.Unplanned, back.LeadTimeSeconds = dora.RolledBack, back.Success, back.IsRollback, &seconds
 	back.FirstCommitAt, back.Previous = &start, dora.Predecessor{Known: true, Version: back.Version}
-	given := []dora.Event{first, unknown, back, Degraded("e4", "cart", start), Recovered("e5", "cart", start)}
+	given := []dora.Event{first, unknown, back, Degraded("e4", "cart", start), Recovered("e5", "cart", start), Reported("e6", "cart", start)}
 	f.commit(ledger.Change{Events: given})
 
 	var read []dora.Event

@@ -28,9 +28,10 @@ type Memory struct {
 	decisions []ledger.Decision
 	outbox    []*owed // by sequence
 	sinks     map[string]*ledger.SinkState
-	log       []ledger.DeliveryRecord // by sequence
-	commits   map[int64]*search       // by sequence of the event
-	cache     []cached                // by age
+	log       []ledger.DeliveryRecord  // by sequence
+	commits   map[int64]*search        // by sequence of the event
+	cache     []cached                 // by age
+	histories map[ledger.History]int64 // the revision, by the rest of it
 	cacheSize int
 	seq       int64
 	revision  int64
@@ -51,11 +52,12 @@ var _ ledger.Store = (*Memory)(nil)
 // NewMemory makes an empty ledger whose records are stamped by now.
 func NewMemory(now func() time.Time) *Memory {
 	return &Memory{
-		now:      func() time.Time { return micro(now()) },
-		states:   map[string]ledger.State{},
-		subjects: map[[2]string]ledger.Subject{},
-		sinks:    map[string]*ledger.SinkState{},
-		commits:  map[int64]*search{},
+		now:       func() time.Time { return micro(now()) },
+		states:    map[string]ledger.State{},
+		subjects:  map[[2]string]ledger.Subject{},
+		sinks:     map[string]*ledger.SinkState{},
+		commits:   map[int64]*search{},
+		histories: map[ledger.History]int64{},
 
 		cacheSize: ledger.DefaultCached,
 	}
@@ -127,7 +129,7 @@ func (m *Memory) Commit(ctx context.Context, change ledger.Change) error {
 // valid refuses what a real store's constraints refuse.
 func valid(event dora.Event) error {
 	switch event.Type {
-	case dora.TypeDeploy, dora.TypeDegraded, dora.TypeRecovered:
+	case dora.TypeDeploy, dora.TypeDegraded, dora.TypeRecovered, dora.TypeChange:
 	default:
 		return fmt.Errorf("event %q has the unknown type %q", event.ID, event.Type)
 	}
@@ -169,6 +171,7 @@ func (m *Memory) keep(change ledger.Change) {
 func (m *Memory) keepEvent(event dora.Event, change ledger.Change) {
 	m.seq++
 	m.events = append(m.events, ledger.Row{Seq: m.seq, Event: clone(event)})
+	m.touch(event)
 	m.owe(m.seq, event.Service, change.Sinks, m.now())
 	if change.Resolve && event.Type == dora.TypeDeploy && event.Change == dora.ChangeImage {
 		m.commits[m.seq] = &search{recorded: m.now(), next: m.now()}
@@ -243,7 +246,7 @@ func (m *Memory) selected(ctx context.Context, q ledger.EventQuery) ([]ledger.Ro
 	defer leave()
 	rows := m.choose(q)
 	for i, row := range rows {
-		rows[i].Event = m.read(row)
+		rows[i].Event, rows[i].Search = m.read(row), m.search(row.Seq)
 	}
 	return rows, nil
 }
@@ -273,6 +276,27 @@ func matches(r ledger.Row, q ledger.EventQuery) bool {
 		(q.Since.IsZero() || !at.Before(micro(q.Since))) &&
 		(q.Until.IsZero() || at.Before(micro(q.Until))) &&
 		r.Seq > q.AfterSeq
+}
+
+// touch notes that what is read of an event changes with the next revision.
+func (m *Memory) touch(e dora.Event) {
+	m.histories[ledger.History{UID: e.Subject.UID, Service: e.Service, Environment: e.Environment}] = m.revision + 1
+}
+
+// Histories implements ledger.Reader.
+func (m *Memory) Histories(ctx context.Context, after int64) ([]ledger.History, error) {
+	leave, err := m.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	var changed []ledger.History
+	for history, revision := range m.histories {
+		if history.Changed = revision; revision > after {
+			changed = append(changed, history)
+		}
+	}
+	return changed, nil
 }
 
 // Subjects implements ledger.Reader.

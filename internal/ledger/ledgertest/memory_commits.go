@@ -45,6 +45,19 @@ func (m *Memory) read(row ledger.Row) dora.Event {
 	return event
 }
 
+// search is what became of the search for the commits of an event.
+func (m *Memory) search(seq int64) ledger.Search {
+	switch s := m.commits[seq]; {
+	case s == nil:
+		return ""
+	case !s.ended:
+		return ledger.SearchPending
+	case s.reason == "":
+		return ledger.SearchResolved
+	}
+	return ledger.SearchUnknown
+}
+
 func (m *Memory) content(seq int64) int64 {
 	if s := m.commits[seq]; s != nil {
 		return s.content
@@ -71,6 +84,7 @@ func (m *Memory) keepFacts(facts dora.CommitFacts, sinks []string) {
 	if s.reason == "" {
 		s.message = ""
 	}
+	m.touch(row.Event)
 	if !alike(before, after) {
 		s.content++
 		m.owe(row.Seq, row.Event.Service, sinks, m.now())
@@ -167,7 +181,11 @@ func (m *Memory) Reopen(ctx context.Context, q ledger.ReopenQuery, now time.Time
 			again.facts = s.facts
 		}
 		m.commits[row.Seq] = again
+		m.touch(row.Event)
 		reopened++
+	}
+	if reopened > 0 {
+		m.revision++
 	}
 	return reopened, nil
 }

@@ -255,6 +255,9 @@ func (m *Memory) pruneEvents(before time.Time) int64 {
 	gone := map[int64]bool{}
 	m.events = slices.DeleteFunc(m.events, func(r ledger.Row) bool {
 		gone[r.Seq] = micro(r.Event.OccurredAt).Before(before) && !pending[r.Seq]
+		if gone[r.Seq] {
+			m.touch(r.Event)
+		}
 		return gone[r.Seq]
 	})
 	maps.DeleteFunc(m.commits, func(seq int64, _ *search) bool { return gone[seq] })

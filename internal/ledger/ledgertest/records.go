@@ -48,6 +48,19 @@ func records(t *testing.T, open Open) {
 			f.Expect(f.revision()).To(BeNumerically(">", before))
 		}},
 		{"the ledger began with its first record", beganOnce},
+		{"a history changes with each event, what completes it, and each that is dropped, and with nothing else", changesHistories},
+		{"histories are told apart by subject, service and environment", func(f *fixture) {
+			first, moved, other := Deployment("e1", "cart", start), Deployment("e2", "cart", start), Deployment("e3", "pay", start)
+			moved.Environment = "staging"
+			f.commit(ledger.Change{Events: []dora.Event{first, moved, other}})
+			all, err := f.Histories(f.ctx, 0)
+			f.Expect(err).NotTo(HaveOccurred())
+			f.Expect(all).To(ConsistOf(
+				ledger.History{UID: "uid-cart", Service: "cart", Environment: first.Environment, Changed: f.revision()},
+				ledger.History{UID: "uid-cart", Service: "cart", Environment: "staging", Changed: f.revision()},
+				ledger.History{UID: "uid-pay", Service: "pay", Environment: first.Environment, Changed: f.revision()},
+			))
+		}},
 	})
 }
 
@@ -131,6 +144,40 @@ func growsRevision(f *fixture) {
 	f.Expect(f.Park(f.ctx, "port", f.seq("e2"), failed("never"))).To(Succeed())
 	f.Expect(f.Ping(f.ctx)).To(Succeed())
 	f.Expect(f.revision()).To(Equal(last))
+}
+
+func changesHistories(f *fixture) {
+	heard := int64(0)
+	changed := func() []string {
+		histories, err := f.Histories(f.ctx, heard)
+		f.Expect(err).NotTo(HaveOccurred())
+		services := []string{}
+		for _, h := range histories {
+			services, heard = append(services, h.Service), max(heard, h.Changed)
+		}
+		return services
+	}
+	f.Expect(changed()).To(BeEmpty())
+	f.commit(ledger.Change{Events: []dora.Event{Deployment("e1", "cart", start)}, Sinks: []string{"port"}, Resolve: true})
+	f.commit(ledger.Change{Events: []dora.Event{Deployment("e2", "pay", start)}})
+	f.Expect(changed()).To(ConsistOf("cart", "pay"))
+	f.commit(ledger.Change{Events: []dora.Event{Deployment("e1", "cart", start)}, States: []ledger.State{{Key: "a"}}})
+	f.Expect(changed()).To(BeEmpty(), "the ledger had that event")
+	f.Expect(f.Commit(f.ctx, ledger.Change{Events: []dora.Event{Deployment("e3", "cart", start)}, States: []ledger.State{{Key: "a"}}})).To(MatchError(ledger.ErrConflict))
+	f.Expect(f.Delivered(f.ctx, "port", sentAt(start), f.row("e1"))).To(Succeed())
+	f.Expect(f.PutOff(f.ctx, "e1", start.Add(time.Hour), "busy", "")).To(Succeed())
+	f.Expect(changed()).To(BeEmpty())
+
+	unknown := dora.CommitFacts{EventID: "e2", Reason: "NoCommit", ResolvedAt: start}
+	f.commit(ledger.Change{Facts: []dora.CommitFacts{unknown}})
+	f.Expect(changed()).To(ConsistOf("pay"))
+	f.Expect(f.Reopen(f.ctx, ledger.ReopenQuery{}, start)).To(Equal(int64(1)))
+	f.Expect(changed()).To(ConsistOf("pay"))
+	f.reopen()
+	f.Expect(f.Prune(f.ctx, ledger.Retention{EventsBefore: start})).To(BeZero())
+	f.Expect(changed()).To(BeEmpty())
+	f.Expect(f.Prune(f.ctx, ledger.Retention{EventsBefore: start.Add(time.Hour)})).To(Equal(int64(2)))
+	f.Expect(changed()).To(ConsistOf("cart", "pay"))
 }
 
 func beganOnce(f *fixture) {

@@ -1,6 +1,7 @@
 package ledgertest
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -40,6 +41,16 @@ func Recovered(id, service string, at time.Time) dora.Event {
 	event := Degraded(id, service, at)
 	seconds := 61.5
 	event.Type, event.RecoverySeconds = dora.TypeRecovered, &seconds
+	return event
+}
+
+// Reported is a change of code that was reported from outside.
+func Reported(id, service string, at time.Time) dora.Event {
+	event := Degraded(id, service, at)
+	event.Type, event.FailureID, event.Basis = dora.TypeChange, "", dora.BasisAPI
+	event.Version = &dora.Version{Images: []string{}, Commit: strings.Repeat("c", 40)}
+	event.Source, event.Receiver, event.Severity, event.Title = "github", "ci", "SEV2", "it is \"down\""
+	event.Link, event.Reported = "https://incidents.example.com/1", json.RawMessage(`{"pusher":{"name":"ü"}}`)
 	return event
 }
 

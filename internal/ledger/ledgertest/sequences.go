@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,7 +35,7 @@ func sequences(t *testing.T, open Open) {
 		p := newPair(rt, func(place Place) ledger.Store { return open(t, place) }, filepath.Join(home, strconv.Itoa(opened)))
 		defer p.close()
 		rt.Repeat(map[string]func(*rapid.T){
-			"": func(t *rapid.T) { p.compare(t); p.compareLog(t); p.compareSearches(t) }, "commit": p.commit, "deliver": p.deliver, "fail": p.fail, "wait": p.wait,
+			"": func(t *rapid.T) { p.compare(t); p.compareLog(t); p.compareSearches(t); p.compareHistories(t) }, "commit": p.commit, "deliver": p.deliver, "fail": p.fail, "wait": p.wait,
 			"requeue": p.requeue, "forget": p.forget, "prune": p.prune, "reopen": p.reopen,
 			"pass": p.pass, "hasten": p.hasten, "owe": p.owe, "gone": p.gone,
 			"complete": p.complete, "put off": p.putOff, "search again": p.searchAgain, "cache": p.cache,
@@ -63,6 +64,7 @@ type pair struct {
 	model *Memory
 	clock *clocktesting.FakePassiveClock
 	open  func() ledger.Store
+	heard map[bool]int64 // up to which revision histories were told, by the model and by the store
 }
 
 // Few names, so that commands meet.
@@ -78,7 +80,7 @@ func newPair(t *rapid.T, open func(Place) ledger.Store, dir string) *pair {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	p := &pair{T: t, clock: clock, model: NewMemory(clock.Now)}
+	p := &pair{T: t, clock: clock, model: NewMemory(clock.Now), heard: map[bool]int64{}}
 	p.model.LimitCache(5)
 	p.open = func() ledger.Store { return open(Place{Dir: dir, Now: clock.Now, Cached: 5}) }
 	p.store = p.open()
@@ -316,6 +318,7 @@ func (p *pair) compare(t *rapid.T) {
 	for _, q := range []ledger.EventQuery{
 		{},
 		{Newest: true, Limit: 5},
+		{UIDs: []string{"uid-pay", "uid-cart"}, Types: []dora.Type{dora.TypeDegraded, dora.TypeRecovered}, Until: start.Add(400 * time.Second)},
 		{Service: "cart", Types: []dora.Type{dora.TypeDeploy, dora.TypeDegraded}},
 		{UIDs: []string{"uid-pay", "uid-cart"}, Since: start.Add(100 * time.Second), Until: start.Add(400 * time.Second)},
 	} {
@@ -370,6 +373,20 @@ func (p *pair) compareSearches(t *rapid.T) {
 	p.both(t, "cache", func(s ledger.Store) (any, error) { return cachedValues(t, s) })
 }
 
+// compareHistories asks whose events changed since the last time, as one does who adds them up. The two count revisions differently.
+func (p *pair) compareHistories(t *rapid.T) {
+	p.both(t, "histories", func(s ledger.Store) (any, error) {
+		model := s == ledger.Store(p.model)
+		changed, err := s.Histories(t.Context(), p.heard[model])
+		for i := range changed {
+			p.heard[model] = max(p.heard[model], changed[i].Changed)
+			changed[i].Changed = 0
+		}
+		slices.SortFunc(changed, func(a, b ledger.History) int { return strings.Compare(a.UID, b.UID) })
+		return changed, err
+	})
+}
+
 func cachedValues(t *rapid.T, s ledger.Store) (map[string][]byte, error) {
 	values := map[string][]byte{}
 	for i := range 10 {
@@ -385,9 +402,10 @@ func cachedValues(t *rapid.T, s ledger.Store) (map[string][]byte, error) {
 	return values, nil
 }
 
-func eventsOf(t *rapid.T, s ledger.Store, q ledger.EventQuery) (events []dora.Event, last error) {
+func eventsOf(t *rapid.T, s ledger.Store, q ledger.EventQuery) (events []ledger.Row, last error) {
 	for row, err := range s.Events(t.Context(), q) {
-		events, last = append(events, row.Event), err
+		row.Seq = 0
+		events, last = append(events, row), err
 	}
 	return events, last
 }

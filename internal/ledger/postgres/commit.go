@@ -104,12 +104,24 @@ func (t *transaction) follow(rec rows.Record, fresh []int64) error {
 			continue
 		}
 		added = append(added, event)
+		t.touch(`VALUES ($1::integer, $3::text, $4::text, $5::text, $2::bigint)`, event.Subject.UID, event.Service, event.Environment)
 		t.owe(rec.Sinks, seq, event.Service)
 		if rec.Resolve && event.Type == dora.TypeDeploy && event.Change == dora.ChangeImage {
 			t.queue(`INSERT INTO ledger_commits (ledger, seq, state, recorded_at, next_at) VALUES ($1, $2, 'pending', $3, $3)`, nil, seq, t.now().UnixMicro())
 		}
 	}
 	return t.publish(added...)
+}
+
+// touch notes that histories changed, those that a query gives with the revision that this unit makes, which is its second parameter.
+func (t *transaction) touch(query string, args ...any) {
+	t.queue(`INSERT INTO ledger_histories (ledger, uid, service, environment, changed) `+query+`
+		ON CONFLICT (ledger, uid, service, environment) DO UPDATE SET changed = excluded.changed`, nil, append([]any{t.at.revision + 1}, args...)...)
+}
+
+// touchEvents notes that what is read of some events changed.
+func (t *transaction) touchEvents(seqs ...int64) {
+	t.touch(`SELECT DISTINCT ledger, uid, service, environment, $2::bigint FROM ledger_events WHERE ledger = $1 AND seq = ANY ($3)`, seqs)
 }
 
 // publish writes events into the table that others read.

@@ -28,6 +28,7 @@ func (t *transaction) keepFacts(facts dora.CommitFacts, encoded string, sinks []
 		return err
 	}
 	t.endSearch(seq, after.LeadTimeUnknown, facts.Message, encoded, changed)
+	t.touchEvents(seq)
 	if !changed {
 		return t.send()
 	}
@@ -153,6 +154,8 @@ func deployments(uids []string, cluster string, since time.Time) *conditions {
 
 // reopen looks again at what was found: facts may have come since, or the event may be gone.
 func (t *transaction) reopen(seqs []int64, now time.Time) (int64, error) {
+	t.touchEvents(seqs...)
+	t.at.revision++
 	return t.exec(`INSERT INTO ledger_commits AS old (ledger, seq, state, recorded_at, next_at)
 		SELECT ledger, seq, 'pending', $2, $2 FROM ledger_events WHERE ledger = $1 AND seq = ANY ($3)
 		ON CONFLICT (ledger, seq) DO UPDATE SET state = excluded.state, recorded_at = excluded.recorded_at, next_at = excluded.next_at,

@@ -50,17 +50,15 @@ func (s *Store) pruneEvents(ctx context.Context, before time.Time) (pruned int64
 func (t *transaction) dropEvents(schema string, seqs []int64) (int64, error) {
 	t.queue(`DELETE FROM ledger_outbox o WHERE ledger = $1 AND parked = 1 AND seq = ANY ($2) AND NOT EXISTS
 		(SELECT FROM ledger_outbox other WHERE other.ledger = $1 AND other.seq = o.seq AND other.parked = 0)`, nil, seqs)
-	n, err := t.exec(`WITH dropped AS (
+	t.touchEvents(seqs...)
+	t.at.revision++
+	return t.exec(`WITH dropped AS (
 		DELETE FROM ledger_events e WHERE ledger = $1 AND seq = ANY ($2) AND NOT EXISTS
 			(SELECT FROM ledger_outbox o WHERE o.ledger = $1 AND o.seq = e.seq)
 		RETURNING id
 	), unpublished AS (
 		DELETE FROM `+eventtable.Table(schema, eventtable.Name)+` WHERE id IN (SELECT id FROM dropped)
 	) SELECT id FROM dropped`, seqs)
-	if n > 0 {
-		t.at.revision++
-	}
-	return n, err
 }
 
 func (s *Store) pruneDecisions(ctx context.Context, keep int) error {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
 	"github.com/dora-controller/dora-controller/internal/ledger/internal/rows"
 )
@@ -141,6 +143,16 @@ func (r reader) Revision(ctx context.Context) (int64, error) {
 	return revision, nil
 }
 
+// Histories implements ledger.Reader.
+func (r reader) Histories(ctx context.Context, after int64) ([]ledger.History, error) {
+	changed, err := collect(ctx, r, pgx.RowToStructByPos[ledger.History],
+		`SELECT uid, service, environment, changed FROM ledger_histories WHERE ledger = $1 AND changed > $2`, after)
+	if err != nil {
+		return nil, r.failed("cannot read whose events changed", err)
+	}
+	return changed, nil
+}
+
 // Since implements ledger.Reader.
 func (r reader) Since(ctx context.Context) (time.Time, error) {
 	since, err := one[*int64](ctx, r, `SELECT since FROM ledgers WHERE id = $1`)
@@ -159,7 +171,7 @@ func (r reader) Events(ctx context.Context, q ledger.EventQuery) iter.Seq2[ledge
 	return func(yield func(ledger.Row, error) bool) {
 		ctx, cancel := context.WithTimeout(ctx, answerWithin)
 		defer cancel()
-		query, args := selection(`SELECT seq, payload, facts FROM ledger_events LEFT JOIN ledger_commits USING (ledger, seq)`, q)
+		query, args := selection(`SELECT seq, payload, facts, state FROM ledger_events LEFT JOIN ledger_commits USING (ledger, seq)`, q)
 		found, err := r.query(ctx, query, args...)
 		if err != nil {
 			yield(ledger.Row{}, r.failed("cannot read events", err))
@@ -199,8 +211,12 @@ func fetch(found pgx.Rows) (some []ledger.Row, more bool, err error) {
 
 func scanEvent(found pgx.Rows) (row ledger.Row, err error) {
 	var payload, facts []byte
-	if err := found.Scan(&row.Seq, &payload, &facts); err != nil {
+	var search *string
+	if err := found.Scan(&row.Seq, &payload, &facts, &search); err != nil {
 		return ledger.Row{}, fmt.Errorf("cannot read an event: %w", err)
+	}
+	if search != nil {
+		row.Search = ledger.Search(*search)
 	}
 	row.Event, err = rows.Decode(row.Seq, payload, facts)
 	return row, err
@@ -219,6 +235,9 @@ func selection(from string, q ledger.EventQuery) (query string, args []any) {
 	where.in("id", q.IDs)
 	where.in("uid", q.UIDs)
 	where.in("type", types)
+	if len(types) > 0 && !slices.Contains(q.Types, dora.TypeDeploy) {
+		where.texts = append(where.texts, "type <> 'deploy'") // which finds the index of failures
+	}
 	where.equal("cluster", q.Cluster)
 	where.equal("service", q.Service)
 	where.equal("environment", q.Environment)

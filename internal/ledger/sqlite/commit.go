@@ -97,6 +97,10 @@ func (c *connection) keepEvent(event dora.Event, payload string, change ledger.C
 	if err != nil {
 		return fmt.Errorf("cannot number event %s: %w", event.ID, err)
 	}
+	if err := c.touch(`INSERT INTO histories (uid, service, environment, changed) VALUES (?, ?, ?, (SELECT revision FROM ledger) + ?)`,
+		event.Subject.UID, event.Service, event.Environment); err != nil {
+		return err
+	}
 	for _, sink := range change.Sinks {
 		if err := c.owe(sink, seq, event.Service); err != nil {
 			return err
@@ -106,6 +110,22 @@ func (c *connection) keepEvent(event dora.Event, payload string, change ledger.C
 		return c.queue(seq)
 	}
 	return nil
+}
+
+// touch notes that histories changed, by a statement that inserts them and whose last parameter is how far this unit lets the revision grow.
+// The unit has to grow it.
+func (c *connection) touch(insert string, args ...any) error {
+	_, err := c.exec(insert+` ON CONFLICT (uid, service, environment) DO UPDATE SET changed = excluded.changed`, append(args, c.grown+1)...)
+	if err != nil {
+		return fmt.Errorf("cannot note whose events changed: %w", err)
+	}
+	return nil
+}
+
+// touchEvents notes that what is read of some events changed. The list is JSON.
+func (c *connection) touchEvents(seqs string) error {
+	return c.touch(`INSERT INTO histories (uid, service, environment, changed)
+		SELECT DISTINCT uid, service, environment, (SELECT revision FROM ledger) + ?2 FROM events WHERE seq IN (SELECT value FROM json_each(?1))`, seqs)
 }
 
 func (c *connection) owe(sink string, seq int64, service string) error {

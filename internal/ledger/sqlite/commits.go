@@ -41,6 +41,9 @@ func (c *connection) keepFacts(facts dora.CommitFacts, encoded string, sinks []s
 	if err := c.endSearch(seq, after.LeadTimeUnknown, facts.Message, encoded, changed); err != nil {
 		return fmt.Errorf("cannot write the facts of event %s: %w", facts.EventID, err)
 	}
+	if err := c.touchEvents(fmt.Sprintf("[%d]", seq)); err != nil {
+		return err
+	}
 	for _, sink := range sinks {
 		if !changed {
 			break
@@ -181,10 +184,15 @@ func (c *connection) reopen(seqs []int64, now time.Time) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return c.affected(`INSERT INTO commits (seq, state, recorded_at, next_at)
+	if err := c.touchEvents(string(list)); err != nil {
+		return 0, err
+	}
+	n, err := c.affected(`INSERT INTO commits (seq, state, recorded_at, next_at)
 		SELECT seq, 'pending', ?, ? FROM events WHERE seq IN (SELECT value FROM json_each(?))
 		ON CONFLICT (seq) DO UPDATE SET state = excluded.state, recorded_at = excluded.recorded_at, next_at = excluded.next_at,
 		reason = '', message = '' WHERE commits.state = 'unknown'`, now.UnixMicro(), now.UnixMicro(), string(list))
+	c.grown++
+	return n, err
 }
 
 // Hurry implements ledger.Commits.

@@ -47,11 +47,12 @@ func (c *connection) dropEvents(seqs []int64) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if err := c.touchEvents(string(list)); err != nil {
+		return 0, err
+	}
 	n, err := c.affected(`DELETE FROM events WHERE seq IN (SELECT value FROM json_each(?)) AND NOT EXISTS
 		(SELECT 1 FROM outbox WHERE outbox.seq = events.seq)`, string(list))
-	if n > 0 {
-		c.grown++
-	}
+	c.grown++
 	return n, err
 }
 

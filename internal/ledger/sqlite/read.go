@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
 	"github.com/dora-controller/dora-controller/internal/ledger/internal/rows"
 )
@@ -48,6 +50,20 @@ func (r reader) Revision(ctx context.Context) (int64, error) {
 	return revision, nil
 }
 
+// Histories implements ledger.Reader.
+func (r reader) Histories(ctx context.Context, after int64) ([]ledger.History, error) {
+	changed, err := collect(ctx, r.db, scanHistory, `SELECT uid, service, environment, changed FROM histories WHERE changed > ?`, after)
+	if err != nil {
+		return nil, r.failed("cannot read whose events changed", err)
+	}
+	return changed, nil
+}
+
+func scanHistory(found *sql.Rows) (h ledger.History, err error) {
+	err = found.Scan(&h.UID, &h.Service, &h.Environment, &h.Changed)
+	return h, err
+}
+
 // Since implements ledger.Reader.
 func (r reader) Since(ctx context.Context) (time.Time, error) {
 	var since sql.NullInt64
@@ -81,17 +97,18 @@ func (r reader) Events(ctx context.Context, q ledger.EventQuery) iter.Seq2[ledge
 
 func scanEvent(found *sql.Rows) (ledger.Row, error) {
 	var row ledger.Row
-	var payload, facts sql.RawBytes
-	err := found.Scan(&row.Seq, &payload, &facts)
+	var payload, facts, search sql.RawBytes
+	err := found.Scan(&row.Seq, &payload, &facts, &search)
 	if err != nil {
 		return ledger.Row{}, fmt.Errorf("cannot read an event: %w", err)
 	}
+	row.Search = ledger.Search(search)
 	row.Event, err = rows.Decode(row.Seq, payload, facts)
 	return row, err
 }
 
 func eventQuery(q ledger.EventQuery) (query string, args []any) {
-	return selection("SELECT seq, payload, facts FROM events LEFT JOIN commits USING (seq)", q)
+	return selection("SELECT seq, payload, facts, state FROM events LEFT JOIN commits USING (seq)", q)
 }
 
 // selection is of events. Lists travel as one JSON argument, since the number of SQLite's parameters is limited.
@@ -100,6 +117,9 @@ func selection(from string, q ledger.EventQuery) (query string, args []any) {
 	where.in("id", q.IDs)
 	where.in("uid", q.UIDs)
 	where.in("type", q.Types)
+	if len(q.Types) > 0 && !slices.Contains(q.Types, dora.TypeDeploy) {
+		where.texts = append(where.texts, "type <> 'deploy'") // which finds the index of failures
+	}
 	where.equal("cluster", q.Cluster)
 	where.equal("service", q.Service)
 	where.equal("environment", q.Environment)

@@ -78,9 +78,12 @@ func (v vocabulary) asCDEvent(source string, e dora.Event, data json.RawMessage)
 }
 
 // choose picks the event that says what happened, or nil. Nothing says that a deployment failed or how it ended is not known. An attempt
-// that was stopped before it took traffic is nothing either: production was never on its version, so it was not rolled back from it.
+// that was stopped before it took traffic is nothing either: production was never on its version, so it was not rolled back from it. A change
+// of code is told by who keeps the code.
 func (v vocabulary) choose(e dora.Event) func() (cdEvent, error) {
 	switch {
+	case e.Type == dora.TypeChange:
+		return nil
 	case e.Type == dora.TypeDegraded:
 		return v.detected
 	case e.Type == dora.TypeRecovered:

@@ -54,7 +54,7 @@ func typeOf(e dora.Event) (string, error) {
 		return "", fmt.Errorf("the id %q begins or ends with a blank", e.ID)
 	}
 	switch e.Type {
-	case dora.TypeDegraded, dora.TypeRecovered:
+	case dora.TypeDegraded, dora.TypeRecovered, dora.TypeChange:
 		return typePrefix + string(e.Type), nil
 	case dora.TypeDeploy:
 		switch e.Outcome {

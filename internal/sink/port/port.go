@@ -168,7 +168,7 @@ func (s *Sink) Send(ctx context.Context, events []dora.Event) (answer string, er
 		switch deploy := event.Type == dora.TypeDeploy; {
 		case deploy && s.o.Blueprints.Deployment != "":
 			sorted.deployments = append(sorted.deployments, event)
-		case !deploy && s.o.Blueprints.Incident != "":
+		case event.FailureID != "" && s.o.Blueprints.Incident != "":
 			sorted.incidents = append(sorted.incidents, event)
 		default:
 			told.leftOut++

@@ -143,10 +143,10 @@ func (p *Picked) Seqs(limit int) []int64 {
 	return seqs
 }
 
-// The states of a search for commits.
+// The states of a search for commits, as they are stored.
 const (
-	Resolved = "resolved"
-	Unknown  = "unknown"
+	Resolved = string(ledger.SearchResolved)
+	Unknown  = string(ledger.SearchUnknown)
 )
 
 // Group is some searches in the same state, for the same reason.

@@ -40,7 +40,9 @@ func (h history) services() map[fourkeys.Service]known {
 func (h history) names() map[fourkeys.Service]bool {
 	names := map[fourkeys.Service]bool{}
 	for i := range h.events {
-		names[serviceOf(&h.events[i])] = true
+		if e := &h.events[i]; e.Type != dora.TypeChange {
+			names[serviceOf(e)] = true
+		}
 	}
 	for _, f := range h.figures {
 		names[f.service] = true
@@ -58,12 +60,12 @@ type sign struct {
 	id, team string
 }
 
-// about looks at everything that tells of a service. The latest sign tells its team; of several, the one with the greatest id.
+// about looks at everything that tells of a service, which changes of code do not: they may come from a repository that is deployed nowhere. The latest sign tells its team; of several, the one with the greatest id.
 func (h history) about(service fourkeys.Service) known {
 	var signs []sign
 	counted := false
 	for i := range h.events {
-		if e := &h.events[i]; serviceOf(e) == service {
+		if e := &h.events[i]; serviceOf(e) == service && e.Type != dora.TypeChange {
 			signs = append(signs, sign{e.OccurredAt, e.ID, e.Team})
 		}
 	}

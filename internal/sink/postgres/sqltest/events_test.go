@@ -66,7 +66,7 @@ func drawEvent(t *rapid.T, id string) dora.Event {
 		},
 		OccurredAt: moment, ObservedAt: moment,
 		Type: rapid.SampledFrom([]dora.Type{
-			dora.TypeDeploy, dora.TypeDeploy, dora.TypeDeploy, dora.TypeDegraded, dora.TypeRecovered,
+			dora.TypeDeploy, dora.TypeDeploy, dora.TypeDeploy, dora.TypeDegraded, dora.TypeRecovered, dora.TypeChange,
 		}).Draw(t, "type"),
 	}
 	switch e.Type {
@@ -78,6 +78,8 @@ func drawEvent(t *rapid.T, id string) dora.Event {
 	case dora.TypeRecovered:
 		e.FailureID = drawFailure(t)
 		e.Running = drawVersion(t, "running")
+	case dora.TypeChange:
+		e.Version = drawVersion(t, "version")
 	}
 	return e
 }

@@ -5,6 +5,7 @@
 package sqltest
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -100,11 +101,11 @@ func row(tb testing.TB, e *dora.Event) []any {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	types := map[dora.Type]string{dora.TypeDeploy: "deploy", dora.TypeDegraded: "incident_open", dora.TypeRecovered: "incident_resolved"}
+	types := map[dora.Type]string{dora.TypeDeploy: "deploy", dora.TypeDegraded: "incident_open", dora.TypeRecovered: "incident_resolved", dora.TypeChange: "change"}
 	version, previous, running := known(e.Version), known(e.Previous.Version), known(e.Running)
 	return []any{
 		e.ID, types[e.Type], e.Service, e.Team, e.Environment, text(version.Commit), e.FirstCommitAt, e.OccurredAt, e.Success, e.IsRollback,
-		text(e.FailureID), "argocd", payload, e.Cluster, string(e.Type), text(e.Outcome), text(e.Change), text(e.Subject.Kind),
+		text(e.FailureID), cmp.Or(e.Source, "argocd"), payload, e.Cluster, string(e.Type), text(e.Outcome), text(e.Change), text(e.Subject.Kind),
 		text(e.Subject.Namespace), text(e.Subject.Name), text(e.Subject.UID), text(e.Attempt), moment(e.StartedAt), moment(e.ObservedAt),
 		text(version.Tag), text(previous.Tag), text(running.Tag), e.Unplanned, e.Exposed, e.CommitCount, text(e.FirstCommit), text(e.BaseCommit),
 		text(e.Repository), e.LeadTimeSeconds, text(e.LeadTimeUnknown), text(e.CausedBy), e.RecoverySeconds, text(e.Basis), text(e.Reason), text(e.Message),
