@@ -17,6 +17,7 @@ import (
 	"github.com/dora-controller/dora-controller/controllers/doratarget"
 	"github.com/dora-controller/dora-controller/internal/dispatch"
 	"github.com/dora-controller/dora-controller/internal/enrich"
+	"github.com/dora-controller/dora-controller/internal/progress"
 	recordpkg "github.com/dora-controller/dora-controller/internal/record"
 )
 
@@ -78,7 +79,7 @@ func (d *described) Unregister(prometheus.Collector) bool     { return false }
 
 // metrics are all that a leader registers, with their labels.
 func metrics() map[string]string {
-	all := described{recordpkg.NewPrometheus(), (*recordpkg.Recorder)(nil).Gauges(), doratarget.NewMetrics(), dorasink.Dropped()}
+	all := described{recordpkg.NewPrometheus(), (*recordpkg.Recorder)(nil).Gauges(), doratarget.NewMetrics(), dorasink.Dropped(), &progress.Board{}}
 	dispatch.New(nil, dispatch.Options{Registerer: &all})
 	enrich.NewRateLimits(&all)
 	descs := make(chan *prometheus.Desc)

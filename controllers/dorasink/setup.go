@@ -41,7 +41,7 @@ const workers = 4
 // Setup prepares the controller. The trigger asks for looks at sinks.
 func Setup(mgr manager.Manager, kinds *kube.Kinds, r *Reconciler, trigger *kube.Trigger) (controller.Controller, error) {
 	return kube.Controller{
-		Name: "dorasink", Reconciler: r, Workers: workers,
+		Name: "dorasink", Reconciler: r, Workers: workers, Within: 5 * time.Minute, // a whole history may have to be queued
 		Always: []source.Source{trigger, own(mgr.GetCache())},
 		Of:     func(dora.Kind) []source.Source { return nil },
 	}.Prepare(mgr, kinds)

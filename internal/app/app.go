@@ -41,6 +41,7 @@ import (
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/kube"
+	"github.com/dora-controller/dora-controller/internal/progress"
 	"github.com/dora-controller/dora-controller/internal/receive"
 )
 
@@ -77,10 +78,14 @@ func New(cluster *rest.Config, options Options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
+	kinds.Board = options.board
+	if err := options.Registry.Register(options.board); err != nil {
+		return nil, fmt.Errorf("cannot register metrics: %w", err)
+	}
 	a := &App{options: options, manager: mgr, kinds: kinds}
 	a.receivers = newReceivers(mgr, &a.options)
 	a.leader = newLeader(mgr, kinds, &a.options, a.receivers)
-	return a, errors.Join(mgr.Add(warmUp{mgr}), mgr.Add(kinds), mgr.Add(a.leader), a.addReceivers(), a.addChecks())
+	return a, errors.Join(mgr.Add(warmUp{mgr}), mgr.Add(kinds), mgr.Add(a.leader), mgr.Add(watchdog{&a.options}), a.addReceivers(), a.addChecks())
 }
 
 // Run works until the context ends or something fails that cannot be mended from inside. It can be called once.
@@ -93,6 +98,7 @@ func (o Options) withDefaults() Options {
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
 	}
+	o.board, o.hearing = &progress.Board{}, kube.NewHearing()
 	if o.Registry == nil {
 		o.Registry = metrics.Registry
 	}
@@ -132,7 +138,9 @@ func newManager(cluster *rest.Config, o *Options) (manager.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	mgr, err := ctrl.NewManager(limited(cluster), manager.Options{
+	cluster = limited(cluster)
+	cluster.Wrap(o.hearing.Wrap)
+	mgr, err := ctrl.NewManager(cluster, manager.Options{
 		Scheme: scheme, Logger: o.Log, Cache: caching,
 		// A status is compared with the one before: a cache that lags behind our own writes would hide a difference.
 		Client:                        client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: new(true)}},
@@ -190,10 +198,14 @@ func (w warmUp) Start(ctx context.Context) error {
 	return nil
 }
 
-// addChecks: alive as long as it answers, ready as long as it sees the cluster and can keep what it decides.
+// addChecks: alive as long as it answers and its work goes on, ready as long as it sees the cluster and can keep what it decides.
 func (a *App) addChecks() error {
 	return errors.Join(
 		a.manager.AddHealthzCheck("ping", healthz.Ping),
+		a.manager.AddHealthzCheck("work", a.checkWork),
+		a.manager.AddHealthzCheck("lease", a.checkLease),
+		a.manager.AddReadyzCheck("work", a.checkWork),
+		a.manager.AddReadyzCheck("watches", a.checkWatches),
 		a.manager.AddReadyzCheck("caches", a.checkCaches),
 		a.manager.AddReadyzCheck("ledger", a.leader.check),
 	)

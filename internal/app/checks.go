@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 )
@@ -16,6 +17,34 @@ func (a *App) checkCaches(req *http.Request) error {
 	if !a.manager.GetCache().WaitForCacheSync(ctx) {
 		return errors.New("the caches are not in step with the API server yet")
 	}
+	return nil
+}
+
+func (a *App) checkWork(*http.Request) error { return a.options.board.Check() }
+
+func (a *App) checkWatches(*http.Request) error { return a.options.hearing.Check() }
+
+// overdue is how long after its end a lease may be held on to: client-go gives it up before, and the manager then ends within half a minute.
+const overdue = time.Minute
+
+// checkLease fails for a leader that goes on though it did not renew its lease, as one whose election is stuck would.
+func (a *App) checkLease(*http.Request) error {
+	renewed := a.options.hearing.Renewed(LeaderElectionID)
+	if !a.options.LeaderElect || !a.leader.elected() || renewed.IsZero() || time.Since(renewed) < a.options.LeaseDuration+overdue {
+		return nil
+	}
+	return fmt.Errorf("the lease was renewed at %s for the last time, and this process goes on", renewed.UTC().Format(time.RFC3339))
+}
+
+// watchdog logs what is stuck, whether anybody asks or not.
+type watchdog struct{ options *Options }
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable.
+func (watchdog) NeedLeaderElection() bool { return false }
+
+// Start implements manager.Runnable.
+func (w watchdog) Start(ctx context.Context) error {
+	w.options.board.Tell(ctx, w.options.Log.WithName("watchdog"))
 	return nil
 }
 

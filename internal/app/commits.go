@@ -64,7 +64,7 @@ func (l *leader) newCompleter(w *work, store ledger.Store, recorder *record.Reco
 	sources := &kube.Sources{Targets: w.controllers.Targets, Live: l.mgr.GetAPIReader(), Lookup: recorder.Lookup}
 	return enrich.New(store, sources, resolver, enrich.Options{
 		Sinks: owedFacts(sources, w.controllers.Sinks), Owed: w.dispatcher.Notify, Metrics: counting, Clock: l.options.Clock,
-		Log: l.mgr.GetLogger().WithName("commits"), Tracer: l.options.Tracer,
+		Log: l.mgr.GetLogger().WithName("commits"), Tracer: l.options.Tracer, Board: l.options.board,
 		Told: func(ctx context.Context, e *dora.Event) {
 			if selection, err := sources.Selecting(ctx, e); err == nil {
 				w.controllers.Figures.Ask(time.Second, selection.Names()...)

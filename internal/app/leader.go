@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
@@ -43,8 +44,14 @@ func newLeader(mgr manager.Manager, kinds *kube.Kinds, options *Options, receive
 // NeedLeaderElection implements manager.LeaderElectionRunnable.
 func (*leader) NeedLeaderElection() bool { return true }
 
+// endWithin is how long the process may take to end: the manager waits for half a minute, and then the ledger is closed.
+const endWithin = 90 * time.Second
+
 // Start implements manager.Runnable: it opens the ledger, starts what works on it, and returns when the context ends.
 func (l *leader) Start(ctx context.Context) error {
+	context.AfterFunc(ctx, func() {
+		l.options.board.Begin("end", "of the process, which was told to stop or leads no more", endWithin)
+	})
 	store, err := l.open(ctx)
 	if ctx.Err() != nil && err != nil {
 		return nil // it was told to stop
@@ -78,6 +85,13 @@ func (l *leader) Start(ctx context.Context) error {
 	return group.Wait()
 }
 
+// noteEnd puts the end of the process on the board once it has begun. Nothing takes it off.
+func (l *leader) noteEnd(ctx context.Context) {
+	context.AfterFunc(ctx, func() {
+		l.options.board.Begin("end", "of the process, which was told to stop or leads no more", endWithin)
+	})
+}
+
 // work is what is done on an open ledger.
 type work struct {
 	controllers controllers.Options
@@ -99,7 +113,7 @@ func (l *leader) prepare(ctx context.Context, store ledger.Store) (*work, error)
 	w := &work{metrics: prometheus.NewRegistry()}
 	always, looks := sinks(o), kube.NewTrigger()
 	w.dispatcher = dispatch.New(store, dispatch.Options{
-		Clock: o.Clock, Registerer: w.metrics, Log: l.mgr.GetLogger().WithName("dispatch"), Changed: lookAt(looks), Tracer: o.Tracer,
+		Clock: o.Clock, Registerer: w.metrics, Log: l.mgr.GetLogger().WithName("dispatch"), Changed: lookAt(looks), Tracer: o.Tracer, Board: o.board,
 	})
 	w.always = names(always)
 	for _, s := range always {

@@ -31,9 +31,9 @@ func (o Options) validateLedger() error {
 // openStore opens the ledger for the process that leads.
 func (o Options) openStore(ctx context.Context) (ledger.Store, error) {
 	if o.shared() {
-		return postgres.Open(ctx, o.Ledger, postgres.Options{Cluster: o.Cluster, Now: o.Clock.Now})
+		return postgres.Open(ctx, o.Ledger, postgres.Options{Cluster: o.Cluster, Now: o.Clock.Now, Board: o.board})
 	}
-	return sqlite.Open(ctx, o.Ledger, sqlite.Options{Now: o.Clock.Now})
+	return sqlite.Open(ctx, o.Ledger, sqlite.Options{Now: o.Clock.Now, Board: o.board})
 }
 
 // OpenedLedger is a ledger that is only read.

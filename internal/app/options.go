@@ -16,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/utils/clock"
 
+	"github.com/dora-controller/dora-controller/internal/kube"
+	"github.com/dora-controller/dora-controller/internal/progress"
 	"github.com/dora-controller/dora-controller/internal/tracing"
 )
 
@@ -76,6 +78,9 @@ type Options struct {
 	Log logr.Logger
 	// Tracer tells how deployments go through the controller; nil tells nobody.
 	Tracer *tracing.Tracer
+
+	board   *progress.Board // what the process works on
+	hearing *kube.Hearing   // of the API server
 
 	// Clock is the wall clock if nil.
 	Clock clock.WithDelayedExecution

@@ -49,6 +49,7 @@ import (
 
 	"github.com/dora-controller/dora-controller/internal/backoff"
 	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/progress"
 	"github.com/dora-controller/dora-controller/internal/sink"
 	"github.com/dora-controller/dora-controller/internal/tracing"
 )
@@ -75,6 +76,8 @@ type Options struct {
 	Log logr.Logger
 	// Tracer tells of each attempt with each event; nobody if nil.
 	Tracer *tracing.Tracer
+	// Board gets what the workers do; nobody if nil.
+	Board *progress.Board
 }
 
 func (o Options) withDefaults() Options {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/progress"
 	"github.com/dora-controller/dora-controller/internal/sink"
 )
 
@@ -38,6 +39,7 @@ type worker struct {
 	log     logr.Logger
 	mailbox mailbox
 	health  state
+	work    *progress.Work // while there is something to do
 
 	wake   chan struct{}      // holds one: it is enough to be told once
 	cancel context.CancelFunc // nil until launched
@@ -120,7 +122,10 @@ func (w *worker) sleep(ctx context.Context, until time.Time) {
 
 // drain delivers what is due and returns when to look again; zero if nothing will be.
 func (w *worker) drain(ctx context.Context) time.Time {
+	w.work = w.opts.Board.Begin("deliver", w.name, w.opts.Timeout+progress.Spare)
+	defer w.work.End()
 	for ctx.Err() == nil {
+		w.work.Step()
 		if w.hurried.Swap(false) {
 			w.rest, w.check, w.failures = time.Time{}, time.Time{}, 0
 			w.mailbox.rest = time.Time{}
@@ -131,12 +136,9 @@ func (w *worker) drain(ctx context.Context) time.Time {
 			return sooner(w.rest, w.check)
 		}
 		measured := w.measure(ctx)
-		due, err := w.outbox.Due(ctx, w.name, now, max(w.sink.Batch(), 1))
+		due, next, err := w.due(ctx, now)
 		if err == nil && len(due) == 0 {
-			var next time.Time
-			if next, err = w.outbox.NextDue(ctx, w.name); err == nil {
-				return sooner(sooner(next, measured), w.check)
-			}
+			return sooner(sooner(next, measured), w.check)
 		}
 		if err == nil {
 			err = w.deliver(ctx, due)
@@ -147,6 +149,17 @@ func (w *worker) drain(ctx context.Context) time.Time {
 		}
 	}
 	return time.Time{}
+}
+
+// due reads what is due, and, if nothing is, when something will be.
+func (w *worker) due(ctx context.Context, now time.Time) (due []ledger.Delivery, next time.Time, err error) {
+	w.work.Step()
+	ctx, stop := w.limited(ctx)
+	defer stop()
+	if due, err = w.outbox.Due(ctx, w.name, now, max(w.sink.Batch(), 1)); err == nil && len(due) == 0 {
+		next, err = w.outbox.NextDue(ctx, w.name)
+	}
+	return due, next, err
 }
 
 // sooner is the earlier of two times, of which zero is never.
@@ -203,6 +216,7 @@ func (w *worker) sift(ctx context.Context, due []ledger.Delivery) (wanted []ledg
 	if len(passed) == 0 {
 		return wanted, nil
 	}
+	w.work.Step()
 	ctx, stop := w.limited(ctx)
 	defer stop()
 	defer w.opts.Changed(w.name)
@@ -246,6 +260,7 @@ func (w *worker) send(ctx context.Context, batch []ledger.Delivery) (attempt, er
 
 // try calls the sink, within the time limit and safe from panics.
 func (w *worker) try(ctx context.Context, call func(ctx context.Context) (string, error)) (made attempt, err error) {
+	w.work.Step()
 	made.at = w.opts.Clock.Now()
 	ctx, stop := w.limited(ctx)
 	defer stop()
@@ -272,6 +287,7 @@ func (w *worker) limited(ctx context.Context) (context.Context, context.CancelFu
 
 // settle records the fates of a batch. What arrived is recorded also while stopping, so that it is not sent again.
 func (w *worker) settle(ctx context.Context, made attempt, verdicts []verdict) (goOn bool, err error) {
+	w.work.Step()
 	ctx, stop := w.limited(context.WithoutCancel(ctx))
 	defer stop()
 	defer w.opts.Changed(w.name)

@@ -29,6 +29,7 @@ import (
 	"github.com/dora-controller/dora-controller/internal/commit"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/progress"
 	"github.com/dora-controller/dora-controller/internal/tracing"
 )
 
@@ -80,6 +81,8 @@ type Options struct {
 	Log     logr.Logger
 	// Tracer tells of each attempt; nobody if nil.
 	Tracer *tracing.Tracer
+	// Board gets what is being looked for; nobody if nil.
+	Board *progress.Board
 }
 
 func (o Options) withDefaults() Options {

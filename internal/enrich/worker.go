@@ -13,6 +13,7 @@ import (
 	"github.com/dora-controller/dora-controller/internal/commit"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/progress"
 	"github.com/dora-controller/dora-controller/internal/tracing"
 )
 
@@ -29,6 +30,8 @@ const (
 	maxMessage = 300
 	// patience is how soon to look again after the ledger failed.
 	patience = 5 * time.Second
+	// queueWithin bounds one reading of the queue.
+	queueWithin = 30 * time.Second
 	// maxAfter bounds what a server may ask for: a mistaken header must not silence it for days.
 	maxAfter = 2 * time.Hour
 )
@@ -96,6 +99,8 @@ func (w *Worker) round(ctx context.Context) time.Time {
 	w.mu.Lock()
 	clear(w.done)
 	w.mu.Unlock()
+	work := w.opts.Board.Begin("look for commits", "in the queue", queueWithin+progress.Spare)
+	defer work.End()
 	now := w.opts.Clock.Now()
 	begun, more, err := w.beginDue(ctx, now)
 	var next time.Time
@@ -104,7 +109,7 @@ func (w *Worker) round(ctx context.Context) time.Time {
 	case more: // behind those that were seen may be some whose owner is free
 		next = now.Add(patience)
 	case begun == 0:
-		if next, err = w.ledger.NextUnresolved(ctx); !next.IsZero() {
+		if next, err = w.nextUnresolved(ctx); !next.IsZero() {
 			next = later(next, now.Add(patience)) // what is due waits for a busy owner, and he wakes us
 		}
 	}
@@ -119,7 +124,7 @@ func (w *Worker) round(ctx context.Context) time.Time {
 // however many they are. More says that it has not seen all.
 func (w *Worker) beginDue(ctx context.Context, now time.Time) (begun int, more bool, err error) {
 	for limit := batch; ; limit *= 10 {
-		due, err := w.ledger.Unresolved(ctx, now, limit)
+		due, err := w.unresolved(ctx, now, limit)
 		if err != nil {
 			return begun, false, err
 		}
@@ -136,6 +141,18 @@ func (w *Worker) beginDue(ctx context.Context, now time.Time) (begun int, more b
 			return begun, more, nil
 		}
 	}
+}
+
+func (w *Worker) unresolved(ctx context.Context, now time.Time, limit int) ([]ledger.Resolution, error) {
+	ctx, cancel := context.WithTimeout(ctx, queueWithin)
+	defer cancel()
+	return w.ledger.Unresolved(ctx, now, limit)
+}
+
+func (w *Worker) nextUnresolved(ctx context.Context) (time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, queueWithin)
+	defer cancel()
+	return w.ledger.NextUnresolved(ctx)
 }
 
 // begin works on a deployment in the background, if its owner and a worker are free.
@@ -202,6 +219,8 @@ func (w *Worker) release(owner, event string) {
 
 // work makes one attempt and keeps what came of it. It fails if the ledger does.
 func (w *Worker) work(ctx context.Context, r *ledger.Resolution, owner string) error {
+	onBoard := w.opts.Board.Begin("find commits", "of event "+r.Event.ID, w.opts.Timeout+progress.Spare)
+	defer onBoard.End()
 	within, cancel := context.WithTimeout(ctx, w.opts.Timeout)
 	defer cancel()
 	source, err := w.sources.Source(within, &r.Event)
@@ -214,6 +233,7 @@ func (w *Worker) work(ctx context.Context, r *ledger.Resolution, owner string) e
 		answer, err = w.ask(within, r, source)
 		answer.Message = bounded(answer.Message)
 	}
+	onBoard.Step() // what is left to do is up to the ledger
 	switch {
 	case err == nil && answer.Reason == commit.CommitNotFound && w.opts.Clock.Since(r.Event.ObservedAt) < lag:
 		return w.putOff(ctx, r, w.again(r, 0), answer.Reason, answer.Message)

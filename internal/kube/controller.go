@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/progress"
 )
 
 // A look that failed is tried again, soon at first. It is never put off for long: a full disk is mended without a restart.
@@ -30,6 +32,8 @@ type Controller struct {
 	Name       string
 	Reconciler reconcile.Reconciler
 	Workers    int
+	// Within is the deadline of one look; a minute if it is 0.
+	Within time.Duration
 	// Always are watched from the start, Of a kind once it is installed.
 	Always []source.Source
 	Of     func(kind dora.Kind) []source.Source
@@ -38,8 +42,10 @@ type Controller struct {
 // Prepare makes the controller, which is still to be added to the manager: once the watches of the kinds that are installed have been
 // added to it, so that it waits until all of them are in step before it begins to work.
 func (c Controller) Prepare(mgr manager.Manager, kinds *Kinds) (controller.Controller, error) {
+	within := cmp.Or(c.Within, time.Minute)
 	options := controller.Options{
-		Reconciler: c.Reconciler, MaxConcurrentReconciles: c.Workers, Logger: mgr.GetLogger().WithName(c.Name),
+		Reconciler: &watched{c.Reconciler, kinds.Board, c.Name, within + progress.Spare}, ReconciliationTimeout: within,
+		MaxConcurrentReconciles: c.Workers, Logger: mgr.GetLogger().WithName(c.Name),
 		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](soonest, latest),
 	}
 	options.DefaultFromConfig(mgr.GetControllerOptions())
@@ -49,6 +55,22 @@ func (c Controller) Prepare(mgr manager.Manager, kinds *Kinds) (controller.Contr
 	}
 	kinds.OnFirst(func(kind dora.Kind) error { return watch(made, c.Of(kind)) })
 	return made, watch(made, c.Always)
+}
+
+// watched puts each look on the board.
+type watched struct {
+	reconcile.Reconciler
+
+	board  *progress.Board
+	name   string
+	within time.Duration
+}
+
+// Reconcile implements reconcile.Reconciler.
+func (w *watched) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	work := w.board.Begin(w.name, request.String(), w.within)
+	defer work.End()
+	return w.Reconciler.Reconcile(ctx, request)
 }
 
 func watch(c controller.Controller, sources []source.Source) error {

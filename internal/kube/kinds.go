@@ -12,6 +12,7 @@ import (
 
 	"github.com/dora-controller/dora-controller/internal/argocd"
 	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/progress"
 )
 
 // Discovery asks the API server which resources of a group and version it serves. client-go's discovery client does.
@@ -24,6 +25,9 @@ type Discovery interface {
 //
 // A kind that was removed is reported as missing again; what was started for it stays, and works when it comes back.
 type Kinds struct {
+	// Board gets what the controllers that are prepared with it look at; nobody if nil.
+	Board *progress.Board
+
 	discovery Discovery
 	every     time.Duration
 

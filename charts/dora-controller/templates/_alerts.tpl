@@ -77,6 +77,16 @@
     summary: >-
       {{ `{{ $labels.host }} allows no more requests` }}
     description: Lead times come late. Give spec.source a credential with a higher limit, or read the repositories by git.
+- alert: DoraWorkStuck
+  expr: dora_stuck_work{ {{- $of -}} } > 0
+  for: 1m
+  labels: {severity: critical}
+  annotations:
+    summary: >-
+      {{ `Work is stuck: {{ $labels.work }}` }}
+    description: >-
+      It takes longer than all its deadlines allow, as in a deadlock. The log names it, and /healthz is red, so that the kubelet restarts the
+      pod; nothing is lost by that. Please report it, with the log.
 - alert: DoraReconcileErrors
   expr: sum by (controller) (increase(controller_runtime_reconcile_errors_total{ {{- $of -}} }[30m])) > 10
   for: 30m

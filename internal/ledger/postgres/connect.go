@@ -24,8 +24,9 @@ const (
 	readers = 8
 	// answerWithin bounds a query that reads, whatever else its context allows; it counts from when a connection is asked for.
 	answerWithin = 5 * time.Minute
-	// writeWithin bounds all that one transaction does.
-	writeWithin = 60 * time.Second
+	// writeWithin bounds all that one transaction does. With the patience of a writer, and what waits behind another group, it is to be less than
+	// what a step of those who wait may take (progress.Spare).
+	writeWithin = 30 * time.Second
 )
 
 // IsURL tells whether what names a ledger is a URL of a database, and no path.

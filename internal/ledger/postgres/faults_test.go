@@ -275,7 +275,7 @@ func TestAUnitThatFailsBeforeItSaysAnything(t *testing.T) {
 	s := opened(t, database(t), "eu-1")
 	s.writer.Stop()
 	w := *s.writer
-	s.writer.Queue = group.Start(1, w.finish) // for Close
+	s.writer.Queue = group.Start(1, nil, time.Minute, w.finish) // for Close
 	name := func(sink string) *write {
 		return group.New(t.Context(), func(tx *transaction) error { tx.keepSink(sink); return nil })
 	}

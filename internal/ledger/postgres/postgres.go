@@ -41,6 +41,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/progress"
 )
 
 // Options of a store.
@@ -53,6 +54,8 @@ type Options struct {
 	Cached int
 	// Patience is how long a write is tried again while the server does not answer; 10 seconds if zero.
 	Patience time.Duration
+	// Board gets what is being written; nobody if nil.
+	Board *progress.Board
 }
 
 func (o Options) withDefaults() Options {
@@ -121,7 +124,7 @@ func prepare(ctx context.Context, p *pools, schema string, opts Options, take fu
 		schema: schema, months: months, cached: opts.Cached, fenced: make(chan struct{}), writing: p.writing,
 	}
 	s.writer = startWriter(&writer{
-		pool: p.writing, ledger: id, token: token, cluster: opts.Cluster, upsert: upsert, now: opts.Now, patience: opts.Patience,
+		pool: p.writing, ledger: id, token: token, cluster: opts.Cluster, upsert: upsert, now: opts.Now, patience: opts.Patience, board: opts.Board,
 		fenced: sync.OnceFunc(func() { close(s.fenced) }),
 	})
 	return s, nil

@@ -12,6 +12,7 @@ import (
 	"github.com/dora-controller/dora-controller/internal/backoff"
 	"github.com/dora-controller/dora-controller/internal/ledger"
 	"github.com/dora-controller/dora-controller/internal/ledger/internal/group"
+	"github.com/dora-controller/dora-controller/internal/progress"
 )
 
 // mostTogether bounds a group: a session that has more than 64 savepoints makes all others look up which of them were committed.
@@ -34,6 +35,7 @@ type writer struct {
 	upsert   string
 	now      func() time.Time
 	patience time.Duration
+	board    *progress.Board
 	fenced   func()
 
 	// doubt is the count of writes that the ledger has if the commit succeeded whose answer was lost; 0 if there is no doubt.
@@ -41,7 +43,7 @@ type writer struct {
 }
 
 func startWriter(w *writer) *writer {
-	w.Queue = group.Start(mostTogether, w.finish)
+	w.Queue = group.Start(mostTogether, w.board, w.patience+writeWithin+progress.Spare, w.finish)
 	return w
 }
 

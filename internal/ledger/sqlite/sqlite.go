@@ -40,6 +40,7 @@ import (
 	_ "modernc.org/sqlite" // registers the driver
 
 	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/progress"
 )
 
 // Options of a store. The zero value works.
@@ -48,6 +49,8 @@ type Options struct {
 	Now func() time.Time
 	// Cached bounds the entries of the cache; ledger.DefaultCached if zero.
 	Cached int
+	// Board gets what is being written; nobody if nil.
+	Board *progress.Board
 
 	// group bounds how many changes share a transaction.
 	group int
@@ -125,7 +128,7 @@ func openClaimed(ctx context.Context, path string, opts Options) (*Store, error)
 	return &Store{
 		reader:  reader{db: reading, closed: new(atomic.Bool)},
 		writing: writing,
-		writer:  startWriter(connection, opts.group),
+		writer:  startWriter(connection, opts),
 		cached:  opts.Cached,
 	}, nil
 }

@@ -2,8 +2,10 @@ package sqlite
 
 import (
 	"errors"
+	"time"
 
 	"github.com/dora-controller/dora-controller/internal/ledger/internal/group"
+	"github.com/dora-controller/dora-controller/internal/progress"
 )
 
 // write is one unit that is kept as a whole or not at all.
@@ -16,9 +18,12 @@ type writer struct {
 	connection *connection
 }
 
-func startWriter(connection *connection, most int) *writer {
+// writeWithin is what a group may take: a disk that takes longer to sync one is as good as gone.
+const writeWithin = time.Minute
+
+func startWriter(connection *connection, opts Options) *writer {
 	w := &writer{connection: connection}
-	w.Queue = group.Start(most, w.finish)
+	w.Queue = group.Start(opts.group, opts.Board, writeWithin+progress.Spare, w.finish)
 	return w
 }
 

@@ -59,7 +59,7 @@ func idle(t *testing.T, pragmas ...string) (*Store, *writer) {
 	s := open(t, ledgerPath(t), Options{pragmas: pragmas})
 	s.writer.Stop()
 	w := *s.writer
-	s.writer = startWriter(s.writer.connection, 1) // closed by the store; it takes nothing, as nobody hands it anything
+	s.writer = startWriter(s.writer.connection, Options{group: 1}) // closed by the store; it takes nothing, as nobody hands it anything
 	return s, &w
 }
 

@@ -10,8 +10,10 @@ import (
 	"fmt"
 	"iter"
 	"runtime"
+	"time"
 
 	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/progress"
 )
 
 // Write is one unit that is kept as a whole or not at all, in a transaction T. It may run twice, so it leaves nothing outside the
@@ -39,15 +41,18 @@ func (w *Write[T]) Told() error { return <-w.answer }
 // Queue hands groups of writes to one goroutine.
 type Queue[T any] struct {
 	most   int
+	board  *progress.Board
+	within time.Duration
 	finish func([]*Write[T])
 	queue  chan *Write[T] // unbuffered: what was received was taken
 	quit   chan struct{}
 	done   chan struct{}
 }
 
-// Start begins to gather groups of at most so many. finish runs each, sets what became of its writes, and tells them.
-func Start[T any](most int, finish func([]*Write[T])) *Queue[T] {
-	q := &Queue[T]{most: most, finish: finish, queue: make(chan *Write[T]), quit: make(chan struct{}), done: make(chan struct{})}
+// Start begins to gather groups of at most so many. finish runs each, sets what became of its writes, and tells them. How long one may take
+// stands on the board.
+func Start[T any](most int, board *progress.Board, within time.Duration, finish func([]*Write[T])) *Queue[T] {
+	q := &Queue[T]{most: most, board: board, within: within, finish: finish, queue: make(chan *Write[T]), quit: make(chan struct{}), done: make(chan struct{})}
 	go q.loop()
 	return q
 }
@@ -108,9 +113,15 @@ func (q *Queue[T]) loop() {
 		case <-q.quit:
 			return
 		case first := <-q.queue:
-			q.finish(q.gather(first))
+			q.run(q.gather(first))
 		}
 	}
+}
+
+func (q *Queue[T]) run(writes []*Write[T]) {
+	work := q.board.Begin("ledger", "a write", q.within)
+	defer work.End()
+	q.finish(writes)
 }
 
 // gather takes what waits. It lets goroutines that can run do so first, since those that the last group answered are
