@@ -1,8 +1,8 @@
 // Package dora holds the nouns of this project: what is followed (Subject), what ran (Version), and
 // what happened (Event). It depends on the standard library alone, never reads a clock and never logs.
 //
-// An Event is immutable once it is recorded; what is found out later about its commits (CommitFacts) is kept beside it and
-// joined by Enrich when it is read. Its ID is a name-based UUID of facts that a later look
+// An Event is immutable once it is recorded; what is found out later about its commits (CommitFacts) and what people say about it (Mark)
+// is kept beside it and joined by Enrich and Say when it is read. Its ID is a name-based UUID of facts that a later look
 // at the cluster finds again (cluster, subject, attempt, type), so restarts, re-lists and replays write
 // the same event and no duplicate. Times are UTC.
 package dora
@@ -168,4 +168,7 @@ type Event struct { //nolint:recvcheck // Enrich completes an event in place, an
 	Link     string `json:"link,omitempty"`
 	// Reported is what the sender told beside that: a JSON object, kept as it came. Nothing here reads it.
 	Reported json.RawMessage `json:"reported,omitempty"`
+
+	// Mark is the newest that people said about it, unless that was withdrawn. Say joins it.
+	Mark *Mark `json:"mark,omitempty"`
 }

@@ -58,13 +58,19 @@ type Row struct {
 	Basis            string          `json:"basis,omitempty"`
 	Reason           string          `json:"reason,omitempty"`
 	Message          string          `json:"message,omitempty"`
+	Mark             string          `json:"mark,omitempty"`
+	MarkReason       string          `json:"mark_reason,omitempty"`
+	MarkedBy         string          `json:"marked_by,omitempty"`
 }
 
 // Columns are the columns that are written, but for the two times that the server sets.
 var Columns = strings.Fields(`id event_type service team environment commit_sha first_commit_ts occurred_at success is_rollback
 	incident_id source payload cluster type outcome change subject_kind subject_namespace subject_name subject_uid attempt started_at
 	observed_at tag previous_tag running_tag unplanned exposed commit_count first_commit base_commit repository lead_time_seconds
-	lead_time_unknown caused_by recovery_seconds basis reason message`)
+	lead_time_unknown caused_by recovery_seconds basis reason message mark mark_reason marked_by`)
+
+// ignored is the word for an event that people take out of all figures: queries that ask for one of the published words do not find it.
+const ignored = "ignored"
 
 // words are the words of the published table for ours.
 var words = map[dora.Type]string{
@@ -101,9 +107,10 @@ func NewRow(e dora.Event, cluster string) (Row, error) {
 	if err != nil {
 		return Row{}, fmt.Errorf("cannot encode event %s: %w", e.ID, err)
 	}
+	judged := e.Judged()
 	row := Row{
 		ID: e.ID, EventType: kind, Service: e.Service, Team: e.Team, Environment: e.Environment, FirstCommitTS: e.FirstCommitAt,
-		OccurredAt: e.OccurredAt, Success: e.Success, IsRollback: e.IsRollback, IncidentID: e.FailureID, Source: cmp.Or(e.Source, ownSource), Payload: payload,
+		OccurredAt: e.OccurredAt, Success: judged.Success, IsRollback: judged.IsRollback, IncidentID: e.FailureID, Source: cmp.Or(e.Source, ownSource), Payload: payload,
 		Cluster: cmp.Or(e.Cluster, cluster), Type: string(e.Type), Outcome: string(e.Outcome), Change: string(e.Change),
 		SubjectKind: string(e.Subject.Kind), SubjectNamespace: e.Subject.Namespace, SubjectName: e.Subject.Name, SubjectUID: e.Subject.UID,
 		Attempt: e.Attempt, StartedAt: e.StartedAt, ObservedAt: e.ObservedAt, PreviousTag: tag(e.Previous.Version), RunningTag: tag(e.Running),
@@ -113,6 +120,12 @@ func NewRow(e dora.Event, cluster string) (Row, error) {
 	}
 	if e.Version != nil {
 		row.Tag, row.CommitSHA = e.Version.Tag, e.Version.Commit
+	}
+	if !e.Counts() {
+		row.EventType = ignored
+	}
+	if m := e.Mark; m != nil {
+		row.Mark, row.MarkReason, row.MarkedBy = string(m.Verdict), m.Reason, m.By
 	}
 	return row, nil
 }

@@ -13,6 +13,11 @@
 //	rolled_back  true                   returned   left out of both
 //	unknown      null                   unknown    left out of both
 //
+// What people say of an event (dora.Mark) comes before what Argo told. An ignored event is left out, as if it had never been handed in, and so is
+// a failure that was none: whoever named an ignored deployment as its cause is neither an incident nor its failure. A deployment that was
+// not a failure has the class succeeded and is never blamed; a failure that names it is an incident. One that was a failure is blamed if it
+// succeeded, aborted if it was rolled back, and else failed.
+//
 // A succeeded attempt is blamed when a failure names it as its cause, or when the next thing that was put before users
 // of that subject brought an earlier version back. A failed one healed when its failure ended with its own version
 // still running and no other deployment before that.

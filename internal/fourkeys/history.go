@@ -21,6 +21,29 @@ const (
 )
 
 func classOf(e *dora.Event) class {
+	switch e.Verdict() {
+	case dora.NotAFailure:
+		return succeeded
+	case dora.Failure:
+		return classOfFailure(e)
+	case dora.Withdrawn, dora.Ignore:
+	}
+	return classOfOutcome(e)
+}
+
+// classOfFailure: what became Healthy was deployed nevertheless, and what was stopped or went back is a change that users met.
+func classOfFailure(e *dora.Event) class {
+	switch e.Outcome {
+	case dora.Succeeded:
+		return succeeded
+	case dora.RolledBack:
+		return aborted
+	case dora.Failed, dora.Unknown:
+	}
+	return failed
+}
+
+func classOfOutcome(e *dora.Event) class {
 	switch e.Outcome {
 	case dora.Succeeded:
 		return succeeded
@@ -54,7 +77,7 @@ type attempt struct {
 	class class
 	// before and after are its neighbours in its subject's history of what was put before users, so without unexposed attempts.
 	before, after *attempt
-	// blamed says that a failure names it as its cause, or that a rollback left it.
+	// blamed says that a failure names it as its cause, that a rollback left it, or that people call it a failure.
 	blamed bool
 	// healed is the end of its failure, if it failed and reached Healthy by itself.
 	healed *dora.Event
@@ -84,6 +107,9 @@ func newHistory(events []*dora.Event, kinds []dora.ChangeKind) *history {
 		ends     = map[string]*dora.Event{}
 	)
 	for _, e := range inOrder(events) {
+		if !e.Counts() {
+			continue
+		}
 		switch e.Type {
 		case dora.TypeDeploy:
 			deploys[e.ID] = h.addAttempt(e, kinds)
@@ -98,6 +124,9 @@ func newHistory(events []*dora.Event, kinds []dora.ChangeKind) *history {
 	}
 	for _, e := range degraded {
 		cause, told := deploys[e.CausedBy]
+		if cause != nil && cause.Verdict() == dora.NotAFailure {
+			cause = nil // something else was it
+		}
 		incident := e.CausedBy == "" || told && cause == nil
 		h.failures = append(h.failures, failure{began: e, ended: ends[e.FailureID], cause: cause, incident: incident})
 	}
@@ -109,7 +138,7 @@ func (h *history) addAttempt(e *dora.Event, kinds []dora.ChangeKind) *attempt {
 	if !slices.Contains(kinds, e.Change) {
 		return nil
 	}
-	a := &attempt{Event: e, class: classOf(e)}
+	a := &attempt{Event: e, class: classOf(e), blamed: e.Verdict() == dora.Failure}
 	h.attempts = append(h.attempts, a)
 	return a
 }
@@ -129,6 +158,9 @@ func inOrder(events []*dora.Event) []*dora.Event {
 
 // tellsMore chooses between two tellings of one event, which differ in nothing but when it was seen and what was appended later.
 func tellsMore(e, known *dora.Event) bool {
+	if marked := e.Mark != nil; marked != (known.Mark != nil) {
+		return marked
+	}
 	if enriched := e.FirstCommitAt != nil; enriched != (known.FirstCommitAt != nil) {
 		return enriched
 	}
@@ -139,7 +171,7 @@ func (h *history) judge() {
 	h.link()
 	for _, a := range h.attempts {
 		if a.leaves(a.before) {
-			a.before.blamed = true
+			a.before.blamed = a.before.Verdict() != dora.NotAFailure
 		}
 	}
 	for _, f := range h.failures {

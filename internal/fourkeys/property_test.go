@@ -45,6 +45,9 @@ func drawEvent(t *rapid.T, id string) dora.Event {
 	case dora.TypeChange:
 		e.Version = images(version.Draw(t, "version"))
 	}
+	e.Say(dora.Mark{Verdict: rapid.SampledFrom([]dora.Verdict{
+		dora.Withdrawn, dora.Withdrawn, dora.Withdrawn, dora.Withdrawn, dora.Withdrawn, dora.Withdrawn, dora.Failure, dora.NotAFailure, dora.Ignore,
+	}).Draw(t, "mark"), At: e.OccurredAt})
 	return e
 }
 
@@ -166,6 +169,9 @@ func TestAnIncidentIsNoFailedChange(t *testing.T) {
 func TestFailedChangesAreThoseThatTheRuleNames(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		events := drawEvents(t)
+		for i := range events {
+			events[i].Mark = nil
+		}
 		attempts, failed := failedChanges(events)
 		got := fourkeys.Compute(events, week).ChangeFailureRate
 		same(t, [2]int{attempts, failed}, [2]int{got.Whole, got.Part})

@@ -27,6 +27,9 @@
 //	                   ▲ │  ▲                                 │
 //	      PutOff, Hurry└─┘  └──────────Reopen─────────────────┘
 //
+// What people say about an event (Change.Marks) is appended as well, joined and owed to sinks anew. All that was ever said is kept as long
+// as the event; the newest mark is the one that is read with it.
+//
 // Times are kept in UTC to the microsecond and compared so in queries; what comes finer is cut off. An event itself is
 // kept as it was given. Every method may be called from many goroutines at once. An error other than those below may
 // leave the outcome of a write unknown, as a lost connection does: read the state again before deciding again.
@@ -112,7 +115,10 @@ type Change struct {
 	// Facts take the place of earlier facts of the same event, and end its place in the queue of those to be looked into. Facts of
 	// an event that the ledger does not have (any more), or that is no deployment, are passed over.
 	Facts []dora.CommitFacts
-	// Sinks get one outbox row for each of Events that is new, and for each event of which Facts change what is read of it, due at
+	// Marks are appended, each after those that its event has. One that says what the newest says already is passed over, and so are one
+	// that withdraws what does not stand and those of an event that the ledger does not have. A verdict that there is not is refused.
+	Marks []dora.Mark
+	// Sinks get one outbox row for each of Events that is new, and for each event of which Facts or Marks change what is read of it, due at
 	// once. A row that is there already stays as it is, pending or parked, and brings what is read of the event when it goes out.
 	Sinks []string
 	// Resolve queues those of Events that are new and deploy an image, so that their commits are looked for.
@@ -140,7 +146,7 @@ type EventQuery struct {
 	Limit int
 }
 
-// Row is an event, with its facts, and its place in the ledger: a later row has a greater sequence, and none is used twice.
+// Row is an event, with its facts and its newest mark, and its place in the ledger: a later row has a greater sequence, and none is used twice.
 type Row struct {
 	Seq   int64
 	Event dora.Event
@@ -165,6 +171,21 @@ type History struct {
 	Changed int64
 }
 
+// MarkQuery selects marks. Zero fields select everything; a list that is empty but not nil selects nothing.
+type MarkQuery struct {
+	EventIDs []string
+	UIDs     []string // of the events' subjects
+	// Standing selects of each event the newest mark alone, and that only if it was not withdrawn.
+	Standing bool
+}
+
+// Marked is a mark, and the event that it is about.
+type Marked struct {
+	Mark dora.Mark
+	Seq  int64  // of the event
+	UID  string // of its subject
+}
+
 // SubjectQuery selects remembered subjects. Zero fields select everything.
 type SubjectQuery struct {
 	Cluster   string
@@ -177,7 +198,8 @@ type SubjectQuery struct {
 type Delivery struct {
 	Seq  int64 // of the event
 	Sink string
-	// Event as it is read now, with its facts. Content grows each time that facts change it; 0 is the event as it was recorded.
+	// Event as it is read now, with its facts and its newest mark. Content grows each time that facts or a mark change it; 0 is the event
+	// as it was recorded.
 	Event   dora.Event
 	Content int64
 	// Attempts counts those that failed.
@@ -341,7 +363,7 @@ type ReasonCount struct {
 // Retention bounds what is kept.
 type Retention struct {
 	// EventsBefore, unless zero, drops events that occurred earlier and are pending for no sink; their parked rows go with them, and so
-	// do their facts and their place in the queue of those to be looked into.
+	// do their facts, their marks and their place in the queue of those to be looked into.
 	// A dropped event's id is forgotten: that it is not recorded again is up to its subject's state.
 	EventsBefore time.Time
 	// DecisionsPerSubject keeps the newest n of each subject; zero means DefaultDecisions.
@@ -370,11 +392,13 @@ type Writer interface {
 
 // Reader reads back what was recorded.
 type Reader interface {
-	// Events streams the selected events, with their facts, from one snapshot: what is committed meanwhile is not among them.
+	// Events streams the selected events, with their facts and newest marks, from one snapshot: what is committed meanwhile is not among them.
 	// The sequence ends with the first error.
 	Events(ctx context.Context, q EventQuery) iter.Seq2[Row, error]
 	// Subjects lists what is remembered of followed objects, by cluster, namespace, name and uid.
 	Subjects(ctx context.Context, q SubjectQuery) ([]Subject, error)
+	// Marks lists the selected marks, by event in the order of writing, then as they were made.
+	Marks(ctx context.Context, q MarkQuery) ([]Marked, error)
 	// Decisions lists the newest decisions about a subject (by uid) first, up to limit, or all if that is zero.
 	Decisions(ctx context.Context, uid string, limit int) ([]Decision, error)
 	// Deliveries lists the selected records of the log, newest (by Seq) first.

@@ -86,7 +86,22 @@ func (t *Table) note(e *dora.Event) string {
 	if e.Message != "" {
 		notes = append(notes, e.Message)
 	}
+	if e.Mark != nil {
+		notes = append(notes, Said(e.Mark))
+	}
 	return strings.Join(notes, "; ")
+}
+
+// Said tells a mark in words.
+func Said(m *dora.Mark) string {
+	text := "marked " + string(m.Verdict)
+	if m.By != "" {
+		text += " by " + m.By
+	}
+	if m.Reason != "" {
+		text += ": " + m.Reason
+	}
+	return text
 }
 
 func deployNotes(e *dora.Event) []string {

@@ -45,6 +45,7 @@ func Run(t *testing.T, open Open) {
 	t.Run("Sinks", func(t *testing.T) { declared(t, open) })
 	t.Run("Completion", func(t *testing.T) { completion(t, open) })
 	t.Run("Redelivery", func(t *testing.T) { redelivery(t, open) })
+	t.Run("Marks", func(t *testing.T) { marking(t, open) })
 	t.Run("Searches", func(t *testing.T) { searches(t, open) })
 	t.Run("Cache", func(t *testing.T) { caching(t, open) })
 	t.Run("Retention", func(t *testing.T) { retention(t, open) })

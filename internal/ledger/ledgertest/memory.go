@@ -30,6 +30,7 @@ type Memory struct {
 	sinks     map[string]*ledger.SinkState
 	log       []ledger.DeliveryRecord  // by sequence
 	commits   map[int64]*search        // by sequence of the event
+	marks     map[int64][]dora.Mark    // by sequence of the event, as they were made
 	cache     []cached                 // by age
 	histories map[ledger.History]int64 // the revision, by the rest of it
 	cacheSize int
@@ -57,6 +58,7 @@ func NewMemory(now func() time.Time) *Memory {
 		subjects:  map[[2]string]ledger.Subject{},
 		sinks:     map[string]*ledger.SinkState{},
 		commits:   map[int64]*search{},
+		marks:     map[int64][]dora.Mark{},
 		histories: map[ledger.History]int64{},
 
 		cacheSize: ledger.DefaultCached,
@@ -108,12 +110,17 @@ func (m *Memory) Commit(ctx context.Context, change ledger.Change) error {
 		return err
 	}
 	defer leave()
-	if len(change.States)+len(change.Events)+len(change.Facts)+len(change.Decisions) == 0 && change.Subject == nil {
+	if len(change.States)+len(change.Events)+len(change.Facts)+len(change.Marks)+len(change.Decisions) == 0 && change.Subject == nil {
 		return nil
 	}
 	for _, event := range change.Events {
 		if err := valid(event); err != nil {
 			return err
+		}
+	}
+	for _, mark := range change.Marks {
+		if !mark.Verdict.Known() {
+			return fmt.Errorf("event %q is marked with the unknown verdict %q", mark.EventID, mark.Verdict)
 		}
 	}
 	for _, state := range change.States {
@@ -160,6 +167,9 @@ func (m *Memory) keep(change ledger.Change) {
 	}
 	for _, facts := range change.Facts {
 		m.keepFacts(facts, change.Sinks)
+	}
+	for _, mark := range change.Marks {
+		m.keepMark(mark, change.Sinks)
 	}
 	for _, d := range change.Decisions {
 		m.seq++

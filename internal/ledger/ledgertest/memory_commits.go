@@ -36,11 +36,14 @@ func (m *Memory) event(seq int64) ledger.Row {
 	return m.events[i]
 }
 
-// read is a copy of an event with its facts.
+// read is a copy of an event with its facts and its newest mark.
 func (m *Memory) read(row ledger.Row) dora.Event {
 	event := clone(row.Event)
 	if s := m.commits[row.Seq]; s != nil && s.facts != nil {
 		event.Enrich(*s.facts)
+	}
+	if said := m.marks[row.Seq]; len(said) > 0 {
+		event.Say(said[len(said)-1])
 	}
 	return event
 }
@@ -59,10 +62,11 @@ func (m *Memory) search(seq int64) ledger.Search {
 }
 
 func (m *Memory) content(seq int64) int64 {
+	marked := int64(len(m.marks[seq]))
 	if s := m.commits[seq]; s != nil {
-		return s.content
+		return s.content + marked
 	}
-	return 0
+	return marked
 }
 
 func (m *Memory) keepFacts(facts dora.CommitFacts, sinks []string) {
@@ -176,7 +180,7 @@ func (m *Memory) Reopen(ctx context.Context, q ledger.ReopenQuery, now time.Time
 		if !matches(row, ledger.EventQuery{UIDs: q.UIDs, Cluster: q.Cluster, Since: q.Since}) || !reopens(m.commits[row.Seq], row.Event, q) {
 			continue
 		}
-		again := &search{recorded: micro(now), next: micro(now), content: m.content(row.Seq)}
+		again := &search{recorded: micro(now), next: micro(now), content: m.content(row.Seq) - int64(len(m.marks[row.Seq]))}
 		if s := m.commits[row.Seq]; s != nil {
 			again.facts = s.facts
 		}

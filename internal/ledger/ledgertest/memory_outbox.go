@@ -261,6 +261,11 @@ func (m *Memory) pruneEvents(before time.Time) int64 {
 		return gone[r.Seq]
 	})
 	maps.DeleteFunc(m.commits, func(seq int64, _ *search) bool { return gone[seq] })
+	for seq, dropped := range gone {
+		if dropped {
+			delete(m.marks, seq)
+		}
+	}
 	m.outbox = slices.DeleteFunc(m.outbox, func(o *owed) bool { return gone[o.Seq] })
 	var pruned int64
 	for _, is := range gone {

@@ -35,10 +35,16 @@ func sequences(t *testing.T, open Open) {
 		p := newPair(rt, func(place Place) ledger.Store { return open(t, place) }, filepath.Join(home, strconv.Itoa(opened)))
 		defer p.close()
 		rt.Repeat(map[string]func(*rapid.T){
-			"": func(t *rapid.T) { p.compare(t); p.compareLog(t); p.compareSearches(t); p.compareHistories(t) }, "commit": p.commit, "deliver": p.deliver, "fail": p.fail, "wait": p.wait,
+			"": func(t *rapid.T) {
+				p.compare(t)
+				p.compareLog(t)
+				p.compareSearches(t)
+				p.compareHistories(t)
+				p.compareMarks(t)
+			}, "commit": p.commit, "deliver": p.deliver, "fail": p.fail, "wait": p.wait,
 			"requeue": p.requeue, "forget": p.forget, "prune": p.prune, "reopen": p.reopen,
 			"pass": p.pass, "hasten": p.hasten, "owe": p.owe, "gone": p.gone,
-			"complete": p.complete, "put off": p.putOff, "search again": p.searchAgain, "cache": p.cache,
+			"complete": p.complete, "mark": p.mark, "put off": p.putOff, "search again": p.searchAgain, "cache": p.cache,
 		})
 	})
 }
@@ -289,6 +295,16 @@ func (p *pair) complete(t *rapid.T) {
 	p.both(t, "complete", func(s ledger.Store) (any, error) { return nil, s.Commit(t.Context(), change) })
 }
 
+// mark draws marks of all kinds, and the withdrawal of what stands or does not.
+func (p *pair) mark(t *rapid.T) {
+	change := ledger.Change{Sinks: p.sinks(t)}
+	for range rapid.IntRange(1, 3).Draw(t, "marks") {
+		verdict := rapid.SampledFrom([]dora.Verdict{dora.Failure, dora.NotAFailure, dora.Ignore, dora.Withdrawn}).Draw(t, "verdict")
+		change.Marks = append(change.Marks, Mark(p.id(t), verdict, rapid.SampledFrom(reasons).Draw(t, "reason"), p.clock.Now()))
+	}
+	p.both(t, "mark", func(s ledger.Store) (any, error) { return nil, s.Commit(t.Context(), change) })
+}
+
 func (p *pair) putOff(t *rapid.T) {
 	id, reason := p.id(t), rapid.SampledFrom(reasons).Draw(t, "reason")
 	next := p.clock.Now().Add(time.Duration(rapid.IntRange(-1, 10).Draw(t, "wait")) * time.Minute)
@@ -385,6 +401,19 @@ func (p *pair) compareHistories(t *rapid.T) {
 		slices.SortFunc(changed, func(a, b ledger.History) int { return strings.Compare(a.UID, b.UID) })
 		return changed, err
 	})
+}
+
+// compareMarks reads what was said.
+func (p *pair) compareMarks(t *rapid.T) {
+	for _, q := range []ledger.MarkQuery{{}, {Standing: true, UIDs: []string{"uid-pay", "uid-cart"}}, {EventIDs: []string{"e1", "e2", "e3"}}} {
+		p.both(t, "marks", func(s ledger.Store) (any, error) {
+			marks, err := s.Marks(t.Context(), q)
+			for i := range marks {
+				marks[i].Seq = 0
+			}
+			return marks, err
+		})
+	}
 }
 
 func cachedValues(t *rapid.T, s ledger.Store) (map[string][]byte, error) {

@@ -49,6 +49,11 @@ func (t *transaction) keep(rec rows.Record) error {
 			return err
 		}
 	}
+	for i, mark := range rec.Marks {
+		if err := t.keepMark(mark, rec.Said[i], rec.Sinks); err != nil {
+			return err
+		}
+	}
 	for _, decision := range rec.Decisions {
 		t.keepDecision(decision)
 	}

@@ -41,13 +41,13 @@ func (t *transaction) keepFacts(facts dora.CommitFacts, encoded string, sinks []
 
 // completed is a deployment as it is read now; pgx.ErrNoRows if there is none of that id.
 func (t *transaction) completed(id string) (seq int64, event dora.Event, err error) {
-	var payload, facts []byte
-	err = t.row(`SELECT seq, payload, facts FROM ledger_events LEFT JOIN ledger_commits USING (ledger, seq)
-		WHERE ledger = $1 AND id = $2 AND type = 'deploy'`, []any{id}, &seq, &payload, &facts)
+	var payload, facts, mark []byte
+	err = t.row(`SELECT e.seq, payload, facts, `+newestMark+` FROM ledger_events e LEFT JOIN ledger_commits USING (ledger, seq)
+		WHERE ledger = $1 AND id = $2 AND type = 'deploy'`, []any{id}, &seq, &payload, &facts, &mark)
 	if err != nil {
 		return 0, dora.Event{}, err
 	}
-	event, err = rows.Decode(seq, payload, facts)
+	event, err = rows.Decode(seq, payload, facts, mark)
 	return seq, event, err
 }
 
@@ -69,7 +69,8 @@ func (t *transaction) endSearch(seq int64, reason, message, facts string, change
 
 // Unresolved implements ledger.Commits.
 func (r reader) Unresolved(ctx context.Context, now time.Time, limit int) ([]ledger.Resolution, error) {
-	due, err := collect(ctx, r, scanResolution, `SELECT seq, c.attempts, c.reason, c.message, c.next_at, c.recorded_at, e.payload, c.facts
+	due, err := collect(ctx, r, scanResolution, `SELECT seq, c.attempts, c.reason, c.message, c.next_at, c.recorded_at, e.payload, c.facts,
+		`+newestMark+`
 		FROM ledger_commits c JOIN ledger_events e USING (ledger, seq)
 		WHERE ledger = $1 AND c.state = 'pending' AND c.next_at <= $2 ORDER BY seq LIMIT $3`, now.UnixMicro(), max(limit, 0))
 	if err != nil {
@@ -80,12 +81,12 @@ func (r reader) Unresolved(ctx context.Context, now time.Time, limit int) ([]led
 
 func scanResolution(row pgx.CollectableRow) (d ledger.Resolution, err error) {
 	var next, recorded int64
-	var payload, facts []byte
-	if err := row.Scan(&d.Seq, &d.Attempts, &d.Reason, &d.Message, &next, &recorded, &payload, &facts); err != nil {
+	var payload, facts, mark []byte
+	if err := row.Scan(&d.Seq, &d.Attempts, &d.Reason, &d.Message, &next, &recorded, &payload, &facts, &mark); err != nil {
 		return ledger.Resolution{}, err
 	}
 	d.NextAt, d.RecordedAt = time.UnixMicro(next).UTC(), time.UnixMicro(recorded).UTC()
-	d.Event, err = rows.Decode(d.Seq, payload, facts)
+	d.Event, err = rows.Decode(d.Seq, payload, facts, mark)
 	return d, err
 }
 

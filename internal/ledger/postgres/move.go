@@ -144,7 +144,7 @@ func (m *Move) Rows(ctx context.Context, table ledger.Table) ledger.Rows {
 	return func(yield func([]any, error) bool) {
 		order := make([]string, 0, len(table.Key))
 		for _, column := range table.Key {
-			if column != "seq" {
+			if column != "seq" && column != "n" {
 				column += ` COLLATE "C"`
 			}
 			order = append(order, column)

@@ -33,7 +33,7 @@ func (r reader) Due(ctx context.Context, sink string, now time.Time, limit int) 
 }
 
 const (
-	deliveryColumns = `seq, o.sink, o.attempts, o.next_at, o.last_error, e.payload, c.facts, coalesce(c.content, 0)`
+	deliveryColumns = `seq, o.sink, o.attempts, o.next_at, o.last_error, e.payload, c.facts, ` + newestMark + `, ` + content
 	outbox          = `ledger_outbox o JOIN ledger_events e USING (ledger, seq) LEFT JOIN ledger_commits c USING (ledger, seq)`
 	// pickPage is how many pending rows are looked at in one query: a walk that ends early reads no more than it has to.
 	pickPage = 1000
@@ -79,13 +79,13 @@ func scanDelivery(row pgx.CollectableRow) (ledger.Delivery, error) { return read
 func readDelivery(row pgx.CollectableRow, more ...any) (ledger.Delivery, error) {
 	var d ledger.Delivery
 	var next int64
-	var payload, facts []byte
-	err := row.Scan(append([]any{&d.Seq, &d.Sink, &d.Attempts, &next, &d.LastError, &payload, &facts, &d.Content}, more...)...)
+	var payload, facts, mark []byte
+	err := row.Scan(append([]any{&d.Seq, &d.Sink, &d.Attempts, &next, &d.LastError, &payload, &facts, &mark, &d.Content}, more...)...)
 	if err != nil {
 		return ledger.Delivery{}, err
 	}
 	d.NextAt = time.UnixMicro(next).UTC()
-	d.Event, err = rows.Decode(d.Seq, payload, facts)
+	d.Event, err = rows.Decode(d.Seq, payload, facts, mark)
 	return d, err
 }
 
@@ -172,7 +172,7 @@ func (t *transaction) log(sink string, fate ledger.Fate, a ledger.Attempt, said 
 	n, err := t.exec(`INSERT INTO ledger_deliveries
 		(ledger, seq, sink, event_seq, event_id, service, type, outcome, fate, content, at, took, answer)
 		SELECT $1, $2::bigint + row_number() OVER (ORDER BY o.seq), o.sink, e.seq, e.id, e.service, e.type, e.outcome, $3,
-			coalesce(told.content, c.content, 0), $4, $5, $6
+			coalesce(told.content, `+content+`), $4, $5, $6
 		FROM unnest($7::bigint[], $8::bigint[]) told (seq, content)
 		JOIN ledger_outbox o ON o.ledger = $1 AND o.seq = told.seq AND o.sink = $9 AND o.parked = 0
 		JOIN ledger_events e ON e.ledger = $1 AND e.seq = o.seq LEFT JOIN ledger_commits c ON c.ledger = $1 AND c.seq = o.seq`,
@@ -186,7 +186,8 @@ func (t *transaction) log(sink string, fate ledger.Fate, a ledger.Attempt, said 
 func (t *transaction) settle(sink string, said told) (int64, error) {
 	settled, err := t.exec(`DELETE FROM ledger_outbox o USING unnest($3::bigint[], $4::bigint[]) told (seq, content)
 		WHERE o.ledger = $1 AND o.sink = $2 AND o.parked = 0 AND o.seq = told.seq
-		AND told.content = coalesce((SELECT content FROM ledger_commits c WHERE c.ledger = $1 AND c.seq = o.seq), 0)`, sink, said.seqs, said.contents)
+		AND told.content = coalesce((SELECT content FROM ledger_commits c WHERE c.ledger = $1 AND c.seq = o.seq), 0)
+			+ (SELECT count(*) FROM ledger_marks m WHERE m.ledger = $1 AND m.seq = o.seq)`, sink, said.seqs, said.contents)
 	if err != nil || settled == int64(len(said.seqs)) {
 		return settled, err
 	}

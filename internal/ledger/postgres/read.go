@@ -171,7 +171,7 @@ func (r reader) Events(ctx context.Context, q ledger.EventQuery) iter.Seq2[ledge
 	return func(yield func(ledger.Row, error) bool) {
 		ctx, cancel := context.WithTimeout(ctx, answerWithin)
 		defer cancel()
-		query, args := selection(`SELECT seq, payload, facts, state FROM ledger_events LEFT JOIN ledger_commits USING (ledger, seq)`, q)
+		query, args := selection(`SELECT seq, payload, facts, state, `+newestMark+` FROM ledger_events e LEFT JOIN ledger_commits USING (ledger, seq)`, q)
 		found, err := r.query(ctx, query, args...)
 		if err != nil {
 			yield(ledger.Row{}, r.failed("cannot read events", err))
@@ -210,15 +210,15 @@ func fetch(found pgx.Rows) (some []ledger.Row, more bool, err error) {
 }
 
 func scanEvent(found pgx.Rows) (row ledger.Row, err error) {
-	var payload, facts []byte
+	var payload, facts, mark []byte
 	var search *string
-	if err := found.Scan(&row.Seq, &payload, &facts, &search); err != nil {
+	if err := found.Scan(&row.Seq, &payload, &facts, &search, &mark); err != nil {
 		return ledger.Row{}, fmt.Errorf("cannot read an event: %w", err)
 	}
 	if search != nil {
 		row.Search = ledger.Search(*search)
 	}
-	row.Event, err = rows.Decode(row.Seq, payload, facts)
+	row.Event, err = rows.Decode(row.Seq, payload, facts, mark)
 	return row, err
 }
 

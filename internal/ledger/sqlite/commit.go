@@ -43,6 +43,11 @@ func (c *connection) keep(rec rows.Record) error {
 			return err
 		}
 	}
+	for i, mark := range rec.Marks {
+		if err := c.keepMark(mark, rec.Said[i], rec.Sinks); err != nil {
+			return err
+		}
+	}
 	for _, decision := range rec.Decisions {
 		if err := c.keepDecision(decision); err != nil {
 			return err

@@ -61,15 +61,16 @@ func (c *connection) completed(id string) (seq int64, event dora.Event, err erro
 	if err != nil {
 		return 0, dora.Event{}, err
 	}
-	var payload, facts []byte
-	if err := statement.QueryRowContext(context.Background(), id).Scan(&seq, &payload, &facts); err != nil {
+	var payload, facts, mark []byte
+	if err := statement.QueryRowContext(context.Background(), id).Scan(&seq, &payload, &facts, &mark); err != nil {
 		return 0, dora.Event{}, err
 	}
-	event, err = rows.Decode(seq, payload, facts)
+	event, err = rows.Decode(seq, payload, facts, mark)
 	return seq, event, err
 }
 
-const completedQuery = `SELECT seq, payload, facts FROM events LEFT JOIN commits USING (seq) WHERE id = ? AND type = 'deploy'`
+const completedQuery = `SELECT e.seq, e.payload, c.facts, ` + newestMark + ` FROM events e LEFT JOIN commits c ON c.seq = e.seq
+	WHERE e.id = ? AND e.type = 'deploy'`
 
 func (c *connection) endSearch(seq int64, reason, message, facts string, changed bool) error {
 	state := rows.Unknown
@@ -97,18 +98,19 @@ func (r reader) Unresolved(ctx context.Context, now time.Time, limit int) ([]led
 }
 
 // CROSS JOIN: the queue leads. The plus keeps SQLite from sorting what is due: the queue's index is in order, and knows next_at.
-const unresolvedQuery = `SELECT c.seq, c.attempts, c.reason, c.message, c.next_at, c.recorded_at, e.payload, c.facts
+const unresolvedQuery = `SELECT c.seq, c.attempts, c.reason, c.message, c.next_at, c.recorded_at, e.payload, c.facts,
+	` + newestMark + `
 	FROM commits c CROSS JOIN events e ON e.seq = c.seq
 	WHERE c.state = 'pending' AND +c.next_at <= ? ORDER BY c.seq LIMIT ?`
 
 func scanResolution(found *sql.Rows) (d ledger.Resolution, err error) {
 	var next, recorded int64
-	var payload, facts sql.RawBytes
-	if err := found.Scan(&d.Seq, &d.Attempts, &d.Reason, &d.Message, &next, &recorded, &payload, &facts); err != nil {
+	var payload, facts, mark sql.RawBytes
+	if err := found.Scan(&d.Seq, &d.Attempts, &d.Reason, &d.Message, &next, &recorded, &payload, &facts, &mark); err != nil {
 		return ledger.Resolution{}, err
 	}
 	d.NextAt, d.RecordedAt = time.UnixMicro(next).UTC(), time.UnixMicro(recorded).UTC()
-	d.Event, err = rows.Decode(d.Seq, payload, facts)
+	d.Event, err = rows.Decode(d.Seq, payload, facts, mark)
 	return d, err
 }
 

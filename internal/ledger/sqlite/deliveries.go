@@ -21,7 +21,7 @@ func (c *connection) log(sink string, fate ledger.Fate, a ledger.Attempt, conten
 
 // CROSS JOIN: the rows that were told lead.
 const logQuery = `INSERT INTO deliveries (sink, event_seq, event_id, service, type, outcome, fate, content, at, took, answer)
-	SELECT o.sink, e.seq, e.id, e.service, e.type, e.outcome, ?, COALESCE(told.value, c.content, 0), ?, ?, ?
+	SELECT o.sink, e.seq, e.id, e.service, e.type, e.outcome, ?, COALESCE(told.value, ` + content + `), ?, ?, ?
 	FROM json_each(?) told CROSS JOIN outbox o ON o.seq = CAST(told.key AS INTEGER) AND o.sink = ? AND o.parked = 0
 	CROSS JOIN events e ON e.seq = o.seq LEFT JOIN commits c ON c.seq = o.seq ORDER BY o.seq`
 

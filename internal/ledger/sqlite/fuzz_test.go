@@ -119,19 +119,19 @@ func writes(t *testing.T, s *Store) {
 	t.Error("what was acknowledged is not there")
 }
 
-// Whatever the row of an event holds, of an older release or a newer one, it is that event with its facts, or an error.
+// Whatever the row of an event holds, of an older release or a newer one, it is that event with its facts and its mark, or an error.
 func FuzzStoredRow(f *testing.F) {
 	whole, err := json.Marshal(benchmarkChange(1).Events[0])
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(whole, []byte(`{"event_id":"a","commit":"4f5e6d7","first_commit_at":"2026-01-01T00:00:00Z","commits":3}`))
-	f.Add([]byte(`{"id":"a","type":"deploy","tomorrow":{"b":1}}`), []byte(`{"first_commit_at":"9999-12-31T23:59:59-12:00"}`))
-	f.Add([]byte(`{"id":"a","type":"degraded"}`), []byte(`{"reason":"NoAncestor"}`))
-	f.Add([]byte(`{}`), []byte(nil))
-	f.Add([]byte(`{"type":"deploy"`), []byte(`null`))
-	f.Fuzz(func(t *testing.T, payload, facts []byte) {
-		got, err := rows.Decode(1, payload, facts)
+	f.Add(whole, []byte(`{"event_id":"a","commit":"4f5e6d7","first_commit_at":"2026-01-01T00:00:00Z","commits":3}`), []byte(`{"verdict":"ignore","at":"2026-01-01T00:00:00Z"}`))
+	f.Add([]byte(`{"id":"a","type":"deploy","tomorrow":{"b":1}}`), []byte(`{"first_commit_at":"9999-12-31T23:59:59-12:00"}`), []byte(`{"verdict":"failure","at":"9999-12-31T23:59:59-12:00"}`))
+	f.Add([]byte(`{"id":"a","type":"degraded"}`), []byte(`{"reason":"NoAncestor"}`), []byte(`{"verdict":"","by":"ada"}`))
+	f.Add([]byte(`{}`), []byte(nil), []byte(nil))
+	f.Add([]byte(`{"type":"deploy"`), []byte(`null`), []byte(`null`))
+	f.Fuzz(func(t *testing.T, payload, facts, mark []byte) {
+		got, err := rows.Decode(1, payload, facts, mark)
 		if err != nil {
 			return
 		}
@@ -146,7 +146,7 @@ func FuzzStoredRow(f *testing.F) {
 		if got.ID != want.ID || got.Type != want.Type || !got.OccurredAt.Equal(want.OccurredAt) {
 			t.Errorf("%s became %s", payload, written)
 		}
-		again, err := rows.Decode(1, written, facts)
+		again, err := rows.Decode(1, written, facts, mark)
 		if second, errSecond := json.Marshal(again); err != nil || errSecond != nil || !bytes.Equal(written, second) {
 			t.Errorf("stored as it was read it is %s, %v, and was %s", second, err, written)
 		}

@@ -36,8 +36,8 @@ func (r reader) Due(ctx context.Context, sink string, now time.Time, limit int) 
 const (
 	pickQuery = `SELECT seq, service, next_at, attempts FROM outbox WHERE sink = ? AND parked = 0 ORDER BY seq`
 	// CROSS JOIN keeps SQLite from walking the events: the picked rows lead.
-	dueQuery = `SELECT o.seq, o.sink, o.attempts, o.next_at, o.last_error, e.payload, c.facts,
-		COALESCE(c.content, 0) FROM outbox o CROSS JOIN events e ON e.seq = o.seq LEFT JOIN commits c ON c.seq = o.seq
+	dueQuery = `SELECT o.seq, o.sink, o.attempts, o.next_at, o.last_error, e.payload, c.facts, ` + newestMark + `,
+		` + content + ` FROM outbox o CROSS JOIN events e ON e.seq = o.seq LEFT JOIN commits c ON c.seq = o.seq
 		WHERE o.seq IN (SELECT value FROM json_each(?)) AND o.sink = ? AND o.parked = 0 ORDER BY o.seq`
 )
 
@@ -65,13 +65,13 @@ func scanDelivery(found *sql.Rows) (ledger.Delivery, error) { return readDeliver
 func readDelivery(found *sql.Rows, more ...any) (ledger.Delivery, error) {
 	var d ledger.Delivery
 	var next int64
-	var payload, facts sql.RawBytes
-	err := found.Scan(append([]any{&d.Seq, &d.Sink, &d.Attempts, &next, &d.LastError, &payload, &facts, &d.Content}, more...)...)
+	var payload, facts, mark sql.RawBytes
+	err := found.Scan(append([]any{&d.Seq, &d.Sink, &d.Attempts, &next, &d.LastError, &payload, &facts, &mark, &d.Content}, more...)...)
 	if err != nil {
 		return ledger.Delivery{}, err
 	}
 	d.NextAt = time.UnixMicro(next).UTC()
-	d.Event, err = rows.Decode(d.Seq, payload, facts)
+	d.Event, err = rows.Decode(d.Seq, payload, facts, mark)
 	return d, err
 }
 
@@ -143,7 +143,8 @@ func (c *connection) settle(sink string, said told) (int64, error) {
 const (
 	// settleQuery removes those rows of which what was told is the newest content.
 	settleQuery = `DELETE FROM outbox WHERE sink = ? AND parked = 0 AND seq IN (SELECT CAST(key AS INTEGER) FROM json_each(?)
-		WHERE value = COALESCE((SELECT content FROM commits WHERE commits.seq = CAST(key AS INTEGER)), 0))`
+		WHERE value = COALESCE((SELECT content FROM commits WHERE commits.seq = CAST(key AS INTEGER)), 0)
+		+ (SELECT COUNT(*) FROM marks WHERE marks.seq = CAST(key AS INTEGER)))`
 	againQuery = `UPDATE outbox SET attempts = 0, next_at = ?, failed_at = NULL, last_error = ''
 		WHERE sink = ? AND parked = 0 AND seq IN (SELECT CAST(key AS INTEGER) FROM json_each(?))`
 )

@@ -21,7 +21,7 @@ func (r reader) Outstanding(ctx context.Context, q ledger.OutstandingQuery) ([]l
 	}
 	// CROSS JOIN: the rows lead, so that the walk ends at the limit.
 	rows, err := collect(ctx, r.db, scanOutstanding, `SELECT o.seq, o.sink, o.attempts, o.next_at, o.last_error, e.payload, c.facts,
-		COALESCE(c.content, 0), o.recorded_at, o.parked FROM outbox o CROSS JOIN events e ON e.seq = o.seq LEFT JOIN commits c ON c.seq = o.seq`+
+		`+newestMark+`, `+content+`, o.recorded_at, o.parked FROM outbox o CROSS JOIN events e ON e.seq = o.seq LEFT JOIN commits c ON c.seq = o.seq`+
 		where.String()+` ORDER BY o.seq, o.sink LIMIT ?`, append(where.args, limit(q.Limit))...)
 	if err != nil {
 		return nil, r.failed("cannot read what sinks are owed", err)

@@ -97,18 +97,18 @@ func (r reader) Events(ctx context.Context, q ledger.EventQuery) iter.Seq2[ledge
 
 func scanEvent(found *sql.Rows) (ledger.Row, error) {
 	var row ledger.Row
-	var payload, facts, search sql.RawBytes
-	err := found.Scan(&row.Seq, &payload, &facts, &search)
+	var payload, facts, search, mark sql.RawBytes
+	err := found.Scan(&row.Seq, &payload, &facts, &search, &mark)
 	if err != nil {
 		return ledger.Row{}, fmt.Errorf("cannot read an event: %w", err)
 	}
 	row.Search = ledger.Search(search)
-	row.Event, err = rows.Decode(row.Seq, payload, facts)
+	row.Event, err = rows.Decode(row.Seq, payload, facts, mark)
 	return row, err
 }
 
 func eventQuery(q ledger.EventQuery) (query string, args []any) {
-	return selection("SELECT seq, payload, facts, state FROM events LEFT JOIN commits USING (seq)", q)
+	return selection("SELECT seq, payload, facts, state, "+newestMark+" FROM events e LEFT JOIN commits USING (seq)", q)
 }
 
 // selection is of events. Lists travel as one JSON argument, since the number of SQLite's parameters is limited.

@@ -98,6 +98,9 @@ func (m matcher) object(goType reflect.Type, n node) {
 	var fields, required []string
 	for field := range goType.Fields() {
 		name, omit, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name == "-" {
+			continue
+		}
 		fields = append(fields, name)
 		if omit == "" {
 			required = append(required, name)
@@ -179,6 +182,8 @@ func TestTheSchemasKnowEveryWord(t *testing.T) {
 	g.Expect(event["change"].Enum).To(Equal(texts(dora.ChangeImage, dora.ChangeConfig)))
 	g.Expect(event["basis"].Enum).To(Equal(texts(dora.BasisLive, dora.BasisHistory, dora.BasisPartialSync, dora.BasisAPI)))
 	g.Expect(event["subject"].Properties["kind"].Enum).To(Equal(texts(dora.KindApplication, dora.KindRollout, dora.KindReported)))
+	mark := read(t, eventSchema).Defs["mark"].Properties
+	g.Expect(mark["verdict"].Enum).To(Equal(texts(dora.NotAFailure, dora.Failure, dora.Ignore)))
 	g.Expect(metrics.Properties["schema"].Const).To(Equal(sink.FiguresSchema))
 	g.Expect(metrics.Properties["scope"].Enum).To(Equal(texts(sink.ScopeService, sink.ScopeTeam, sink.ScopeTarget)))
 	g.Expect(metrics.Defs["band"].Enum).To(Equal(texts(fourkeys.Elite, fourkeys.High, fourkeys.Medium, fourkeys.Low)))
@@ -200,6 +205,7 @@ func TestSamplesConformToTheSchemas(t *testing.T) {
 			Commit: "4f5e6d7a", FirstCommit: "0a1b2c3d", FirstCommitAt: event.OccurredAt.Add(-time.Hour), Commits: 2, Base: "1a2b3c4d",
 			Repository: "https://git.example.com/shop/cart",
 		})
+		event.Say(dora.Mark{Verdict: dora.Ignore, Reason: "a drill", By: "ada", At: event.OccurredAt, Source: "DoraTarget shop/production"})
 		conforms(t, compiled(t, eventSchema), event)
 	}
 	for _, figures := range sinktest.Figures() {

@@ -99,12 +99,12 @@ func merge(items []*item, added *item) []*item {
 // deployment is the entity of a deploy event. All properties that may be found out later, or found out to be otherwise, are in it, as null if
 // they are not known, so that nothing stays of what an earlier form of the event said.
 func (s *Sink) deployment(e dora.Event) *item {
-	version, previous := known(e.Version), known(e.Previous.Version)
+	version, previous, judged := known(e.Version), known(e.Previous.Version), e.Judged()
 	properties := map[string]any{
 		"createdAt":       moments(e.OccurredAt),
 		environmentName:   orNull(s.environment(e.Environment)),
 		"outcome":         orNull(string(e.Outcome)),
-		"isRollback":      e.IsRollback,
+		"isRollback":      judged.IsRollback,
 		"unplanned":       e.Unplanned,
 		"exposed":         e.Exposed,
 		"change":          orNull(string(e.Change)),
@@ -123,11 +123,15 @@ func (s *Sink) deployment(e dora.Event) *item {
 		"reason":          orNull(e.Reason),
 		"message":         orNull(cut(e.Message)),
 	}
+	marked(properties, e.Mark)
 	if e.FirstCommitAt != nil {
 		properties["firstCommitAt"] = moments(*e.FirstCommitAt)
 	}
-	if e.Success != nil {
-		properties["deploymentStatus"] = map[bool]string{true: s.o.Succeeded, false: s.o.Failed}[*e.Success]
+	if e.Verdict() == dora.Ignore {
+		properties[deploymentStatus] = nil // what an earlier form said
+	}
+	if judged.Success != nil {
+		properties[deploymentStatus] = map[bool]string{true: s.o.Succeeded, false: s.o.Failed}[*judged.Success]
 	}
 	made := s.item(e, e.ID, title(e.Service, version.Tag, e.Environment), properties)
 	if s.o.Blueprints.PullRequest != "" && fullCommit.MatchString(version.Commit) {
@@ -145,7 +149,8 @@ func (s *Sink) incident(e dora.Event, resolved bool) *item {
 		properties["resolvedAt"], properties["status"] = moments(e.OccurredAt), "resolved"
 		properties["recoveryTime"] = per(e.RecoverySeconds, time.Minute)
 	} else {
-		properties["createdAt"], properties["isChangeFailure"] = moments(e.OccurredAt), e.CausedBy != ""
+		properties["createdAt"], properties["isChangeFailure"] = moments(e.OccurredAt), e.CausedBy != "" && e.Counts()
+		marked(properties, e.Mark)
 		properties["reason"], properties["message"] = orNull(e.Reason), orNull(cut(e.Message))
 		if !resolved {
 			properties["status"] = "open"
@@ -157,6 +162,15 @@ func (s *Sink) incident(e dora.Event, resolved bool) *item {
 	}
 	s.relateService(made, e.Service)
 	return made
+}
+
+// marked adds what people say, as null if they say nothing (any more).
+func marked(properties map[string]any, m *dora.Mark) {
+	said := dora.Mark{}
+	if m != nil {
+		said = *m
+	}
+	properties["mark"], properties["markReason"], properties["markedBy"] = orNull(string(said.Verdict)), orNull(cut(said.Reason)), orNull(said.By)
 }
 
 // item adds what entities of both kinds have.

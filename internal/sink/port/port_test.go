@@ -181,6 +181,7 @@ func TestADeploymentInThePortal(t *testing.T) {
 		"commit": "4f5e6d7", "repository": "github.com/acme/cart", "commitCount": 4.0, "firstCommitAt": "2026-03-01T10:30:00Z",
 		"startedAt": "2026-03-01T12:00:00Z", "serviceName": "cart", "teamName": "shop", "cluster": "eu-1",
 		"subject": "Application argocd/cart", "basis": "live", "reason": "Healthy", "message": "all is well",
+		"mark": nil, "markReason": nil, "markedBy": nil,
 	}))
 }
 
@@ -328,6 +329,39 @@ func TestAServiceThatComesToThePortalLater(t *testing.T) {
 	g.Expect(w.Entity("service", "ghost")).To(BeNil())
 }
 
+// TestWhatPeopleSayInThePortal: a mark changes the status, and withdrawing it brings the old one back.
+func TestWhatPeopleSayInThePortal(t *testing.T) {
+	g := NewWithT(t)
+	w := newWorld(t)
+	s := w.sink(t)
+	for _, c := range []struct {
+		verdict           dora.Verdict
+		status, mark, who any
+	}{
+		{dora.Withdrawn, "Failed", nil, nil},
+		{dora.NotAFailure, "Success", "not-a-failure", "ada"},
+		{dora.Ignore, nil, "ignore", "ada"},
+		{dora.Withdrawn, "Failed", nil, nil},
+		{dora.Failure, "Failed", "failure", "ada"},
+	} {
+		e := event("e2")
+		e.Outcome, e.Success, e.IsRollback = dora.RolledBack, new(false), new(true)
+		e.Say(dora.Mark{Verdict: c.verdict, Reason: "a drill", By: "ada", At: noon})
+		g.Expect(send(t, s, e)).To(Equal("deployments: 1, incidents: 0"))
+		got := w.Entity("deployment", "e2").Properties
+		back := map[dora.Verdict]any{dora.Withdrawn: true, dora.Failure: true, dora.NotAFailure: false}[c.verdict]
+		g.Expect([]any{got["deploymentStatus"], got["mark"], got["markedBy"], got["isRollback"], got["outcome"]}).
+			To(Equal([]any{c.status, c.mark, c.who, back, "rolled_back"}), "%s", c.verdict)
+	}
+	for verdict, blamed := range map[dora.Verdict]bool{dora.NotAFailure: false, dora.Failure: true} {
+		e := event("e5")
+		e.Say(dora.Mark{Verdict: verdict, Reason: "the probe was wrong", By: "ada", At: noon})
+		send(t, s, e)
+		g.Expect(w.Entity("doraIncident", "f1").Properties).To(And(
+			HaveKeyWithValue("isChangeFailure", blamed), HaveKeyWithValue("markReason", "the probe was wrong")))
+	}
+}
+
 func TestThePullRequestOfADeployment(t *testing.T) {
 	const commit = "4f5e6d7c8b9a0f1e2d3c4b5a69788796a5b4c3d2"
 	for name, c := range map[string]struct {
@@ -385,6 +419,7 @@ func TestAFailureAndItsRecovery(t *testing.T) {
 				"createdAt": "2026-03-01T11:58:29.5Z", "resolvedAt": "2026-03-01T12:00:00Z", "recoveryTime": 90.5 / 60, "status": "resolved",
 				"environment": "Production", "isChangeFailure": true, "serviceName": "cart", "teamName": "shop", "cluster": "eu-1",
 				"subject": "Application argocd/cart", "reason": "CrashLoopBackOff", "message": "it crashes",
+				"mark": nil, "markReason": nil, "markedBy": nil,
 			}))
 		})
 	}

@@ -31,15 +31,18 @@ const (
 	moment = "date-time"
 )
 
-// environmentName is the property of where something happened.
-const environmentName = "environment"
+// Properties that are named in several places: where something happened, and whether a deployment succeeded.
+const (
+	environmentName  = "environment"
+	deploymentStatus = "deploymentStatus"
+)
 
 // DeploymentProperties are those of the blueprint of deployments. The needed ones are of Port's guide "Track DORA metrics".
 func DeploymentProperties() []Property {
 	return []Property{
 		{"createdAt", "Deployment Time", text, moment, "When production had the outcome, by Argo's clock.", true},
 		{environmentName, "Environment", text, "", "Where it was deployed.", true},
-		{"deploymentStatus", "Deployment Status", text, "", "Whether the deployment succeeded; empty if nobody can tell any more.", true},
+		{deploymentStatus, "Deployment Status", text, "", "Whether the deployment succeeded; empty if nobody can tell any more, or it is ignored.", true},
 		{"leadTimeHours", "Lead Time (Hours)", number, "", "From the first commit that was delivered until it ran in production.", false},
 		{"leadTimeSeconds", "Lead Time (Seconds)", number, "", "The same in seconds, where leadTimeHours is that of the pull request.", false},
 		{"leadTimeUnknown", "Lead Time Unknown", text, "", "Why there is no lead time.", false},
@@ -63,6 +66,9 @@ func DeploymentProperties() []Property {
 		{"basis", "Basis", text, "", "What the verdict rests on: live, history, partial_sync or api.", false},
 		{"reason", "Reason", text, "", "Why it ended so, in one word.", false},
 		{"message", "Message", text, "", "Why it ended so, in a sentence.", false},
+		{"mark", "Mark", text, "", "What people say of it: failure, not-a-failure or ignore.", false},
+		{"markReason", "Mark Reason", text, "", "Why they say so.", false},
+		{"markedBy", "Marked By", text, "", "Who says so.", false},
 	}
 }
 
@@ -82,6 +88,9 @@ func IncidentProperties() []Property {
 		{"subject", "Subject", text, "", "The Application or Rollout, as kind namespace/name.", false},
 		{"reason", "Reason", text, "", "What began or ended it, in one word.", false},
 		{"message", "Message", text, "", "What began or ended it, in a sentence.", false},
+		{"mark", "Mark", text, "", "What people say of it: not-a-failure and ignore take it out of all figures.", false},
+		{"markReason", "Mark Reason", text, "", "Why they say so.", false},
+		{"markedBy", "Marked By", text, "", "Who says so.", false},
 	}
 }
 

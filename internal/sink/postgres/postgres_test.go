@@ -138,6 +138,7 @@ func TestEveryColumn(t *testing.T) {
 		FirstCommit: "aaa", BaseCommit: "bbb", Repository: "https://git.example.com/cart", FailureID: "f1", CausedBy: "e0",
 		RecoverySeconds: &recovery, Basis: dora.BasisLive, Reason: "Synced", Message: "it's \"fine\" \\u0000 ü",
 	}
+	full.Say(dora.Mark{Verdict: dora.NotAFailure, Reason: "a drill", By: "ada", At: at})
 	g.Expect(send(t, s, full)).To(Equal("1 row"))
 	for name, want := range map[string]string{
 		"id": "e1", "event_type": "deploy", "service": "cart", "team": "shop", "environment": "production", "commit_sha": "4f5e6d7",
@@ -148,6 +149,7 @@ func TestEveryColumn(t *testing.T) {
 		"observed_at": "2026-03-01 12:00:01.123456+00", "tag": "1.2", "previous_tag": "1.1", "running_tag": "1.0", "unplanned": "true",
 		"exposed": "false", "commit_count": "3", "first_commit": "aaa", "base_commit": "bbb", "repository": "https://git.example.com/cart",
 		"lead_time_seconds": "5400.25", "caused_by": "e0", "recovery_seconds": "90.5", "basis": "live", "reason": "Synced", "message": full.Message,
+		"mark": "not-a-failure", "mark_reason": "a drill", "marked_by": "ada", "payload->'mark'->>'verdict'": "not-a-failure",
 	} {
 		g.Expect(one[string](t, conn, "SELECT ("+name+")::text FROM dora.delivery_events")).To(Equal(want), name)
 	}
@@ -160,7 +162,7 @@ func TestEveryColumn(t *testing.T) {
 	bare := dora.Event{Schema: dora.Schema, ID: "e2", Type: dora.TypeDegraded, Service: "cart", OccurredAt: at, ObservedAt: at}
 	send(t, s, bare)
 	nulls := one[[]string](t, conn, `SELECT array_agg(key ORDER BY key) FROM dora.delivery_events e, jsonb_each(to_jsonb(e)) WHERE id = 'e2' AND value = 'null'`)
-	g.Expect(nulls).To(HaveLen(42-len([]string{
+	g.Expect(nulls).To(HaveLen(45-len([]string{
 		"id", "event_type", "service", "team", "environment", "occurred_at", "source", "payload", "ingested_at",
 		"cluster", "type", "observed_at", "updated_at",
 	})), "what is not known is NULL, and where it belongs never is: %v", nulls)

@@ -15,21 +15,43 @@ import (
 	"github.com/dora-controller/dora-controller/internal/ledger"
 )
 
-// Decode reads an event and joins its facts, if it has any.
-func Decode(seq int64, payload, facts []byte) (dora.Event, error) {
+// Decode reads an event and joins its facts and its newest mark, if it has any.
+func Decode(seq int64, payload, facts, mark []byte) (dora.Event, error) {
 	var event dora.Event
 	if err := json.Unmarshal(payload, &event); err != nil {
 		return dora.Event{}, fmt.Errorf("cannot decode event %d: %w", seq, err)
 	}
-	if facts == nil {
-		return event, nil
+	if facts != nil {
+		var known dora.CommitFacts
+		if err := json.Unmarshal(facts, &known); err != nil {
+			return dora.Event{}, fmt.Errorf("cannot decode the facts of event %d: %w", seq, err)
+		}
+		event.Enrich(known)
 	}
-	var known dora.CommitFacts
-	if err := json.Unmarshal(facts, &known); err != nil {
-		return dora.Event{}, fmt.Errorf("cannot decode the facts of event %d: %w", seq, err)
+	if mark != nil {
+		said, err := DecodeMark(seq, mark)
+		if err != nil {
+			return dora.Event{}, err
+		}
+		event.Say(said)
 	}
-	event.Enrich(known)
 	return event, nil
+}
+
+// DecodeMark reads a mark of an event.
+func DecodeMark(seq int64, text []byte) (mark dora.Mark, err error) {
+	if err := json.Unmarshal(text, &mark); err != nil {
+		return dora.Mark{}, fmt.Errorf("cannot decode a mark of event %d: %w", seq, err)
+	}
+	return mark, nil
+}
+
+// Says tells whether the newest mark of an event, nil if it has none, says already what another one would.
+func Says(newest *dora.Mark, mark dora.Mark) bool {
+	if newest == nil || newest.Verdict == dora.Withdrawn {
+		return mark.Verdict == dora.Withdrawn
+	}
+	return newest.Says(&mark)
 }
 
 // Complete joins facts to an event, and tells whether it reads differently now.
@@ -50,12 +72,13 @@ type Record struct {
 
 	Payloads []string // of the events
 	Encoded  []string // the facts
+	Said     []string // the marks
 	Labels   any      // of the subject: JSON, or nil
 }
 
 // Empty tells whether a change writes nothing.
 func Empty(change ledger.Change) bool {
-	return len(change.States)+len(change.Events)+len(change.Facts)+len(change.Decisions) == 0 && change.Subject == nil
+	return len(change.States)+len(change.Events)+len(change.Facts)+len(change.Marks)+len(change.Decisions) == 0 && change.Subject == nil
 }
 
 // Encode makes a change ready.
@@ -75,6 +98,13 @@ func Encode(change ledger.Change) (Record, error) {
 		}
 		rec.Encoded = append(rec.Encoded, string(text))
 	}
+	for _, mark := range change.Marks {
+		text, err := encodeMark(mark)
+		if err != nil {
+			return Record{}, err
+		}
+		rec.Said = append(rec.Said, text)
+	}
 	if change.Subject != nil && len(change.Subject.Labels) > 0 {
 		labels, err := json.Marshal(change.Subject.Labels)
 		if err != nil {
@@ -83,6 +113,17 @@ func Encode(change ledger.Change) (Record, error) {
 		rec.Labels = string(labels)
 	}
 	return rec, nil
+}
+
+func encodeMark(mark dora.Mark) (string, error) {
+	if !mark.Verdict.Known() {
+		return "", fmt.Errorf("the mark of event %s has the unknown verdict %q", mark.EventID, mark.Verdict)
+	}
+	text, err := json.Marshal(mark)
+	if err != nil {
+		return "", fmt.Errorf("cannot encode the mark of event %s: %w", mark.EventID, err)
+	}
+	return string(text), nil
 }
 
 // Contents are those that a caller tells of rows, by sequence: the newest of one that is told twice.

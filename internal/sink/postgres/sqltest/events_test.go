@@ -81,7 +81,19 @@ func drawEvent(t *rapid.T, id string) dora.Event {
 	case dora.TypeChange:
 		e.Version = drawVersion(t, "version")
 	}
+	drawMark(t, &e)
 	return e
+}
+
+// drawMark has people say something of one event in three, also what says nothing new, or nothing at all. Changes of code have no marks.
+func drawMark(t *rapid.T, e *dora.Event) {
+	if e.Type == dora.TypeChange {
+		return
+	}
+	verdict := rapid.SampledFrom([]dora.Verdict{
+		dora.Withdrawn, dora.Withdrawn, dora.Withdrawn, dora.Withdrawn, dora.Withdrawn, dora.Withdrawn, dora.Failure, dora.NotAFailure, dora.Ignore,
+	}).Draw(t, "mark")
+	e.Say(dora.Mark{Verdict: verdict, Reason: "because", By: "ada", At: e.OccurredAt})
 }
 
 func drawFailure(t *rapid.T) string {

@@ -18,6 +18,13 @@ import (
 func TestRowsAreThoseOfTheSink(t *testing.T) {
 	g := NewWithT(t)
 	events := append(november(t), sinktest.Events()...)
+	for _, verdict := range []dora.Verdict{dora.Failure, dora.NotAFailure, dora.Ignore} {
+		for _, e := range november(t) {
+			e.ID += string(verdict)
+			e.Say(dora.Mark{Verdict: verdict, Reason: "a drill", By: "ada", At: at(1)})
+			events = append(events, e)
+		}
+	}
 	for i := range events { // one of each fact that an event can have
 		events[i].Enrich(dora.CommitFacts{Commit: "4f5e6d7", FirstCommit: "1a", FirstCommitAt: at(0), Commits: 3, Base: "2b", Repository: "https://example.com/r", Message: "m"})
 		events[i].Reason, events[i].Message = "Because", "of this"

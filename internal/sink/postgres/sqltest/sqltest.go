@@ -78,6 +78,7 @@ var columns = []string{
 	"source", "payload", "cluster", "type", "outcome", "change", "subject_kind", "subject_namespace", "subject_name", "subject_uid", "attempt",
 	"started_at", "observed_at", "tag", "previous_tag", "running_tag", "unplanned", "exposed", "commit_count", "first_commit", "base_commit",
 	"repository", "lead_time_seconds", "lead_time_unknown", "caused_by", "recovery_seconds", "basis", "reason", "message",
+	"mark", "mark_reason", "marked_by",
 }
 
 // Columns are the columns of delivery_events that an event fills.
@@ -102,13 +103,26 @@ func row(tb testing.TB, e *dora.Event) []any {
 		tb.Fatal(err)
 	}
 	types := map[dora.Type]string{dora.TypeDeploy: "deploy", dora.TypeDegraded: "incident_open", dora.TypeRecovered: "incident_resolved", dora.TypeChange: "change"}
+	kind, success, back, mark := types[e.Type], e.Success, e.IsRollback, dora.Mark{}
+	if e.Mark != nil {
+		mark = *e.Mark
+	}
+	switch deploy := e.Type == dora.TypeDeploy; {
+	case mark.Verdict == dora.Ignore, mark.Verdict == dora.NotAFailure && !deploy:
+		kind, success, back = "ignored", nil, nil
+	case mark.Verdict == dora.NotAFailure:
+		success, back = new(true), new(false)
+	case mark.Verdict == dora.Failure && deploy:
+		success = new(false)
+	}
 	version, previous, running := known(e.Version), known(e.Previous.Version), known(e.Running)
 	return []any{
-		e.ID, types[e.Type], e.Service, e.Team, e.Environment, text(version.Commit), e.FirstCommitAt, e.OccurredAt, e.Success, e.IsRollback,
+		e.ID, kind, e.Service, e.Team, e.Environment, text(version.Commit), e.FirstCommitAt, e.OccurredAt, success, back,
 		text(e.FailureID), cmp.Or(e.Source, "argocd"), payload, e.Cluster, string(e.Type), text(e.Outcome), text(e.Change), text(e.Subject.Kind),
 		text(e.Subject.Namespace), text(e.Subject.Name), text(e.Subject.UID), text(e.Attempt), moment(e.StartedAt), moment(e.ObservedAt),
 		text(version.Tag), text(previous.Tag), text(running.Tag), e.Unplanned, e.Exposed, e.CommitCount, text(e.FirstCommit), text(e.BaseCommit),
 		text(e.Repository), e.LeadTimeSeconds, text(e.LeadTimeUnknown), text(e.CausedBy), e.RecoverySeconds, text(e.Basis), text(e.Reason), text(e.Message),
+		text(mark.Verdict), text(mark.Reason), text(mark.By),
 	}
 }
 
