@@ -18,11 +18,16 @@ RUN --mount=type=cache,target=/cache/mod --mount=type=cache,target=/cache/build 
     GOOS=$TARGETOS GOARCH=$TARGETARCH \
     go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$VERSION" \
       -o /dora-controller ./cmd/dora-controller
+# The texts of the licences of what is linked, as these ask for.
+RUN --mount=type=cache,target=/cache/mod --mount=type=cache,target=/cache/build \
+    go -C hack/tools/licences build -o /usr/local/bin/licences . && \
+    licences -texts ./cmd/dora-controller >/third-party-licences.txt
 
 FROM ${BASE_IMAGE}
 LABEL org.opencontainers.image.source=https://github.com/dora-controller/dora-controller \
       org.opencontainers.image.licenses=Apache-2.0
 COPY LICENSE THIRD_PARTY_LICENSES.md /licenses/
+COPY --from=build /third-party-licences.txt /licenses/
 COPY --from=build /dora-controller /usr/local/bin/dora-controller
 # By number, so that Kubernetes can tell that it is not root.
 USER 65532:65532

@@ -16,6 +16,7 @@ type workflow struct {
 	On          map[string]any    `json:"on"`
 	Permissions map[string]string `json:"permissions"`
 	Jobs        map[string]struct {
+		Needs       any               `json:"needs"`
 		Permissions map[string]string `json:"permissions"`
 		Uses        string            `json:"uses"`
 		Steps       []struct {
@@ -90,10 +91,10 @@ func TestActionsArePinned(t *testing.T) {
 
 // mayWrite are the rights to write that jobs have; everything else is only read.
 var mayWrite = map[string][]string{
-	"release.yaml binaries": {"attestations", "id-token"},
-	"release.yaml image":    {"attestations", "id-token", "packages"},
-	"release.yaml chart":    {"attestations", "id-token", "packages"},
-	"release.yaml publish":  {"contents"},
+	"release.yaml image":   {"packages"},
+	"release.yaml chart":   {"packages"},
+	"release.yaml sign":    {"attestations", "id-token", "packages"},
+	"release.yaml publish": {"contents"},
 }
 
 func TestWorkflowsHaveFewRights(t *testing.T) {
@@ -120,6 +121,9 @@ func TestWorkflowsHaveFewRights(t *testing.T) {
 				t.Errorf("%s, job %s may write %q, want %q", name, job, writes, mayWrite[name+" "+job])
 			}
 			for _, step := range j.Steps {
+				if j.Permissions["id-token"] != "" && strings.HasPrefix(step.Uses, "actions/checkout@") {
+					t.Errorf("%s, job %s: who may sign has the repository at hand, and might run it", name, job)
+				}
 				if strings.Contains(step.Run, "${{") {
 					t.Errorf("%s, job %s: an expression in a script can be a command; hand it over in env", name, job)
 				}
@@ -138,7 +142,8 @@ func TestTheImageIsBuiltForAUserWithoutRights(t *testing.T) {
 		"a base without a shell":                 `(?m)^ARG BASE_IMAGE=gcr\.io/distroless/static-debian\d+:nonroot$`,
 		"the version of Go that releases have":   `(?m)^ARG GO_IMAGE=golang:` + regexp.QuoteMeta(version) + `-\w+$`,
 		"a user by number, and nothing after it": `(?m)^USER [1-9]\d*:[1-9]\d*\nENTRYPOINT .*\nCMD .*\n$`,
-		"the texts of licences":                  `(?m)^COPY LICENSE THIRD_PARTY_LICENSES\.md /licenses/$`,
+		"the list of licences":                   `(?m)^COPY LICENSE THIRD_PARTY_LICENSES\.md /licenses/$`,
+		"the texts of licences":                  `(?m)^COPY --from=build /third-party-licences\.txt /licenses/$`,
 	} {
 		if !regexp.MustCompile(pattern).MatchString(dockerfile) {
 			t.Errorf("the image has not %s: %s", what, pattern)

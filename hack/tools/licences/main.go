@@ -163,10 +163,13 @@ func printList(out io.Writer, modules []*module) error {
 
 func printTexts(out io.Writer, modules []*module) error {
 	var all bytes.Buffer
+	if err := printGo(&all); err != nil {
+		return err
+	}
 	for _, m := range modules {
 		for _, names := range []*regexp.Regexp{licence, notice} {
 			err := m.each(names, func(name string, text []byte) {
-				fmt.Fprintf(&all, "%s\n%s %s, %s\n\n%s\n\n", strings.Repeat("=", 80), m.path, m.version, filepath.ToSlash(name), bytes.TrimSpace(text))
+				printText(&all, fmt.Sprintf("%s %s, %s", m.path, m.version, filepath.ToSlash(name)), text)
 			})
 			if err != nil {
 				return err
@@ -175,4 +178,22 @@ func printTexts(out io.Writer, modules []*module) error {
 	}
 	_, err := out.Write(all.Bytes())
 	return err
+}
+
+func printText(out io.Writer, of string, text []byte) {
+	fmt.Fprintf(out, "%s\n%s\n\n%s\n\n", strings.Repeat("=", 80), of, bytes.TrimSpace(text))
+}
+
+// printGo prints the licence of the standard library, which is linked as well.
+func printGo(out io.Writer) error {
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return err
+	}
+	text, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(root)), "LICENSE"))
+	if err != nil {
+		return fmt.Errorf("the licence of Go: %w", err)
+	}
+	printText(out, "the standard library of Go, LICENSE", text)
+	return nil
 }
