@@ -128,16 +128,19 @@ const (
 // +kubebuilder:validation:MaxLength=253
 type ServiceName string
 
-// GenericReceiver reads incidents out of any JSON by expressions in CEL. In each, body is the JSON, such as body.incident.id; header is the
-// request's headers by their names in lower case; now is the time at which it came in.
+// GenericReceiver reads incidents out of any JSON by expressions in CEL over body, the object that came, such as body.incident.id. What an
+// expression names and the body has not is not told.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.opened) || has(self.resolved)",message="opened or resolved has to be there: they say when an incident began and ended"
 type GenericReceiver struct {
-	// when says which requests tell of an incident, such as body.kind == "incident". Without it all do. Others are accepted, and count nothing.
+	// when is the time of the message, a timestamp, a text in RFC 3339 or seconds since 1970. Without it that is when it came in.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
 	// +optional
 	When string `json:"when,omitempty"`
 
-	// id is the incident's identity, which all messages about it share, such as body.incident.id.
+	// id is the incident's identity, which all messages about it share, such as body.incident.id. Where it is null or nothing, the message
+	// is accepted and counts nothing.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
 	// +required
@@ -149,13 +152,13 @@ type GenericReceiver struct {
 	// +optional
 	Service string `json:"service,omitempty"`
 
-	// opened is when it began, a time or a text in RFC 3339, or null where the message does not tell.
+	// opened is when it began: a time as in when, or true, and then it is the time of the message.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
 	// +optional
 	Opened string `json:"opened,omitempty"`
 
-	// resolved is when it ended, likewise, or null while it lasts.
+	// resolved is when it ended, likewise; null or false while it lasts.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
 	// +optional

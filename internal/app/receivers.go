@@ -13,7 +13,14 @@ import (
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/controllers/dorareceiver"
 	"github.com/dora-controller/dora-controller/internal/ingest"
+	"github.com/dora-controller/dora-controller/internal/ingest/alertmanager"
+	"github.com/dora-controller/dora-controller/internal/ingest/cloudevents"
 	"github.com/dora-controller/dora-controller/internal/ingest/events"
+	"github.com/dora-controller/dora-controller/internal/ingest/generic"
+	"github.com/dora-controller/dora-controller/internal/ingest/gitea"
+	"github.com/dora-controller/dora-controller/internal/ingest/github"
+	"github.com/dora-controller/dora-controller/internal/ingest/gitlab"
+	"github.com/dora-controller/dora-controller/internal/ingest/pagerduty"
 	"github.com/dora-controller/dora-controller/internal/kube"
 	"github.com/dora-controller/dora-controller/internal/receive"
 )
@@ -83,9 +90,32 @@ func (l *leader) receive(w *work) (stop func()) {
 	return l.receivers.Close
 }
 
-// drivers read what receivers of each type are sent.
-var drivers = map[dorav1alpha1.ReceiverType]func(*dorav1alpha1.DoraReceiver) (ingest.Driver, error){
-	dorav1alpha1.ReceiverEvents: func(*dorav1alpha1.DoraReceiver) (ingest.Driver, error) { return events.Driver{}, nil },
+// drivers read what receivers of each type are sent, but for those of type Generic, who have settings.
+var drivers = map[dorav1alpha1.ReceiverType]ingest.Driver{
+	dorav1alpha1.ReceiverEvents:       events.Driver{},
+	dorav1alpha1.ReceiverCloudEvents:  cloudevents.Driver{},
+	dorav1alpha1.ReceiverGitHub:       github.Driver{},
+	dorav1alpha1.ReceiverGitLab:       gitlab.Driver{},
+	dorav1alpha1.ReceiverGitea:        gitea.Driver{},
+	dorav1alpha1.ReceiverPagerDuty:    pagerduty.New(),
+	dorav1alpha1.ReceiverAlertmanager: alertmanager.New(),
+}
+
+func driverOf(spec *dorav1alpha1.DoraReceiverSpec) (ingest.Driver, error) {
+	if g := spec.Generic; g != nil {
+		driver, err := generic.New(generic.Mapping{
+			ID: g.ID, Opened: g.Opened, Resolved: g.Resolved, When: g.When, Service: g.Service, Severity: g.Severity, Title: g.Title, Link: g.Link,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("spec.generic.%w", err)
+		}
+		return driver, nil
+	}
+	driver := drivers[spec.Type]
+	if driver == nil {
+		return nil, fmt.Errorf("spec.type: this release knows no receiver of type %s", spec.Type)
+	}
+	return driver, nil
 }
 
 // shortestToken is what a token needs to be not guessed, in bytes.
@@ -94,11 +124,7 @@ const shortestToken = 16
 // makeReceiver chooses the driver of a DoraReceiver.
 func makeReceiver(object *dorav1alpha1.DoraReceiver, secret map[string][]byte) (*receive.Receiver, error) {
 	spec := &object.Spec
-	choose := drivers[spec.Type]
-	if choose == nil {
-		return nil, fmt.Errorf("spec.type: this release knows no receiver of type %s", spec.Type)
-	}
-	driver, err := choose(object)
+	driver, err := driverOf(spec)
 	if err != nil {
 		return nil, err
 	}
