@@ -1,10 +1,14 @@
 package ingest
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -98,6 +102,34 @@ func Within(field string, at time.Time) (time.Time, error) {
 		return time.Time{}, &BadRequestError{Field: field, Mend: "must be a time from the year 2000 on and before 2200"}
 	}
 	return at.UTC(), nil
+}
+
+// Digest is what a body is known by where a product names nothing better: one that is sent again byte by byte has the same.
+func Digest(body []byte) string {
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:16])
+}
+
+// Texts are those of a value of JSON, in the order of its keys. Where a product leaves the form open, they are all that can be said.
+func Texts(value any) (texts []string) {
+	switch value := value.(type) {
+	case json.RawMessage:
+		var read any
+		if json.Unmarshal(value, &read) == nil {
+			return Texts(read)
+		}
+	case string:
+		return []string{value}
+	case []any:
+		for _, inner := range value {
+			texts = append(texts, Texts(inner)...)
+		}
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(value)) {
+			texts = append(texts, Texts(value[key])...)
+		}
+	}
+	return texts
 }
 
 // Bounded is a report with its texts cut to their bounds, a link only if it is one, and each mention once.

@@ -65,7 +65,8 @@ type Report struct {
 	Source string
 	// Key is how the sender knows it: an idempotency key, or what it is made of. Two reports with one key are the same.
 	Key string
-	// Service as the sender calls it; a receiver may map that name to another. Environment and Team are empty if it does not tell.
+	// Service as the sender calls it; a receiver may map that name to another. Environment and Team are empty if it does not tell. So is
+	// Service in a message that adds to an incident, such as a note, and does not name its service again.
 	Service, Environment, Team string
 
 	Deployment *Deployment

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // ErrNoSecret is that nobody can be verified, since the Secret has not what the driver needs. It is for whoever set the receiver up,
@@ -47,6 +49,19 @@ func VerifyHMAC(key []byte, signatures [][]byte, message ...[]byte) error {
 		}
 	}
 	return ErrNotSender
+}
+
+// tolerance is how far a signature's time may be from ours: clocks differ, and networks are slow.
+const tolerance = 5 * time.Minute
+
+// VerifyRecent returns ErrNotSender unless a time that was signed, in seconds since 1970, is not long ago and not to come. So what somebody
+// recorded cannot be sent again later.
+func VerifyRecent(seconds string, now time.Time) error {
+	at, err := strconv.ParseInt(seconds, 10, 64)
+	if err != nil || now.Sub(time.Unix(at, 0)).Abs() > tolerance {
+		return ErrNotSender
+	}
+	return nil
 }
 
 // VerifyCredentials returns ErrNotSender unless a request has the bearer token of a Secret, or its user name and password, whichever the

@@ -281,6 +281,19 @@ func TestSeveralReports(t *testing.T) {
 }
 
 // TestHowOften: a receiver takes its number in a minute, and what is refused does not count against it.
+// TestANoteNeedsNoService: its incident had one when it began.
+func TestANoteNeedsNoService(t *testing.T) {
+	g, s := NewWithT(t), newStand(t)
+	r := s.receiver("pager", "PagerDuty")
+	r.Driver = driver{func(*ingest.Request) ([]ingest.Report, error) {
+		return []ingest.Report{{Key: "note", Incident: &ingest.Incident{ID: "a"}}, {Key: "opened", Incident: &ingest.Incident{ID: "b", OpenedAt: noon}}}, nil
+	}}
+	s.put(t, r)
+	g.Expect(read(t, s.post("/hooks/payments/pager", "pager", `{}`))).To(Equal(said{ID: "0"}))
+	g.Expect(s.ledger.reports).To(HaveLen(1))
+	g.Expect(s.ledger.reports[0].Key).To(Equal("note"))
+}
+
 func TestHowOften(t *testing.T) {
 	g, s := NewWithT(t), newStand(t)
 	ask := func(name string) int { return s.post("/hooks/payments/"+name, name, `"checkout"`).Code }

@@ -148,7 +148,7 @@ func (v *visit) keep(reports []ingest.Report) *answer {
 		v.place.translate(&reports[i])
 	}
 	all := len(reports)
-	reports = slices.DeleteFunc(reports, func(r ingest.Report) bool { return r.Service == "" })
+	reports = slices.DeleteFunc(reports, func(r ingest.Report) bool { return r.Service == "" && !adds(r) })
 	if len(reports) == 0 {
 		return &answer{
 			code: http.StatusUnprocessableEntity, reason: NoService, field: "service",
@@ -165,6 +165,9 @@ func (v *visit) keep(reports []ingest.Report) *answer {
 	}
 	return &answer{code: http.StatusAccepted, ids: ids, dropped: all - len(reports)}
 }
+
+// adds tells whether a report adds to an incident whose service was told when it began, as a note does.
+func adds(r ingest.Report) bool { return r.Incident != nil && r.Incident.OpenedAt.IsZero() }
 
 // translate gives a report the names that are used here.
 func (r *Receiver) translate(report *ingest.Report) {

@@ -16,11 +16,7 @@
 package generic
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"maps"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -70,9 +66,8 @@ func (d *Driver) Read(r *ingest.Request) ([]ingest.Report, error) {
 	if facts.wrong != nil {
 		return nil, facts.wrong
 	}
-	digest := sha256.Sum256(r.Body)
-	report.Key = id + "/" + hex.EncodeToString(digest[:16])
-	report.Incident.Mentions = append([]string{report.Incident.Title}, all(body)...)
+	report.Key = id + "/" + ingest.Digest(r.Body)
+	report.Incident.Mentions = append([]string{report.Incident.Title}, ingest.Texts(body)...)
 	return []ingest.Report{ingest.Bounded(report)}, nil
 }
 
@@ -177,21 +172,4 @@ func seconds(field string, since float64) (time.Time, error) {
 		since = -1 // is in 1969, and refused
 	}
 	return ingest.Within(field, time.UnixMilli(int64(math.Round(since*1000))))
-}
-
-// all are the texts of a value of JSON.
-func all(value any) (texts []string) {
-	switch value := value.(type) {
-	case string:
-		return []string{value}
-	case []any:
-		for _, inner := range value {
-			texts = append(texts, all(inner)...)
-		}
-	case map[string]any:
-		for _, key := range slices.Sorted(maps.Keys(value)) {
-			texts = append(texts, all(value[key])...)
-		}
-	}
-	return texts
 }

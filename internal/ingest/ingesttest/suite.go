@@ -290,7 +290,7 @@ func (s *Suite) mistyped(t *testing.T) {
 	}
 }
 
-// places are the paths of all that a value of JSON holds.
+// places are the paths of all that a value of JSON holds, of lists the first element.
 func places(value any) [][]any {
 	var all [][]any
 	add := func(key, inner any) {
@@ -305,8 +305,8 @@ func places(value any) [][]any {
 			add(key, inner)
 		}
 	case []any:
-		for i, inner := range value {
-			add(i, inner)
+		if len(value) > 0 {
+			add(0, value[0])
 		}
 	}
 	return all

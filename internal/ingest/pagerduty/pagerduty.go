@@ -51,6 +51,13 @@ func (Driver) Verify(r *ingest.Request, secret map[string][]byte) error {
 	return ingest.VerifyHMAC(key, signatures, r.Body)
 }
 
+// kind is read first: events of other types have data of other forms.
+type kind struct {
+	Event struct {
+		Type string `json:"event_type"`
+	} `json:"event"`
+}
+
 type message struct {
 	Event struct {
 		ID         string `json:"id"`
@@ -87,13 +94,17 @@ type reference struct {
 
 // Read reads one event.
 func (Driver) Read(r *ingest.Request) ([]ingest.Report, error) {
-	m, err := ingest.Decode[message](r.Body)
+	k, err := ingest.Decode[kind](r.Body)
 	if err != nil {
 		return nil, err
 	}
-	about := subjects[m.Event.Type]
+	about := subjects[k.Event.Type]
 	if about == nil {
 		return nil, nil
+	}
+	m, err := ingest.Decode[message](r.Body)
+	if err != nil {
+		return nil, err
 	}
 	key, err := ingest.Name("event.id", m.Event.ID)
 	if err != nil {
@@ -168,20 +179,7 @@ func part(m *message, report *ingest.Report) (err error) {
 	i.Title, i.Link = d.Incident.Summary, d.Incident.Link
 	i.Mentions = []string{d.Content, d.Message}
 	for _, field := range d.Fields {
-		i.Mentions = append(i.Mentions, texts(field.Value)...)
-	}
-	return nil
-}
-
-// texts are those of a custom field, which has one value or several of any type.
-func texts(value json.RawMessage) []string {
-	var one string
-	var several []string
-	if json.Unmarshal(value, &one) == nil {
-		return []string{one}
-	}
-	if json.Unmarshal(value, &several) == nil {
-		return several
+		i.Mentions = append(i.Mentions, ingest.Texts(field.Value)...)
 	}
 	return nil
 }

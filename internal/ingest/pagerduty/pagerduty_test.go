@@ -62,6 +62,7 @@ func suite() *ingesttest.Suite {
 			{File: "custom_field_values.json", Want: part("01EXMPLFIELDS0000000000001", "", "8d3f2c1", "1.4.1", "1.4.2")},
 			{File: "acknowledged.json"},
 			{File: "service_updated.json"},
+			{File: "another_form.json"},
 		},
 	}
 }
