@@ -16,11 +16,17 @@ import (
 	"github.com/dora-controller/dora-controller/internal/ingest/alertmanager"
 	"github.com/dora-controller/dora-controller/internal/ingest/cloudevents"
 	"github.com/dora-controller/dora-controller/internal/ingest/events"
+	"github.com/dora-controller/dora-controller/internal/ingest/firehydrant"
 	"github.com/dora-controller/dora-controller/internal/ingest/generic"
 	"github.com/dora-controller/dora-controller/internal/ingest/gitea"
 	"github.com/dora-controller/dora-controller/internal/ingest/github"
 	"github.com/dora-controller/dora-controller/internal/ingest/gitlab"
+	"github.com/dora-controller/dora-controller/internal/ingest/grafana"
+	"github.com/dora-controller/dora-controller/internal/ingest/incidentio"
+	"github.com/dora-controller/dora-controller/internal/ingest/opsgenie"
 	"github.com/dora-controller/dora-controller/internal/ingest/pagerduty"
+	"github.com/dora-controller/dora-controller/internal/ingest/servicenow"
+	"github.com/dora-controller/dora-controller/internal/ingest/statuspage"
 	"github.com/dora-controller/dora-controller/internal/kube"
 	"github.com/dora-controller/dora-controller/internal/receive"
 )
@@ -98,7 +104,13 @@ var drivers = map[dorav1alpha1.ReceiverType]ingest.Driver{
 	dorav1alpha1.ReceiverGitLab:       gitlab.Driver{},
 	dorav1alpha1.ReceiverGitea:        gitea.Driver{},
 	dorav1alpha1.ReceiverPagerDuty:    pagerduty.New(),
+	dorav1alpha1.ReceiverOpsgenie:     opsgenie.New(),
 	dorav1alpha1.ReceiverAlertmanager: alertmanager.New(),
+	dorav1alpha1.ReceiverGrafana:      grafana.New(),
+	dorav1alpha1.ReceiverFireHydrant:  firehydrant.New(),
+	dorav1alpha1.ReceiverIncidentIO:   incidentio.New(),
+	dorav1alpha1.ReceiverServiceNow:   servicenow.New(),
+	dorav1alpha1.ReceiverStatuspage:   statuspage.New(),
 }
 
 func driverOf(spec *dorav1alpha1.DoraReceiverSpec) (ingest.Driver, error) {
