@@ -46,8 +46,8 @@ func tallyOf(events []*dora.Event, w Window, kinds []dora.ChangeKind) tally {
 	for _, a := range h.attempts {
 		t.attempt(a, w)
 	}
-	for _, f := range h.failures {
-		t.failure(f, w)
+	for _, o := range h.outages {
+		t.outage(o, w)
 	}
 	t.secondsFollowed = w.secondsFollowed(t.firstDeployment)
 	return t
@@ -96,26 +96,25 @@ func (t *tally) deployment(a *attempt, at time.Time) {
 	}
 }
 
-func (t *tally) failure(f failure, w Window) {
-	began := f.began.OccurredAt
-	if f.ended == nil && began.Before(w.To) {
+func (t *tally) outage(o outage, w Window) {
+	if o.ended == nil && o.began.Before(w.To) {
 		t.counts.OpenFailures++
 	}
-	if f.incident && w.holds(began) {
+	if o.incident && w.holds(o.began) {
 		t.counts.Incidents++
 	}
-	if f.cause == nil || f.cause.class == unknown || !w.holds(f.cause.OccurredAt) {
+	if o.cause == nil || !w.holds(o.cause.OccurredAt) {
 		return
 	}
 	t.failures++
-	if f.cause.class == aborted {
+	if o.cause.class == aborted {
 		t.automaticAborts++
 	}
-	if f.ended == nil {
+	if o.ended == nil {
 		t.open++
 		return
 	}
-	t.recoveries.add(f.ended.OccurredAt.Sub(began).Seconds())
+	t.recoveries.add(o.ended.Sub(o.began).Seconds())
 }
 
 // deployedAt is when the attempt's version reached Healthy, if it did.

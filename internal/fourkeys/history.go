@@ -97,6 +97,7 @@ type failure struct {
 type history struct {
 	attempts []*attempt
 	failures []failure
+	outages  []outage
 }
 
 func newHistory(events []*dora.Event, kinds []dora.ChangeKind) *history {
@@ -131,6 +132,7 @@ func newHistory(events []*dora.Event, kinds []dora.ChangeKind) *history {
 		h.failures = append(h.failures, failure{began: e, ended: ends[e.FailureID], cause: cause, incident: incident})
 	}
 	h.judge()
+	h.outages = outagesOf(h.failures)
 	return h
 }
 
@@ -209,7 +211,7 @@ func (h *history) link() {
 
 // leaves tells whether this operation brought an earlier version back in place of what that attempt had deployed.
 func (a *attempt) leaves(before *attempt) bool {
-	return a.class == returned && before != nil && sameImages(a.Previous.Version, before.Version)
+	return a.class == returned && before != nil && a.Previous.Version.Same(before.Version)
 }
 
 // healed tells whether the failure ended with the failed attempt's own version Healthy: nothing else was deployed until
@@ -222,10 +224,5 @@ func (f failure) healed() bool {
 		return false
 	}
 	running := f.ended.Running
-	return running == nil || len(running.Images) == 0 || sameImages(running, f.cause.Version)
-}
-
-// sameImages compares two versions whose images are known.
-func sameImages(a, b *dora.Version) bool {
-	return a != nil && b != nil && len(a.Images) > 0 && slices.Equal(a.Images, b.Images)
+	return !running.IsNamed() || running.Same(f.cause.Version)
 }

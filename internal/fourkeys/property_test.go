@@ -159,10 +159,47 @@ func TestAnIncidentIsNoFailedChange(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		events := drawEvents(t)
 		want := fourkeys.Compute(events, week)
-		want.Counts.Incidents++
 		incident := []dora.Event{degraded("incident", 5, ""), recovered("incident", 6, "v1")}
-		same(t, want, fourkeys.Compute(append(events, incident...), week))
+		got := fourkeys.Compute(append(events, incident...), week)
+		same(t, want.ChangeFailureRate, got.ChangeFailureRate)
+		same(t, want.Frequency, got.Frequency)
+		same(t, want.LeadTime, got.LeadTime)
+		same(t, want.Rework, got.Rework)
 	})
+}
+
+// Somebody is paged for each failure, and takes no longer than the failure lasts to say so.
+func TestWhoSeesAFailureTooChangesNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		events, kinds := drawEvents(t), drawKinds(t)
+		seen := slices.Clone(events)
+		for _, began := range events {
+			if began.Type != dora.TypeDegraded {
+				continue
+			}
+			ended := slices.MaxFunc(append(slices.Clone(events), dora.Event{}), func(a, b dora.Event) int {
+				return cmp.Or(cmp.Compare(ends(a, began), ends(b, began)), a.OccurredAt.Compare(b.OccurredAt))
+			})
+			if ends(ended, began) == 0 || !ended.OccurredAt.After(began.OccurredAt) {
+				continue
+			}
+			length := ended.OccurredAt.Sub(began.OccurredAt)
+			began.ID, began.FailureID, began.OccurredAt = "seen "+began.ID, "seen "+began.ID, began.OccurredAt.Add(length/4)
+			ended.ID, ended.FailureID = "unseen "+began.ID, began.FailureID
+			ended.OccurredAt = began.OccurredAt.Add(time.Duration(rapid.IntRange(0, 3).Draw(t, "quarters")) * length / 4)
+			seen = append(seen, began, ended)
+		}
+		want, got := fourkeys.Compute(events, week, kinds...), fourkeys.Compute(seen, week, kinds...)
+		same(t, want.Recovery, got.Recovery)
+		same(t, want.Counts, got.Counts)
+	})
+}
+
+func ends(e, began dora.Event) int {
+	if e.Type == dora.TypeRecovered && began.FailureID != "" && e.FailureID == began.FailureID {
+		return 1
+	}
+	return 0
 }
 
 // The change failure rate, once more and literally: every attempt is held against every other event.

@@ -136,9 +136,9 @@ func TestRecovery(t *testing.T) {
 		success("v1", 1), degraded("a", 1.5, "v1"), recovered("a", 2.5, "v1"), // an hour
 		abort("v2", 3), degraded("b", 3, "v2"), recovered("b", 3.1, "v1"), // six minutes
 		failure("v3", 5), degraded("c", 5, "v3"), recovered("c", 8, "v4"), success("v4", 8), // three hours
-		success("v5", 9), degraded("d", 9.5, "v5"), // open
 		success("v6", 20), degraded("e", 20.5, "v6"), recovered("e", 20, "v6"), // wrong clocks
 		degraded("f", 50, ""), recovered("f", 99, "v6"), // an incident
+		success("v7", 110), degraded("d", 110.5, "v7"), // open
 	}
 	diff(t, fourkeys.Recovery{
 		Durations:       fourkeys.Durations{P50: new(3600.0), P90: new(3600 + 0.8*7200), Samples: 3, Rejected: 1},
