@@ -72,11 +72,11 @@ func TestIncidentsOfDeployments(t *testing.T) {
 			},
 			want: figures{deployed: 1, attempts: 1, failed: 1, failures: 1, open: 1, counts: counts{Succeeded: 1, OpenFailures: 1}},
 		},
-		"Failures of two services at the same time are two": {
+		"A chain of three, each of which overlaps with the next, is one": {
 			events: []dora.Event{
 				degraded("p", 10, "", reported), recovered("p", 12, "", reported),
 				degraded("q", 11, "", reported), recovered("q", 13, "", reported),
-				degraded("r", 12.5, "", reported), recovered("r", 14, "", reported), // a chain of three is one
+				degraded("r", 12.5, "", reported), recovered("r", 14, "", reported),
 			},
 			want: figures{counts: counts{Incidents: 1}},
 		},

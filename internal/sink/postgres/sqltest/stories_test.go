@@ -191,7 +191,8 @@ func TestFailuresWithoutAnIDNeverEnd(t *testing.T) {
 	postgrestest.Exec(t, db.Conn, "UPDATE delivery_events SET incident_id = '' WHERE incident_id IS NOT NULL")
 	got := query[struct{ Failures, Open, Healed int }](t, t, db, `SELECT count(*) AS failures, count(*) FILTER (WHERE open) AS open,
 		(SELECT count(*) FROM dora_deployments WHERE class = 'failed' AND deployed_at IS NOT NULL) AS healed FROM dora_failures`)
-	NewWithT(t).Expect(got[0]).To(Equal(struct{ Failures, Open, Healed int }{Failures: 4, Open: 4}))
+	// Those of the 6th, the 12th and the 17th began within a week of each other and are one outage that goes on; that of the 28th is another.
+	NewWithT(t).Expect(got[0]).To(Equal(struct{ Failures, Open, Healed int }{Failures: 2, Open: 2}))
 }
 
 // Articles print such queries, for a table of this name and these columns.
