@@ -1,0 +1,101 @@
+package incident
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dora-controller/dora-controller/internal/dora"
+)
+
+// CauseOf is the deployment that an incident belongs to, by its id; empty if to none. Events are those of its service, in any order, and
+// others than deployments among them do not matter.
+//
+// It is the latest of those that the mentions name and that had begun before the incident did, else the latest that users met, if that was
+// at most the window before the incident began. What was stopped before anybody met it, or of which nobody knows the end, is named or
+// nothing: time alone says nothing about it.
+func CauseOf(began time.Time, mentions []string, events []dora.Event, window time.Duration) string {
+	words := wordsOf(mentions)
+	var named, latest *dora.Event
+	for i := range events {
+		e := &events[i]
+		if e.Type != dora.TypeDeploy {
+			continue
+		}
+		if !startOf(e).After(began) && words.name(e) && later(e, named) {
+			named = e
+		}
+		if !e.OccurredAt.After(began) && met(e) && later(e, latest) {
+			latest = e
+		}
+	}
+	switch {
+	case named != nil:
+		return named.ID
+	case latest != nil && began.Sub(latest.OccurredAt) <= window:
+		return latest.ID
+	}
+	return ""
+}
+
+func startOf(e *dora.Event) time.Time {
+	if e.StartedAt.IsZero() || e.StartedAt.After(e.OccurredAt) {
+		return e.OccurredAt
+	}
+	return e.StartedAt
+}
+
+// later puts events of the same second in the order of their ids, so that the answer does not depend on theirs.
+func later(e, than *dora.Event) bool {
+	return than == nil || e.OccurredAt.After(than.OccurredAt) || e.OccurredAt.Equal(than.OccurredAt) && e.ID > than.ID
+}
+
+// met says that users met what the deployment brought.
+func met(e *dora.Event) bool {
+	return e.Outcome != dora.Unknown && (e.Outcome != dora.RolledBack || e.Exposed == nil || *e.Exposed)
+}
+
+// words are what mentions say, in lower case, without the punctuation around.
+type words []string
+
+// longest is how much of the mentions is read.
+const longest = 64 << 10
+
+func wordsOf(mentions []string) words {
+	text := strings.Join(mentions, " ")
+	text = strings.ToLower(text[:min(len(text), longest)])
+	all := strings.FieldsFunc(text, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && !strings.ContainsRune("-_.+", r)
+	})
+	for i, word := range all {
+		all[i] = strings.Trim(word, "-_.+")
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// name says whether a deployment is among the words: its event's id, its commit (in full, or 7 digits of it or more), or its version's tag.
+// A tag of digits alone could be any number, such as a port.
+func (w words) name(e *dora.Event) bool {
+	if w.has(e.ID) {
+		return true
+	}
+	if e.Version == nil {
+		return false
+	}
+	if tag := e.Version.Tag; strings.Trim(tag, "0123456789") != "" && w.has(tag) {
+		return true
+	}
+	return dora.IsSHA(strings.ToLower(e.Version.Commit)) && slices.ContainsFunc(w, func(word string) bool { return sameCommit(word, e.Version.Commit) })
+}
+
+func (w words) has(word string) bool {
+	_, found := slices.BinarySearch(w, strings.ToLower(word))
+	return found
+}
+
+// sameCommit compares a word with a commit, either of which may be shortened.
+func sameCommit(word, commit string) bool {
+	commit = strings.ToLower(commit)
+	return dora.IsSHA(word) && (strings.HasPrefix(commit, word) || strings.HasPrefix(word, commit))
+}
