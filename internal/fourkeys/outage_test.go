@@ -121,7 +121,9 @@ func TestAnOpenFailureTakesOthersInForAWeek(t *testing.T) {
 
 // Whose images nobody told are compared by what was told.
 func TestReportedVersionsAreComparedByCommitOrTag(t *testing.T) {
-	version := func(commit, tag string) *dora.Version { return &dora.Version{Images: []string{}, Commit: commit, Tag: tag} }
+	version := func(commit, tag string) *dora.Version {
+		return &dora.Version{Images: []string{}, Commit: commit, Tag: tag}
+	}
 	for name, tc := range map[string]struct {
 		deployed, left *dora.Version
 		failed         int

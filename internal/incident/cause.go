@@ -75,7 +75,7 @@ func wordsOf(mentions []string) words {
 }
 
 // name says whether a deployment is among the words: its event's id, its commit (in full, or 7 digits of it or more), or its version's tag.
-// A tag of digits alone could be any number, such as a port.
+// A tag has to look like a version: digits alone could be any number, such as a port, and latest is a word like any other.
 func (w words) name(e *dora.Event) bool {
 	if w.has(e.ID) {
 		return true
@@ -83,11 +83,13 @@ func (w words) name(e *dora.Event) bool {
 	if e.Version == nil {
 		return false
 	}
-	if tag := e.Version.Tag; strings.Trim(tag, "0123456789") != "" && w.has(tag) {
+	if tag := e.Version.Tag; strings.ContainsAny(tag, digits) && strings.Trim(tag, digits) != "" && w.has(tag) {
 		return true
 	}
 	return dora.IsSHA(strings.ToLower(e.Version.Commit)) && slices.ContainsFunc(w, func(word string) bool { return sameCommit(word, e.Version.Commit) })
 }
+
+const digits = "0123456789"
 
 func (w words) has(word string) bool {
 	_, found := slices.BinarySearch(w, strings.ToLower(word))

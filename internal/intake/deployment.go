@@ -21,7 +21,8 @@ const remembered = 50
 func (i *Intake) before(ctx context.Context, e *dora.Event, at time.Time) ([]dora.Event, error) {
 	var events []dora.Event
 	for row, err := range i.Store.Events(ctx, ledger.EventQuery{
-		Cluster: i.Cluster, UIDs: []string{e.Subject.UID}, Types: []dora.Type{dora.TypeDeploy}, Until: at.Add(time.Microsecond), Newest: true, Limit: remembered,
+		Cluster: i.Cluster, UIDs: []string{e.Subject.UID}, Types: []dora.Type{dora.TypeDeploy}, Until: at.Add(time.Microsecond),
+		Newest: true, Limit: remembered,
 	}) {
 		if err != nil {
 			return nil, fmt.Errorf("cannot read the deployments before: %w", err)

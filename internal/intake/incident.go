@@ -28,7 +28,9 @@ const (
 type incidentState struct {
 	incident.State
 
-	// Service and Environment are those of the opening, and CausedBy the deployment that it is held against.
+	// Named is the service as the sender calls it. Service and Environment are those of the opening, and CausedBy the deployment that it is
+	// held against.
+	Named       string  `json:"named,omitempty"`
 	Service     string  `json:"service,omitempty"`
 	Environment string  `json:"environment,omitempty"`
 	Team        string  `json:"team,omitempty"`
@@ -158,21 +160,21 @@ func (h *hearing) step(ctx context.Context, step incident.Step) error {
 
 // counting is who counts the incident as it is known now.
 func (h *hearing) counting(ctx context.Context) (Counting, error) {
-	return h.Audience.Incidents(ctx, h.from, Service{h.state.Service, h.state.Environment}, h.state.Severity)
+	return h.Audience.Incidents(ctx, h.from, Service{h.state.Named, h.state.Environment}, h.state.Severity)
 }
 
 // open says what an opening is of, and which deployment it is held against: that stays, whatever is deployed or told later.
 func (h *hearing) open(ctx context.Context, at time.Time) error {
 	r, s := h.report, &h.state
-	s.Service, s.Environment, s.Team = cmp.Or(r.Service, s.Service), cmp.Or(r.Environment, s.Environment), cmp.Or(r.Team, s.Team)
-	if s.Service == "" {
+	s.Named, s.Environment, s.Team = cmp.Or(r.Service, s.Named), cmp.Or(r.Environment, s.Environment), cmp.Or(r.Team, s.Team)
+	if s.Named == "" {
 		return &ingest.BadRequestError{Field: "service", Mend: "must name the service, or the receiver must have a defaultService"}
 	}
 	counting, err := h.counting(ctx)
 	if err != nil {
 		return err
 	}
-	s.Service = cmp.Or(counting.Service, s.Service)
+	s.Service = cmp.Or(counting.Service, s.Named)
 	s.CausedBy = ""
 	if counting.Sees == nil {
 		return nil
@@ -204,7 +206,7 @@ func (h *hearing) deployments(ctx context.Context, began time.Time, counting *Co
 // escalate lets those know of the opening who count the incident only now that its severity is another. They are owed it before the message
 // is kept, so that a message that is sent again after an error does so too.
 func (h *hearing) escalate(ctx context.Context) error {
-	about := Service{h.state.Service, h.state.Environment}
+	about := Service{h.state.Named, h.state.Environment}
 	before, err := h.Audience.Incidents(ctx, h.from, about, h.severity)
 	if err != nil {
 		return err

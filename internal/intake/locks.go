@@ -29,7 +29,8 @@ func (l *locks) lock(name string) (unlock func()) {
 		own.Unlock()
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		if own.wanted--; own.wanted == 0 {
+		own.wanted--
+		if own.wanted == 0 {
 			delete(l.held, name)
 		}
 	}

@@ -8,7 +8,7 @@
 // The import rules hold for all files but tests, which may reach for real drivers
 // and fixtures:
 //
-//  1. internal/dora, internal/deploy and internal/fourkeys import the standard
+//  1. internal/dora, internal/deploy, internal/fourkeys and internal/incident import the standard
 //     library and internal/dora only, and of the former nothing that waits, logs,
 //     draws lots or reaches outside the process.
 //  2. Drivers (the packages inside internal/ledger, internal/sink, internal/commit
@@ -37,7 +37,7 @@ type importRule func(folder, imported string) string
 var importRules = []importRule{coreIsPure, driversAreChosenInOnePlace, seamsStandAlone, argoStaysAtTheEdge, apiIsLight, tracesGoOneWay}
 
 var (
-	core  = []string{"internal/dora", "internal/deploy", "internal/fourkeys"}
+	core  = []string{"internal/dora", "internal/deploy", "internal/fourkeys", "internal/incident"}
 	seams = []string{"internal/commit", "internal/ingest", "internal/ledger", "internal/sink"}
 
 	impure   = []string{"context", "log", "math/rand", "net", "os"}

@@ -32,7 +32,7 @@ BEGIN ATOMIC
         SELECT d.id, d.incident_id, d.service, d.team, d.environment, d.cluster, d.subject_kind, d.subject_namespace, d.subject_name,
             d.occurred_at AS began, r.ended, coalesce(r.ended, d.occurred_at + interval '7 days') AS reach, d.started_at,
             nullif(d.caused_by, '') AS caused_by, c.class, c.occurred_at AS caused_at,
-            -- A cause that is named and is not in the table is no incident: somebody knows better.
+            -- A cause that is named and is not in the table, or that people ignore, is no incident: somebody knows better. One that was no failure is.
             nullif(d.caused_by, '') IS NULL OR c.id IS NOT NULL AND c.class IS NULL AS incident,
             c.class <> 'unknown' AS known
         FROM delivery_events d
@@ -44,7 +44,7 @@ BEGIN ATOMIC
         ) r ON r.service = d.service AND r.environment = d.environment AND r.incident_id = d.incident_id
         LEFT JOIN (
             SELECT e.id, e.service, e.environment, e.occurred_at,
-                CASE WHEN e.change = ANY (kinds) THEN dora_class(e.outcome, e.success, e.exposed) END AS class
+                CASE WHEN e.change = ANY (kinds) AND e.mark IS DISTINCT FROM 'not-a-failure' THEN dora_judged(e.outcome, e.success, e.exposed, e.mark) END AS class
             FROM delivery_events e
             WHERE e.event_type = 'deploy'
         ) c ON c.id = d.caused_by AND c.service = d.service AND c.environment = d.environment
@@ -78,7 +78,8 @@ END;
 -- +goose StatementEnd
 
 COMMENT ON VIEW dora_failures IS 'One row for each outage: the failures of a service that overlap, from the beginning of the first to the end of the last.';
-COMMENT ON COLUMN delivery_events.event_type IS 'deploy, incident_open (a failure of production began), incident_resolved (it ended) or change (code came to its default branch).';
+COMMENT ON COLUMN delivery_events.event_type IS
+    'deploy, incident_open (a failure of production began), incident_resolved (it ended), change (code came to its default branch), or ignored: in no figure, since people say so.';
 COMMENT ON COLUMN delivery_events.commit_sha IS 'The commit that was deployed, or that came, as it was told: it may be abbreviated.';
 COMMENT ON COLUMN delivery_events.occurred_at IS 'When it happened, by the clock of Argo CD or Argo Rollouts, or as it was reported.';
 COMMENT ON COLUMN delivery_events.source IS 'Who tells it: argocd, or the product that reported it, such as api, github or pagerduty.';
