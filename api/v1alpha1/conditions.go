@@ -24,6 +24,35 @@ const (
 	ConditionCommitsUnresolved = "CommitsUnresolved"
 )
 
+// ConditionMarksRefused is there while annotations of a target mark nothing. Its reason is that of the first of them.
+const ConditionMarksRefused = "MarksRefused"
+
+// The reasons why annotations mark nothing.
+const (
+	// ReasonMarkUnreadable: the value is not a verdict and a reason.
+	ReasonMarkUnreadable = "MarkUnreadable"
+	// ReasonEventNotFound: the ledger has no event of that id that the target counts.
+	ReasonEventNotFound = "EventNotFound"
+	// ReasonEventOfAnother: an older target decides about the object that the event is of.
+	ReasonEventOfAnother = "EventOfAnother"
+	// ReasonEventHasNoMark: events of that type are in no figure by themselves.
+	ReasonEventHasNoMark = "EventHasNoMark"
+	// ReasonTooManyMarks: the target has more marks than are heard.
+	ReasonTooManyMarks = "TooManyMarks"
+)
+
+// MarksRefused says that annotations mark nothing: the first of them, why, and how many there are besides.
+func MarksRefused(reason, annotation, message string, others int) metav1.Condition {
+	more := ""
+	if others > 0 {
+		more = fmt.Sprintf(" (and %s)", count(int64(others), "other annotation"))
+	}
+	return metav1.Condition{
+		Type: ConditionMarksRefused, Status: metav1.ConditionTrue, Reason: reason,
+		Message: fmt.Sprintf("Annotation %s%s marks nothing: %s", annotation, more, message),
+	}
+}
+
 // The reasons of conditions. Each has a part of that name in docs/doratarget.md.
 const (
 	// ReasonFollowed: everything is in order.
@@ -154,8 +183,8 @@ func CommitsUnresolved(reason string, deployments int64, message string) metav1.
 }
 
 // SetConditions makes these the conditions of the status, for this generation of the spec. Reconciling and Stalled
-// follow from ready; the notes are PolicyOwnedByAnother, HistoryGap, CommitsUnresolved and SinkNotFound, where they hold. It reports whether anything
-// changed.
+// follow from ready; the notes are PolicyOwnedByAnother, HistoryGap, CommitsUnresolved, SinkNotFound and MarksRefused, where they hold. It
+// reports whether anything changed.
 func (s *DoraTargetStatus) SetConditions(generation int64, ready metav1.Condition, notes ...metav1.Condition) bool {
 	wanted := append([]metav1.Condition{ready}, notes...)
 	if abnormal := abnormalType(ready.Reason); abnormal != "" {
@@ -167,7 +196,7 @@ func (s *DoraTargetStatus) SetConditions(generation int64, ready metav1.Conditio
 	s.ObservedGeneration = generation
 	return setConditions(&s.Conditions, generation, wanted,
 		ConditionReady, ConditionReconciling, ConditionStalled, ConditionPolicyOverridden, ConditionIncomplete, ConditionCommitsUnresolved,
-		ConditionSinksMissing) || changed
+		ConditionSinksMissing, ConditionMarksRefused) || changed
 }
 
 // abnormalType tells which of kstatus' two abnormal conditions goes with a reason of Ready. A suspended target has

@@ -15,7 +15,7 @@ const (
 type DoraTargetStatus struct {
 	// conditions say whether the target is being followed. Ready is always there; Reconciling (it will become ready by
 	// itself) and Stalled (someone has to mend something) are there only while true; PolicyOverridden, Incomplete,
-	// CommitsUnresolved and SinksMissing are there only while true and leave Ready as it is.
+	// CommitsUnresolved, SinksMissing and MarksRefused are there only while true and leave Ready as it is.
 	// +kubebuilder:validation:MaxItems=8
 	// +listType=map
 	// +listMapKey=type
@@ -65,6 +65,10 @@ type DoraTargetStatus struct {
 	// backfill tells of the last time that earlier deployments were looked into again.
 	// +optional
 	Backfill *BackfillStatus `json:"backfill,omitempty"`
+
+	// marks says which marks this target makes. It is absent while it makes none and none is asked for.
+	// +optional
+	Marks *MarkCounts `json:"marks,omitempty"`
 
 	// lastDeployment is the latest deployment whose outcome is known or given up.
 	// +optional
@@ -147,6 +151,26 @@ type ReasonCount struct {
 	// deployments is their number.
 	// +required
 	Deployments int64 `json:"deployments"`
+}
+
+// MarkCounts counts the marks of a target.
+type MarkCounts struct {
+	// said is the number of events that annotations of this target mark.
+	// +required
+	Said int64 `json:"said"`
+
+	// frozen is the number of events that its freezes mark.
+	// +required
+	Frozen int64 `json:"frozen"`
+
+	// refused is the number of annotations that mark nothing. The condition MarksRefused says why.
+	// +required
+	Refused int64 `json:"refused"`
+
+	// observed tells the annotations that this is about from later ones: a hash of them, empty if there are none.
+	// +kubebuilder:validation:MaxLength=64
+	// +optional
+	Observed string `json:"observed,omitempty"`
 }
 
 // BackfillStatus tells of one backfill.

@@ -149,8 +149,43 @@ type DoraTargetSpec struct {
 	// +optional
 	Sinks []SinkName `json:"sinks,omitempty"`
 
+	// freezes are spans of time whose deployments, and failures that began in them, belong into no figure: drills, migrations. Each event in
+	// one is marked "ignore", unless an annotation says otherwise of it; the marks go when the freeze does. They hold for the objects of
+	// which this target decides.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=50
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	Freezes []Freeze `json:"freezes,omitempty"`
+
 	// suspend stops the target: while true, nothing new is counted for it and its figures stand still. Objects that
 	// another target selects too go on being counted there.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
+}
+
+// Freeze is a span of time whose events belong into no figure.
+//
+// +kubebuilder:validation:XValidation:rule="self.from < self.to",message="a freeze must end after it begins: to must be later than from"
+type Freeze struct {
+	// name tells the freeze from the others of the target. It is shown as who marked an event.
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +required
+	Name string `json:"name"`
+
+	// from is when the freeze begins. What occurred at that moment is in it.
+	// +required
+	From metav1.Time `json:"from"`
+
+	// to is when the freeze ends. What occurred at that moment is not in it.
+	// +required
+	To metav1.Time `json:"to"`
+
+	// reason says why. It is shown with each event.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=200
+	// +required
+	Reason string `json:"reason"`
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -48,6 +49,11 @@ type Reconciler struct {
 	// Sinks are those that figures go to. Share gives the figures of a target to one.
 	Sinks *kube.Sinks
 	Share func(sink, target string, figures []sink.Figures)
+	// Marks keeps what people say. Owed is called with the sinks that are owed events anew because of it, and Look with the other targets
+	// that count these events.
+	Marks Marks
+	Owed  func(sinks []string)
+	Look  func(targets ...types.NamespacedName)
 	// Hurried is called when commits are to be looked for at once.
 	Hurried func()
 	Cluster string
@@ -85,6 +91,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	backfill, err := r.lookAgain(ctx, object, scope)
 	var history *history
 	if err == nil {
+		err = r.hear(ctx, object, scope)
+	}
+	if err == nil {
 		history, err = r.read(ctx, scope)
 	}
 	if err != nil {
@@ -92,7 +101,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, errors.Join(err, r.write(ctx, object, stale))
 	}
 	status := tell(object, scope, history, thresholds)
-	status.Backfill = backfill
+	status.Backfill, status.Marks = backfill, scope.marks
 	r.Metrics.Set(req.NamespacedName, status)
 	r.share(object, scope, history, thresholds)
 	return ctrl.Result{RequeueAfter: next(scope, history)}, r.write(ctx, object, status)

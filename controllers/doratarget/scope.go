@@ -13,6 +13,7 @@ import (
 	"github.com/dora-controller/dora-controller/internal/fourkeys"
 	"github.com/dora-controller/dora-controller/internal/kube"
 	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/mark"
 )
 
 // scope is whose deployments a target counts at this moment.
@@ -33,6 +34,9 @@ type scope struct {
 	// sinks are all there are; missingSinks those that the target names and cannot use.
 	sinks        kube.SinkView
 	missingSinks []string
+	// marks counts what people say in this target, and refused is what of it marks nothing.
+	marks   *dorav1alpha1.MarkCounts
+	refused []mark.Refusal
 	// missing are the kinds that the target asks for and that are not installed.
 	missing []string
 }

@@ -6,7 +6,7 @@
 //
 // When a target is looked at:
 //
-//	its spec changed ───────────────────────▶ at once
+//	its spec or what it says of events ─────▶ at once
 //	something was recorded about a subject ─┐
 //	an object came, went or was relabelled  ├▶ after a second, so that several such changes are one look
 //	another target, a kind came or went ────┘
@@ -32,6 +32,7 @@ import (
 	"github.com/dora-controller/dora-controller/internal/argocd"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/kube"
+	"github.com/dora-controller/dora-controller/internal/mark"
 	"github.com/dora-controller/dora-controller/internal/rollouts"
 )
 
@@ -63,11 +64,12 @@ type watches struct {
 
 var changedSpec = predicate.TypedGenerationChangedPredicate[*dorav1alpha1.DoraTarget]{}
 
-// asked passes a target of which somebody asks for a backfill.
+// asked passes a target of which somebody asks for a backfill, or in which somebody says something else about an event.
 var asked = predicate.TypedFuncs[*dorav1alpha1.DoraTarget]{
 	UpdateFunc: func(e event.TypedUpdateEvent[*dorav1alpha1.DoraTarget]) bool {
 		const key = dorav1alpha1.AnnotationBackfill
-		return e.ObjectOld.Annotations[key] != e.ObjectNew.Annotations[key]
+		old, now := e.ObjectOld.Annotations, e.ObjectNew.Annotations
+		return old[key] != now[key] || !maps.Equal(mark.IDs(old), mark.IDs(now))
 	},
 }
 

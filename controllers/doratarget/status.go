@@ -30,7 +30,7 @@ func notes(status *dorav1alpha1.DoraTargetStatus) []metav1.Condition {
 	return slices.DeleteFunc(slices.Clone(status.Conditions), func(c metav1.Condition) bool {
 		return !slices.Contains([]string{
 			dorav1alpha1.ConditionPolicyOverridden, dorav1alpha1.ConditionIncomplete, dorav1alpha1.ConditionCommitsUnresolved,
-			dorav1alpha1.ConditionSinksMissing,
+			dorav1alpha1.ConditionSinksMissing, dorav1alpha1.ConditionMarksRefused,
 		}, c.Type)
 	})
 }
@@ -141,6 +141,10 @@ func remarks(s *scope, h *history) []metav1.Condition {
 	}
 	if len(s.missingSinks) > 0 {
 		conditions = append(conditions, dorav1alpha1.SinkNotFound(s.missingSinks...))
+	}
+	if len(s.refused) > 0 {
+		first := s.refused[0]
+		conditions = append(conditions, dorav1alpha1.MarksRefused(first.Reason, first.Key, first.Message, len(s.refused)-1))
 	}
 	return conditions
 }

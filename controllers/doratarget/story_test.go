@@ -38,6 +38,8 @@ type story struct {
 	client     client.Client
 	writes     int
 	shared     map[string][]sink.Figures // what each sink was given last
+	owed       []string
+	looks      []string
 	reconciler *Reconciler
 }
 
@@ -93,6 +95,13 @@ func newStory(t *testing.T, objects ...client.Object) *story {
 		Client: s.client, World: kube.NewWorld(s.client, kinds, "eu", nil), Targets: kube.NewTargets(s.client, []string{"platform"}),
 		Served: kinds, Events: s.store, Metrics: NewMetrics(), Cluster: "eu", Clock: s.clock,
 		Sinks: kube.NewSinks(s.client, []string{"platform"}),
+		Marks: s.store,
+		Owed:  func(sinks []string) { s.owed = append(s.owed, sinks...) },
+		Look: func(targets ...types.NamespacedName) {
+			for _, name := range targets {
+				s.looks = append(s.looks, name.Name)
+			}
+		},
 		Share: func(name, _ string, figures []sink.Figures) { s.shared[name] = figures },
 	}
 	s.open()
@@ -155,7 +164,7 @@ func (s *story) look(name string) (*dorav1alpha1.DoraTarget, ctrl.Result) {
 	s.Helper()
 	key := types.NamespacedName{Namespace: "shop", Name: name}
 	s.reconciler.pace.forget()
-	result, err := s.reconciler.Reconcile(s.Context(), ctrl.Request{NamespacedName: key})
+	result, err := s.reconciler.Reconcile(s.Context(), requestFor(name))
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -164,6 +173,10 @@ func (s *story) look(name string) (*dorav1alpha1.DoraTarget, ctrl.Result) {
 		s.Fatal(err)
 	}
 	return object, result
+}
+
+func requestFor(name string) ctrl.Request {
+	return ctrl.Request{NamespacedName: types.NamespacedName{Namespace: "shop", Name: name}}
 }
 
 // forget lets every target be computed at once.

@@ -122,7 +122,7 @@ func (l *leader) prepare(ctx context.Context, store ledger.Store) (*work, error)
 	w.controllers = controllers.Options{
 		Cluster: o.Cluster, Namespaces: o.Namespaces, Explain: o.Explain, Clock: o.Clock,
 		Targets: kube.NewTargets(l.mgr.GetCache(), o.TrustedNamespaces), Figures: kube.NewTrigger(),
-		Kinds: l.kinds, Memory: recorder, Events: store, Metrics: figures,
+		Kinds: l.kinds, Memory: recorder, Events: store, Marks: store, Metrics: figures,
 		Sinks:  kube.NewSinks(l.mgr.GetCache(), o.TrustedNamespaces, w.always...),
 		Outbox: store, Dispatcher: w.dispatcher, Make: newMaker(o), SinkLooks: looks, SinkGrace: o.SinkGrace,
 	}

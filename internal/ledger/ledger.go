@@ -175,6 +175,7 @@ type History struct {
 type MarkQuery struct {
 	EventIDs []string
 	UIDs     []string // of the events' subjects
+	Source   string
 	// Standing selects of each event the newest mark alone, and that only if it was not withdrawn.
 	Standing bool
 }

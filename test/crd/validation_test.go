@@ -33,6 +33,7 @@ const (
 	sayDegradedFor    = "degradedFor must be a duration between 0s and 30m, such as 60s or 1m30s"
 	sayFailureWindow  = "failureWindow must be a duration between 1m and 30d, such as 1h or 1d12h"
 	sayVerdictTimeout = "verdictTimeout must be a duration between 1h and 30d, such as 24h or 2d"
+	sayFreeze         = "a freeze must end after it begins: to must be later than from"
 	sayWindow         = "window must be a duration between 1d and 366d, such as 30d or 90d"
 
 	preset            = "; a threshold that is left out is the preset's"
@@ -100,6 +101,8 @@ func acceptable() []string {
 		`{applications: {}, changes: [Image]}`,
 		`{applications: {}, changes: [Config, Image]}`,
 		`{applications: {}, suspend: true}`,
+		`{applications: {}, freezes: [{name: game-day, from: "2026-11-12T09:00:00Z", to: "2026-11-12T09:00:01Z", reason: a drill}]}`,
+		`{applications: {}, freezes: [{name: a, from: "2026-11-12T10:00:00+02:00", to: "2026-11-12T09:00:00Z", reason: "é"}]}`,
 		`{applications: {}, bands: {preset: Guide}}`,
 		`{applications: {}, bands: {overrides: {}}}`,
 	}
@@ -156,7 +159,7 @@ func refusals() []refusal {
 		nameRefusals("service"), nameRefusals("team"), nameRefusals("environment"),
 		globRefusals("include"), globRefusals("exclude"),
 		durationRefusals(), thresholdRefusals(), orderRefusals(), otherRefusals(), sourceRefusals(),
-		sinkNameRefusals(),
+		sinkNameRefusals(), freezeRefusals(),
 	} {
 		all = append(all, some...)
 	}
@@ -185,6 +188,25 @@ func selectorRefusals(field string) []refusal {
 		{"too many namespaces", fmt.Sprintf(`namespaces: [%s]`, list(65, "n%d")), "namespaces", "must have at most 64 items"},
 	} {
 		all = append(all, refusal{field + " with " + c.why, fmt.Sprintf(`{%s: {%s}}`, field, c.spec), "spec." + field + "." + c.field, c.message})
+	}
+	return all
+}
+
+func freezeRefusals() []refusal {
+	const span = `from: "2026-11-12T09:00:00Z", to: "2026-11-12T10:00:00Z"`
+	var all []refusal
+	for _, c := range []refusal{
+		{"one that ends when it begins", `{name: a, from: "2026-11-12T09:00:00Z", to: "2026-11-12T09:00:00Z", reason: x}`, "[0]", sayFreeze},
+		{"one that ends before, in another zone", `{name: a, from: "2026-11-12T09:00:00Z", to: "2026-11-12T10:00:00+02:00", reason: x}`, "[0]", sayFreeze},
+		{"a time that is none", `{name: a, from: noon, to: "2026-11-12T09:00:00Z", reason: x}`, "[0].from", "must be of type date-time"},
+		{"no end", `{name: a, from: "2026-11-12T09:00:00Z", reason: x}`, "[0].to", "Required value"},
+		{"no reason", `{name: a, ` + span + `, reason: ""}`, "[0].reason", "should be at least 1 chars long"},
+		{"a reason that is too long", `{name: a, ` + span + `, reason: ` + strings.Repeat("x", 201) + `}`, "[0].reason", "may not be more than 200"},
+		{"a name with a blank", `{name: "a b", ` + span + `, reason: x}`, "[0].name", "should match"},
+		{"a name twice", `{name: a, ` + span + `, reason: x}, {name: a, ` + span + `, reason: y}`, "[1]", "Duplicate value"},
+		{"too many", list(51, `{name: a%d, `+span+`, reason: x}`), "", "must have at most 50 items"},
+	} {
+		all = append(all, refusal{"freezes with " + c.why, `{applications: {}, freezes: [` + c.spec + `]}`, "spec.freezes" + c.field, c.message})
 	}
 	return all
 }

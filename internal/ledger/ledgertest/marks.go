@@ -149,6 +149,8 @@ func selectsMarks(f *fixture) {
 		{ledger.MarkQuery{UIDs: []string{"uid-pay"}}, []dora.Verdict{dora.NotAFailure}},
 		{ledger.MarkQuery{UIDs: []string{"uid-cart"}, Standing: true}, []dora.Verdict{dora.Ignore}},
 		{ledger.MarkQuery{Standing: true}, []dora.Verdict{dora.Ignore, dora.NotAFailure}},
+		{ledger.MarkQuery{Source: "DoraTarget shop/production", UIDs: []string{"uid-pay"}}, []dora.Verdict{dora.NotAFailure}},
+		{ledger.MarkQuery{Source: "DoraTarget shop/other"}, []dora.Verdict{}},
 		{ledger.MarkQuery{EventIDs: []string{}}, []dora.Verdict{}},
 		{ledger.MarkQuery{UIDs: []string{}}, []dora.Verdict{}},
 	} {

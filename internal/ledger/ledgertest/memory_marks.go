@@ -39,6 +39,9 @@ func (m *Memory) Marks(ctx context.Context, q ledger.MarkQuery) ([]ledger.Marked
 	for _, row := range m.choose(ledger.EventQuery{IDs: q.EventIDs, UIDs: q.UIDs}) {
 		for i, mark := range m.marks[row.Seq] {
 			newest := i == len(m.marks[row.Seq])-1
+			if q.Source != "" && q.Source != mark.Source {
+				continue
+			}
 			if !q.Standing || newest && mark.Verdict != dora.Withdrawn {
 				found = append(found, ledger.Marked{Mark: mark, Seq: row.Seq, UID: row.Event.Subject.UID})
 			}

@@ -405,7 +405,7 @@ func (p *pair) compareHistories(t *rapid.T) {
 
 // compareMarks reads what was said.
 func (p *pair) compareMarks(t *rapid.T) {
-	for _, q := range []ledger.MarkQuery{{}, {Standing: true, UIDs: []string{"uid-pay", "uid-cart"}}, {EventIDs: []string{"e1", "e2", "e3"}}} {
+	for _, q := range []ledger.MarkQuery{{}, {Standing: true, UIDs: []string{"uid-pay", "uid-cart"}, Source: "DoraTarget shop/production"}, {EventIDs: []string{"e1", "e2", "e3"}}} {
 		p.both(t, "marks", func(s ledger.Store) (any, error) {
 			marks, err := s.Marks(t.Context(), q)
 			for i := range marks {

@@ -60,6 +60,9 @@ func (r reader) Marks(ctx context.Context, q ledger.MarkQuery) ([]ledger.Marked,
 	where := ours()
 	where.in("e.id", q.EventIDs)
 	where.in("e.uid", q.UIDs)
+	if q.Source != "" {
+		where.add("m.mark::json ->> 'source' = ?", q.Source)
+	}
 	if q.Standing {
 		where.add(`m.n = (SELECT max(n) FROM ledger_marks newest WHERE newest.ledger = $1 AND newest.seq = m.seq)
 			AND m.mark::json ->> 'verdict' <> ?`, string(dora.Withdrawn))

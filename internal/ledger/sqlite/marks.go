@@ -64,6 +64,9 @@ func (r reader) Marks(ctx context.Context, q ledger.MarkQuery) ([]ledger.Marked,
 	var where conditions
 	where.in("e.id", q.EventIDs)
 	where.in("e.uid", q.UIDs)
+	if q.Source != "" {
+		where.add("json_extract(m.mark, '$.source') = ?", q.Source)
+	}
 	if q.Standing {
 		where.add("m.n = (SELECT MAX(n) FROM marks WHERE marks.seq = m.seq) AND json_extract(m.mark, '$.verdict') <> ?", string(dora.Withdrawn))
 	}
