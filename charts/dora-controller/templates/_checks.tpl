@@ -117,7 +117,7 @@ what to write instead. test/chart asks the program about the same values.
 
 {{/* The levels of areas; which levels there are the schema knows. */}}
 {{- define "dora-controller.checkLevels" -}}
-{{- $areas := list "application" "client" "commits" "controller-runtime" "dispatch" "dorasink" "doratarget" "events" "kinds" "leaderelection" "ledger" "libraries" "rollout" "traces" }}
+{{- $areas := list "application" "client" "commits" "controller-runtime" "dispatch" "dorareceiver" "dorasink" "doratarget" "events" "kinds" "leaderelection" "ledger" "libraries" "receivers" "rollout" "traces" "watchdog" }}
 {{- $seen := list }}
 {{- range splitList "," . }}
 {{- $area := ternary (splitList "=" . | first) "" (contains "=" .) }}
