@@ -87,6 +87,14 @@ func Followed(subjects ObservedSubjects, missing ...string) metav1.Condition {
 	return ready(metav1.ConditionTrue, ReasonFollowed, message)
 }
 
+// OfShard says in a condition that all it tells is of the objects of one shard.
+func OfShard(c metav1.Condition, shard string) metav1.Condition {
+	if shard != "" {
+		c.Message += fmt.Sprintf("; only what is labelled %s=%s is seen and counted here", LabelShard, shard)
+	}
+	return c
+}
+
 // Starting is Ready unknown, before the first look at the cluster and the ledger.
 func Starting() metav1.Condition {
 	return ready(metav1.ConditionUnknown, ReasonStarting,

@@ -59,6 +59,10 @@ type DoraTargetList struct {
 // AnnotationBackfill asks, by any new value, for a look at the commits of all earlier deployments that ended without lead time.
 const AnnotationBackfill = "dora-controller.io/backfill"
 
+// LabelShard is the label that says which of several controllers of one cluster sees an object, by its flag --shard: a DoraTarget, a DoraSink, an
+// Application or a Rollout. Objects without it are seen by a controller without that flag.
+const LabelShard = "dora-controller.io/shard"
+
 // DoraTargetSpec says whose deployments are counted, and how.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.applications) || has(self.rollouts)",message="select something: set applications, rollouts, or both ({} selects all of them)"
@@ -135,13 +139,6 @@ type DoraTargetSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.size() > 1 && self.matches('^([0-9]{1,5}d)?([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$') && [(self.contains('d') ? int(self.substring(0, self.indexOf('d'))) * 86400 : 0) + (self.endsWith('d') ? 0 : duration(self.substring(self.indexOf('d') + 1)).getSeconds())].all(s, s >= 86400 && s <= 31622400)",message="window must be a duration between 1d and 366d, such as 30d or 90d"
 	// +optional
 	Window Duration `json:"window,omitempty"`
-
-	// statusInterval is how long the figures of the status rest after they were written, between 1s and 1h, such as 10s: while events
-	// rain they are written no more often than that, and the last ones always. Conditions are written at once.
-	// +kubebuilder:default="10s"
-	// +kubebuilder:validation:XValidation:rule="self.size() > 1 && self.matches('^([0-9]{1,5}d)?([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$') && [(self.contains('d') ? int(self.substring(0, self.indexOf('d'))) * 86400 : 0) + (self.endsWith('d') ? 0 : duration(self.substring(self.indexOf('d') + 1)).getSeconds())].all(s, s >= 1 && s <= 3600)",message="statusInterval must be a duration between 1s and 1h, such as 10s or 1m30s"
-	// +optional
-	StatusInterval Duration `json:"statusInterval,omitempty"`
 
 	// bands says where Elite, High, Medium and Low begin.
 	// +kubebuilder:default={preset: Port}

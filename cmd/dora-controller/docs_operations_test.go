@@ -38,7 +38,7 @@ func tableRows(t *testing.T, page string) map[string][]string {
 func TestEveryFlagOfRunIsDocumentedWithItsDefault(t *testing.T) {
 	// What a flag's own default does not say.
 	said := map[string]string{
-		"namespaces": "all", "trusted-namespaces": "none", "kubeconfig": "found", "keep-events": "for ever", "keep-decisions": "`200`",
+		"namespaces": "all", "shard": "those without a label", "trusted-namespaces": "none", "kubeconfig": "found", "keep-events": "for ever", "keep-decisions": "`200`",
 		"leader-election-namespace": "the pod's", "zap-encoder": "`json`", "log-level": "`info`", "zap-stacktrace-level": "`error`",
 		"zap-time-encoding": "`rfc3339`", "git-cache": "`git`, beside the ledger", "git-cache-size": "`1Gi`", "local-repositories": "none",
 		"allow-networks": "none", "metrics-cert-dir": "made at the start", "pprof-bind-address": "nowhere",

@@ -19,6 +19,9 @@
 {{- with .Values.namespaces }}
 - --namespaces={{ join "," . }}
 {{- end }}
+{{- with .Values.shard }}
+- --shard={{ . }}
+{{- end }}
 {{- with .Values.trustedNamespaces }}
 - --trusted-namespaces={{ join "," . }}
 {{- end }}
