@@ -140,6 +140,13 @@ type DoraTargetSpec struct {
 	// +optional
 	Window Duration `json:"window,omitempty"`
 
+	// statusInterval is how long the figures of the status rest after they were written, between 1s and 1h, such as 10s: while events
+	// rain they are written no more often than that, and the last ones always. Conditions are written at once.
+	// +kubebuilder:default="10s"
+	// +kubebuilder:validation:XValidation:rule="self.size() > 1 && self.matches('^([0-9]{1,5}d)?([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$') && [(self.contains('d') ? int(self.substring(0, self.indexOf('d'))) * 86400 : 0) + (self.endsWith('d') ? 0 : duration(self.substring(self.indexOf('d') + 1)).getSeconds())].all(s, s >= 1 && s <= 3600)",message="statusInterval must be a duration between 1s and 1h, such as 10s or 1m30s"
+	// +optional
+	StatusInterval Duration `json:"statusInterval,omitempty"`
+
 	// bands says where Elite, High, Medium and Low begin.
 	// +kubebuilder:default={preset: Port}
 	// +optional

@@ -98,7 +98,7 @@ func FuzzTargetSpec(f *testing.F) {
 		if a, b := one.PolicyDiffers(&other, name, have), other.PolicyDiffers(&one, name, have); !slices.Equal(a, b) {
 			t.Errorf("they differ in %v, and in %v", a, b)
 		}
-		if read, err := one.Timings(); err == nil && min(read.DegradedFor, read.FailureWindow, read.VerdictTimeout, read.Window) < 0 {
+		if read, err := one.Timings(); err == nil && min(read.DegradedFor, read.FailureWindow, read.VerdictTimeout, read.Window, read.StatusInterval) < 0 {
 			t.Errorf("%s has the times %+v", rawOne, read)
 		}
 		if name != "" && one.ServiceOf(name, have) == "" || one.EnvironmentOf(have) == "" {

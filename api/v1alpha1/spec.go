@@ -25,6 +25,7 @@ const (
 	DefaultFailureWindow  = "1h"
 	DefaultVerdictTimeout = "24h"
 	DefaultWindow         = "30d"
+	DefaultStatusInterval = "10s"
 )
 
 // Timings are the durations of a spec.
@@ -33,6 +34,7 @@ type Timings struct {
 	FailureWindow  time.Duration
 	VerdictTimeout time.Duration
 	Window         time.Duration
+	StatusInterval time.Duration
 }
 
 // Timings reads the durations of the spec, with its defaults. An error names the field.
@@ -47,6 +49,7 @@ func (s *DoraTargetSpec) Timings() (Timings, error) {
 		{"failureWindow", s.FailureWindow, DefaultFailureWindow, &t.FailureWindow},
 		{"verdictTimeout", s.VerdictTimeout, DefaultVerdictTimeout, &t.VerdictTimeout},
 		{"window", s.Window, DefaultWindow, &t.Window},
+		{"statusInterval", s.StatusInterval, DefaultStatusInterval, &t.StatusInterval},
 	} {
 		read, err := or(field.text, field.fallback).Parse()
 		if err != nil {

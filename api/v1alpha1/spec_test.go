@@ -16,11 +16,11 @@ func TestTimings(t *testing.T) {
 		want Timings
 	}{
 		"an empty spec has the defaults of the schema": {
-			want: Timings{DegradedFor: time.Minute, FailureWindow: time.Hour, VerdictTimeout: day, Window: 30 * day},
+			want: Timings{DegradedFor: time.Minute, FailureWindow: time.Hour, VerdictTimeout: day, Window: 30 * day, StatusInterval: 10 * time.Second},
 		},
 		"what is set counts": {
-			spec: DoraTargetSpec{DegradedFor: "0s", FailureWindow: "2h", VerdictTimeout: "3d", Window: "1d12h"},
-			want: Timings{DegradedFor: 0, FailureWindow: 2 * time.Hour, VerdictTimeout: 3 * day, Window: 36 * time.Hour},
+			spec: DoraTargetSpec{DegradedFor: "0s", FailureWindow: "2h", VerdictTimeout: "3d", Window: "1d12h", StatusInterval: "1m30s"},
+			want: Timings{DegradedFor: 0, FailureWindow: 2 * time.Hour, VerdictTimeout: 3 * day, Window: 36 * time.Hour, StatusInterval: 90 * time.Second},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -24,6 +24,26 @@ func commitsOf(known *ledger.Resolutions) *dorav1alpha1.CommitCounts {
 	return counts
 }
 
+// ask does what a target asks for beside figures: that commits are looked for at once, and that what it says of events stands. It says which
+// commits are still looked for, however old, and fails while the ledger does.
+func (r *Reconciler) ask(ctx context.Context, object *dorav1alpha1.DoraTarget, s *scope) (*dorav1alpha1.BackfillStatus, ledger.Resolutions, error) {
+	if err := r.Memory.Check(ctx); err != nil {
+		return nil, ledger.Resolutions{}, err
+	}
+	backfill, err := r.lookAgain(ctx, object, s)
+	if err != nil {
+		return nil, ledger.Resolutions{}, err
+	}
+	if err := r.hear(ctx, object, s); err != nil {
+		return nil, ledger.Resolutions{}, err
+	}
+	queued, err := r.Events.Resolutions(ctx, ledger.ResolutionQuery{Cluster: r.Cluster, UIDs: append([]string{}, s.uids...), Queued: true})
+	if err != nil {
+		return nil, ledger.Resolutions{}, fmt.Errorf("cannot count commits: %w", err)
+	}
+	return backfill, queued, nil
+}
+
 // lookAgain lets commits be looked for at once that wait because of something that may be mended: the source was changed, or somebody asks
 // for a backfill. That queues, once for each time it is asked for, also the earlier deployments that ended without. Doing either twice does
 // no harm.

@@ -93,21 +93,27 @@ func TestFiguresAreWrittenAsTheAPIHasThem(t *testing.T) {
 	}
 }
 
-func TestAPaceLeavesAnExpensiveTargetAlone(t *testing.T) {
-	var p pace
-	if wait := p.wait("fleet"); wait > 0 {
-		t.Errorf("it waits %s before the first time", wait)
+func TestAPaceLeavesFiguresAlone(t *testing.T) {
+	now := epoch
+	p := pace{clock: func() time.Time { return now }}
+	for name, c := range map[types.UID]struct{ took, interval, want time.Duration }{
+		"figures that were written":       {time.Millisecond, 10 * time.Second, 10 * time.Second},
+		"figures that took long":          {2 * time.Second, 10 * time.Second, 20 * time.Second},
+		"figures that took long, as ever": {time.Hour, 10 * time.Second, 5 * time.Minute},
+		"figures as they were before":     {time.Millisecond, 0, 10 * time.Millisecond},
+	} {
+		if wait := p.wait(name); wait > 0 {
+			t.Errorf("%s: left alone for %s before the first time", name, wait)
+		}
+		p.rest(name, now.Add(-c.took), c.interval)
+		if wait := p.wait(name); wait != c.want {
+			t.Errorf("%s: left alone for %s, want %s", name, wait, c.want)
+		}
 	}
-	done := p.measure("fleet")
-	began := time.Now()
-	for time.Since(began) < 5*time.Millisecond { //nolint:revive // it takes its time
-	}
-	done()
-	if wait := p.wait("fleet"); wait < 30*time.Millisecond || wait > time.Minute {
-		t.Errorf("it waits %s after a computation of 5 ms", wait)
-	}
-	if wait := p.wait("other"); wait > 0 {
-		t.Errorf("another target waits %s", wait)
+	now = now.Add(time.Hour)
+	p.rest("another", now, time.Second)
+	if len(p.until) != 1 {
+		t.Errorf("it remembers who need not wait any more: %v", p.until)
 	}
 }
 

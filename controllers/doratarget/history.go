@@ -1,12 +1,14 @@
 package doratarget
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/internal/dora"
@@ -23,18 +25,26 @@ const (
 	latest  = time.Hour
 )
 
+// within is no longer than a target is left alone that has objects nobody looked at yet.
+func (s *scope) within(wait time.Duration) time.Duration {
+	if s.waiting > 0 {
+		return min(wait, impatience)
+	}
+	return wait
+}
+
 // impatience is how soon a target is looked at again that has objects nobody looked at yet.
 const impatience = 2 * time.Second
 
 // history is what the ledger knows of a target's subjects.
 type history struct {
-	window fourkeys.Window
-	kinds  []dora.ChangeKind
-	events []dora.Event
+	window   fourkeys.Window
+	kinds    []dora.ChangeKind
+	accounts map[fourkeys.Service]*account
 	// services are those that figures are about: that are followed now, or have an event in the window.
 	services map[fourkeys.Service]time.Time
 	// last is the latest deployment ever. Nil if there is none.
-	last     *dora.Event
+	last     *dorav1alpha1.LastDeployment
 	measured *fourkeys.Fleet
 	// commits says what is known of the commits of the window's deployments.
 	commits ledger.Resolutions
@@ -43,95 +53,144 @@ type history struct {
 // fleet is the figures of the services.
 func (h *history) fleet() *fourkeys.Fleet {
 	if h.measured == nil {
-		h.measured = new(fourkeys.Aggregate(h.events, h.window, h.services, h.kinds...))
+		tallies := make(map[fourkeys.Service]fourkeys.Tally, len(h.services))
+		for service := range h.services {
+			var none account
+			tallies[service] = cmp.Or(h.accounts[service], &none).tally
+		}
+		h.measured = new(fourkeys.FleetOf(tallies, h.window, h.services))
 	}
 	return h.measured
 }
 
-// read reads the events that a target's figures need.
-func (r *Reconciler) read(ctx context.Context, s *scope) (*history, error) {
-	if err := r.Memory.Check(ctx); err != nil {
-		return nil, err
-	}
+// read finds out what a target's figures need, from what is known of its services and from the ledger where that changed.
+func (r *Reconciler) read(ctx context.Context, s *scope, queued ledger.Resolutions) (*history, error) {
 	h := &history{
 		window: fourkeys.Last(s.target.Timings.Window, s.now, time.Time{}),
 		kinds:  kindsOf(&s.target.Object.Spec),
 	}
-	from := h.window.From.Add(-margin)
-	of := ledger.EventQuery{Cluster: r.Cluster, UIDs: append([]string{}, s.uids...)}
-
-	recent, before := of, of
-	recent.Since = from
-	before.Until, before.Types = from, []dora.Type{dora.TypeDegraded, dora.TypeRecovered} // failures can be open for longer
-	for _, q := range []ledger.EventQuery{before, recent} {
-		for row, err := range r.Events.Events(ctx, q) {
-			if err != nil {
-				return nil, fmt.Errorf("cannot read events: %w", err)
-			}
-			h.events = append(h.events, row.Event)
-		}
+	services, revision, err := r.index.services(ctx, r.Events, s.uids)
+	if err != nil {
+		return nil, err
 	}
+	b := r.books.open(s.target.Object, h.kinds)
+	if err := r.bring(ctx, b, services, h.window.From); err != nil {
+		return nil, err
+	}
+	h.accounts = b.accounts
 	h.stretch()
 	h.about(s)
-	return h, errors.Join(r.readCommits(ctx, s, of.UIDs, h), r.readLast(ctx, of, h))
+	h.countCommits(queued)
+	return h, r.readLast(ctx, b, s.uids, revision, h)
 }
 
-// readCommits counts what is known of the window's commits, and all that is still looked for, however old.
-func (r *Reconciler) readCommits(ctx context.Context, s *scope, uids []string, h *history) error {
-	sourced := s.target.Object.Spec.Source != nil
-	queued, err := r.Events.Resolutions(ctx, ledger.ResolutionQuery{Cluster: r.Cluster, UIDs: uids, Queued: true})
-	if err != nil {
-		return fmt.Errorf("cannot count commits: %w", err)
-	}
-	if sourced { // what was found is shown by nobody else
-		q := ledger.ResolutionQuery{Cluster: r.Cluster, UIDs: uids, Since: h.window.From}
-		if h.commits, err = r.Events.Resolutions(ctx, q); err != nil {
-			return fmt.Errorf("cannot count commits: %w", err)
+// countCommits adds what was found of the window's deployments to what is still looked for.
+func (h *history) countCommits(queued ledger.Resolutions) {
+	h.commits = ledger.Resolutions{Pending: queued.Pending, Failing: queued.Failing}
+	unknown := map[string]int64{}
+	for _, a := range h.accounts {
+		h.commits.Resolved += a.resolved
+		for reason, n := range a.unknown {
+			unknown[reason] += n
 		}
 	}
-	h.commits.Pending, h.commits.Failing = queued.Pending, queued.Failing
-	return nil
+	for _, reason := range slices.Sorted(maps.Keys(unknown)) {
+		h.commits.Unknown = append(h.commits.Unknown, ledger.ReasonCount{Reason: reason, Count: unknown[reason]})
+	}
 }
 
 // stretch lets the window end after the newest event: Argo's clock may be ahead of ours, and what has happened counts.
 func (h *history) stretch() {
-	for i := range h.events {
-		if at := h.events[i].OccurredAt; !at.Before(h.window.To) {
-			h.window.To = at.Add(time.Nanosecond)
-		}
+	for _, a := range h.accounts {
+		h.window.To = past(h.window.To, a.newest)
 	}
 }
 
-// readLast finds the latest deployment, however long ago it was.
-func (r *Reconciler) readLast(ctx context.Context, q ledger.EventQuery, h *history) error {
-	q.Types, q.Newest = []dora.Type{dora.TypeDeploy}, true
-	for row, err := range r.Events.Events(ctx, q) {
-		if err != nil {
-			return fmt.Errorf("cannot read the latest deployment: %w", err)
+// readLast finds the latest deployment, however long ago it was. The accounts have those since the margin before the window.
+func (r *Reconciler) readLast(ctx context.Context, b *book, uids []string, revision int64, h *history) error {
+	var last *latestDeployment
+	for _, a := range h.accounts {
+		if a.last != nil && last.before(a.last.at, a.last.seq) {
+			last = a.last
 		}
-		if slices.Contains(h.kinds, row.Event.Change) {
-			h.last = &row.Event
-			return nil
+	}
+	if long := &b.long; last == nil {
+		if long.revision != revision || !slices.Equal(long.uids, uids) {
+			found, err := r.longAgo(ctx, uids, h.kinds)
+			if err != nil {
+				return err
+			}
+			long.revision, long.uids, long.last = revision, uids, found
 		}
+		last = long.last
+	}
+	if last != nil {
+		h.last = last.what
 	}
 	return nil
 }
 
-// about finds the services, and drops the events of those that have none in the window and are followed no more.
+func (r *Reconciler) longAgo(ctx context.Context, uids []string, kinds []dora.ChangeKind) (*latestDeployment, error) {
+	q := ledger.EventQuery{Cluster: r.Cluster, UIDs: append([]string{}, uids...), Types: []dora.Type{dora.TypeDeploy}, Newest: true}
+	for row, err := range r.Events.Events(ctx, q) {
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the latest deployment: %w", err)
+		}
+		if slices.Contains(kinds, row.Event.Change) {
+			return latestOf(&row), nil
+		}
+	}
+	return nil, nil //nolint:nilnil // there is none
+}
+
+// about finds the services, and since when they are followed.
 func (h *history) about(s *scope) {
 	h.services = maps.Clone(s.followed)
-	for i := range h.events {
-		if e := &h.events[i]; !e.OccurredAt.Before(h.window.From) {
-			since := s.known[e.Subject.UID].FollowedSince
-			if known, ok := h.services[serviceOf(e)]; !ok || since.Before(known) {
-				h.services[serviceOf(e)] = since
+	for service, a := range h.accounts {
+		for _, uid := range a.active {
+			since := s.known[uid].FollowedSince
+			if known, ok := h.services[service]; !ok || since.Before(known) {
+				h.services[service] = since
 			}
 		}
 	}
-	h.events = slices.DeleteFunc(h.events, func(e dora.Event) bool {
-		_, kept := h.services[serviceOf(&e)]
-		return !kept
-	})
+}
+
+// teamOf is the team that the service's objects name, or of a service that is gone its latest event.
+func (h *history) teamOf(s *scope, service fourkeys.Service) string {
+	if _, followed := s.followed[service]; followed || h.accounts[service] == nil {
+		return s.teams[service]
+	}
+	return h.accounts[service].team
+}
+
+// openFailures are those that began in a service that figures are about, and did not end in one.
+func (h *history) openFailures() []dorav1alpha1.OpenFailure {
+	ended := map[string]bool{}
+	for service := range h.services {
+		if a := h.accounts[service]; a != nil {
+			for _, id := range a.ended {
+				ended[id] = true
+			}
+		}
+	}
+	var open []dorav1alpha1.OpenFailure
+	for service := range h.services {
+		if a := h.accounts[service]; a != nil {
+			for _, f := range a.open {
+				if !ended[f.id] {
+					open = append(open, f.shown(service))
+				}
+			}
+		}
+	}
+	return open
+}
+
+func (f *failure) shown(service fourkeys.Service) dorav1alpha1.OpenFailure {
+	return dorav1alpha1.OpenFailure{
+		Service: service.Name, Environment: service.Environment, Since: metav1.NewTime(f.since), EventID: f.event, CausedBy: f.cause,
+	}
 }
 
 func serviceOf(e *dora.Event) fourkeys.Service {
@@ -147,14 +206,11 @@ func kindsOf(spec *dorav1alpha1.DoraTargetSpec) []dora.ChangeKind {
 }
 
 // next is when the figures may change though nothing happens.
-func next(s *scope, h *history) time.Duration {
-	if s.waiting > 0 {
-		return impatience
-	}
+func next(h *history) time.Duration {
 	wait := latest
-	for i := range h.events {
-		if leaves := h.events[i].OccurredAt.Sub(h.window.From); leaves >= 0 {
-			wait = min(wait, leaves+time.Millisecond)
+	for _, a := range h.accounts {
+		if !a.leaves.IsZero() {
+			wait = min(wait, a.leaves.Sub(h.window.From)+time.Millisecond)
 		}
 	}
 	return max(wait, soonest)

@@ -20,9 +20,11 @@ import (
 	"github.com/dora-controller/dora-controller/internal/sink"
 )
 
-// Events reads events back, and says what is known of their commits. A ledger does.
+// Events reads events back, says whose changed, and what is known of their commits. A ledger does.
 type Events interface {
 	Events(ctx context.Context, q ledger.EventQuery) iter.Seq2[ledger.Row, error]
+	Histories(ctx context.Context, after int64) ([]ledger.History, error)
+	Revision(ctx context.Context) (int64, error)
 	Resolutions(ctx context.Context, q ledger.ResolutionQuery) (ledger.Resolutions, error)
 	Reopen(ctx context.Context, q ledger.ReopenQuery, now time.Time) (int64, error)
 	Hurry(ctx context.Context, q ledger.ResolutionQuery, now time.Time) (int64, error)
@@ -59,6 +61,8 @@ type Reconciler struct {
 	Cluster string
 	Clock   clock.PassiveClock
 
+	index   index
+	books   books
 	pace    pace
 	sources sources
 }
@@ -73,38 +77,55 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	target := r.Targets.Understand(object)
 	if object.Spec.Suspend {
+		r.books.drop(req.NamespacedName)
 		return ctrl.Result{}, r.write(ctx, object, unchanged(object, dorav1alpha1.Suspended()))
 	}
 	thresholds, refused := understand(target)
 	if refused != nil {
+		r.books.drop(req.NamespacedName)
 		return ctrl.Result{}, r.write(ctx, object, blank(object, *refused))
 	}
-	if wait := r.pace.wait(object.UID); wait > 0 {
-		return ctrl.Result{RequeueAfter: wait}, nil
-	}
-	defer r.pace.measure(object.UID)()
-
 	scope, err := r.gather(ctx, target)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	backfill, err := r.lookAgain(ctx, object, scope)
-	var history *history
-	if err == nil {
-		err = r.hear(ctx, object, scope)
-	}
-	if err == nil {
-		history, err = r.read(ctx, scope)
-	}
+	backfill, queued, err := r.ask(ctx, object, scope)
 	if err != nil {
-		stale := unchanged(object, dorav1alpha1.LedgerUnavailable())
-		return ctrl.Result{}, errors.Join(err, r.write(ctx, object, stale))
+		return ctrl.Result{}, r.cannot(ctx, object, err)
+	}
+	began := r.pace.now()
+	if wait := r.pace.wait(object.UID); wait > 0 && !urgent(object, scope, backfill, queued.Failing) {
+		return ctrl.Result{RequeueAfter: scope.within(wait)}, nil
+	}
+	history, err := r.read(ctx, scope, queued)
+	if err != nil {
+		return ctrl.Result{}, r.cannot(ctx, object, err)
 	}
 	status := tell(object, scope, history, thresholds)
 	status.Backfill, status.Marks = backfill, scope.marks
 	r.Metrics.Set(req.NamespacedName, status)
 	r.share(object, scope, history, thresholds)
-	return ctrl.Result{RequeueAfter: next(scope, history)}, r.write(ctx, object, status)
+	interval, err := r.show(ctx, target, object, status)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	r.pace.rest(object.UID, began, interval)
+	return ctrl.Result{RequeueAfter: scope.within(next(history))}, nil
+}
+
+// show writes figures, unless nothing but time has passed since they were written last, and says for how long they are to rest.
+func (r *Reconciler) show(
+	ctx context.Context, target *kube.Target, object *dorav1alpha1.DoraTarget, status *dorav1alpha1.DoraTargetStatus,
+) (time.Duration, error) {
+	if same(&object.Status, steady(&object.Status, status)) {
+		return 0, nil
+	}
+	return target.Timings.StatusInterval, r.write(ctx, object, status)
+}
+
+// cannot says in the status that the ledger is not there. The figures stand still.
+func (r *Reconciler) cannot(ctx context.Context, object *dorav1alpha1.DoraTarget, err error) error {
+	return errors.Join(err, r.write(ctx, object, unchanged(object, dorav1alpha1.LedgerUnavailable())))
 }
 
 // get reads the target. If there is none, what was kept of it is dropped.
@@ -118,6 +139,7 @@ func (r *Reconciler) get(ctx context.Context, req ctrl.Request) (*dorav1alpha1.D
 		return nil, false, fmt.Errorf("cannot read the target: %w", err)
 	}
 	r.Metrics.Delete(req.NamespacedName)
+	r.books.drop(req.NamespacedName)
 	r.sources.forget(req.NamespacedName)
 	return nil, false, nil
 }

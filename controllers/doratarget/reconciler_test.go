@@ -31,6 +31,78 @@ func TestAStatusIsWrittenOnlyWhenItDiffers(t *testing.T) {
 	}
 }
 
+// TestFiguresRestAfterTheyWereWritten: a minute of an event each second, which the target's interval of 20 s makes four writes: at once, and
+// then each 20 s with what came meanwhile. What is told at last is all of it.
+func TestFiguresRestAfterTheyWereWritten(t *testing.T) {
+	s := newStory(t, target(t, "all", `{applications: {}, statusInterval: 20s}`), application("cart", nil))
+	s.keep("cart", nil)
+	s.look("all")
+	s.clock.Step(time.Hour)
+	before := s.writes
+	var result ctrl.Result
+	for i := range 60 {
+		s.keep("cart", nil, succeeded(s.clock.Now()))
+		var object *dorav1alpha1.DoraTarget
+		object, result = s.lookAgain("all")
+		if want, got := int64(i/20*20+1), object.Status.Summary.Counts.Succeeded; got != want {
+			t.Errorf("after %d s it tells of %d deployments, want %d", i, got, want)
+		}
+		s.clock.Step(time.Second)
+	}
+	if n := s.writes - before; n != 3 {
+		t.Errorf("%d writes in a minute, want 3", n)
+	}
+	if result.RequeueAfter != time.Second {
+		t.Errorf("it looks again after %s, want 1s: then the last may be written", result.RequeueAfter)
+	}
+	if object, _ := s.lookAgain("all"); object.Status.Summary.Counts.Succeeded != 60 {
+		t.Errorf("it tells of %d deployments at last", object.Status.Summary.Counts.Succeeded)
+	}
+}
+
+func TestWhatIsNoFigureIsWrittenAtOnce(t *testing.T) {
+	s := newStory(t, target(t, "all", `{applications: {}, statusInterval: 1h}`), application("cart", nil))
+	s.keep("cart", nil)
+	s.look("all")
+	s.keep("cart", func(row *ledger.Subject) { row.Gaps = 1 }, succeeded(epoch))
+	object, _ := s.lookAgain("all")
+	if !meta.IsStatusConditionTrue(object.Status.Conditions, dorav1alpha1.ConditionIncomplete) || object.Status.Summary.Counts.Succeeded != 1 {
+		t.Errorf("a new condition waits: %+v", object.Status.Conditions)
+	}
+	s.keep("cart", func(row *ledger.Subject) { row.Gaps = 2 }, succeeded(epoch.Add(-time.Second)))
+	if object, _ := s.lookAgain("all"); object.Status.Summary.Counts.Gaps != 1 {
+		t.Error("the number in a condition is a figure, and did not rest")
+	}
+	object.Generation, object.Spec.Window = 2, "90d"
+	if err := s.client.Update(t.Context(), object); err != nil {
+		t.Fatal(err)
+	}
+	if object, _ := s.lookAgain("all"); object.Status.ObservedGeneration != 2 || object.Status.Summary.Counts.Succeeded != 2 {
+		t.Errorf("a new spec waits: generation %d, %+v", object.Status.ObservedGeneration, object.Status.Summary)
+	}
+}
+
+// TestTimeAloneWritesNothing: followed for ten days and deployed twice, its rate falls by a fifth of a percent each hour.
+func TestTimeAloneWritesNothing(t *testing.T) {
+	s := newStory(t, target(t, "all", `{applications: {}}`), application("cart", nil))
+	s.keep("cart", func(row *ledger.Subject) { row.FollowedSince = epoch.AddDate(0, 0, -10) }, succeeded(epoch.Add(-time.Hour)), succeeded(epoch.Add(-2*time.Hour)))
+	object, _ := s.look("all")
+	if rate := object.Status.Summary.DeploymentFrequency.PerWeek; rate != "1.4" { // 2 in 10 days
+		t.Errorf("%s a week", rate)
+	}
+	for range 12 { // 4.8 % are left after twelve hours
+		s.clock.Step(time.Hour)
+		s.look("all")
+	}
+	if s.writes != 1 {
+		t.Errorf("%d writes, though nothing happened", s.writes-1)
+	}
+	s.clock.Step(time.Hour)
+	if object, _ := s.look("all"); s.writes != 2 || object.Status.Summary.DeploymentFrequency.PerWeek != "1.328" { // 14 in 253 h / 24
+		t.Errorf("%s a week, %d writes", object.Status.Summary.DeploymentFrequency.PerWeek, s.writes)
+	}
+}
+
 func TestAnEventLeavesTheWindowAtItsTime(t *testing.T) {
 	s := newStory(t, target(t, "all", `{applications: {}, window: 30d}`), application("cart", nil))
 	const day = 24 * time.Hour

@@ -1,8 +1,12 @@
 // Package doratarget shows in each DoraTarget what was counted for it.
 //
 // A target counts the events of the subjects that it selects now, and of those that are gone and that it would select by the
-// labels they had. The figures are computed anew from the ledger, never added up, so they are right after anything: a
-// restart, a changed selector, an event that is enriched late. The status is written only if it differs.
+// labels they had. What the events of each service come to is remembered from one look to the next, and read anew from the
+// ledger as soon as the ledger tells that they changed, other subjects are selected, or one of them leaves the window: so a look
+// costs what changed, and the figures are always those that reading everything would give. Nothing is kept of that through a restart.
+//
+// The status is written only if it differs, and the figures in it no more often than spec.statusInterval; a condition that changes is
+// written at once, and so is what a changed spec makes of them.
 //
 // When a target is looked at:
 //

@@ -43,7 +43,7 @@ func figuresFor(target, cluster string, s *scope, h *history, t thresholds) []si
 	for service, summary := range fleet.Services {
 		f := about
 		f.Scope, f.Service, f.Environment, f.Primary = sink.ScopeService, service.Name, service.Environment, primary[service]
-		f.Team = s.teamOf(service, h.events)
+		f.Team = h.teamOf(s, service)
 		f.Measure(&summary, t.Bands(summary))
 		all = append(all, f)
 		if f.Team != "" {

@@ -3,6 +3,7 @@ package doratarget
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -11,7 +12,6 @@ import (
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/internal/dora"
-	"github.com/dora-controller/dora-controller/internal/fourkeys"
 	"github.com/dora-controller/dora-controller/internal/ledger"
 )
 
@@ -53,12 +53,12 @@ func tell(object *dorav1alpha1.DoraTarget, s *scope, h *history, t thresholds) *
 		ObservedSubjects: new(s.subjects),
 	}
 	tellFigures(status, s, h, t)
-	status.LastDeployment = lastDeployment(h.last)
-	status.SetOpenFailures(openFailures(h.events))
+	status.LastDeployment = h.last.DeepCopy()
+	status.SetOpenFailures(h.openFailures())
 	if object.Spec.Source != nil {
 		status.Commits = commitsOf(&h.commits)
 	}
-	status.SetConditions(object.Generation, readiness(s), remarks(s, h)...)
+	status.SetConditions(object.Generation, readiness(s), remarks(s, h.commits.Failing)...)
 	return status
 }
 
@@ -73,7 +73,7 @@ func tellFigures(status *dorav1alpha1.DoraTargetStatus, s *scope, h *history, t 
 	var environments []string
 	for service, summary := range fleet.Services {
 		services = append(services, dorav1alpha1.ServiceStatus{
-			Service: service.Name, Environment: service.Environment, Team: s.teamOf(service, h.events),
+			Service: service.Name, Environment: service.Environment, Team: h.teamOf(s, service),
 			Figures: figuresOf(&summary, t.Bands(summary), gaps[service]),
 		})
 		environments = append(environments, service.Environment)
@@ -85,23 +85,6 @@ func tellFigures(status *dorav1alpha1.DoraTargetStatus, s *scope, h *history, t 
 	status.Summary = new(figuresOf(&fleet.Whole, t.Bands(fleet.Whole), all))
 	status.Bands = distributionsOf(new(fleet.Distribution(t)))
 	status.Display = dorav1alpha1.NewDisplay(status, environments)
-}
-
-// teamOf is the team that the service's objects name, or of a service that is gone its latest event.
-func (s *scope) teamOf(service fourkeys.Service, events []dora.Event) string {
-	if _, followed := s.followed[service]; followed {
-		return s.teams[service]
-	}
-	var latest *dora.Event
-	for i := range events {
-		if e := &events[i]; serviceOf(e) == service && (latest == nil || !e.OccurredAt.Before(latest.OccurredAt)) {
-			latest = e
-		}
-	}
-	if latest == nil {
-		return ""
-	}
-	return latest.Team
 }
 
 func readiness(s *scope) metav1.Condition {
@@ -123,7 +106,7 @@ func readiness(s *scope) metav1.Condition {
 }
 
 // remarks are what there is to know about the figures of a target that is in order.
-func remarks(s *scope, h *history) []metav1.Condition {
+func remarks(s *scope, failing []ledger.ReasonCount) []metav1.Condition {
 	var conditions []metav1.Condition
 	if owners := slices.Collect(maps.Values(s.owners)); len(owners) > 0 {
 		conditions = append(conditions, dorav1alpha1.PolicyOwnedByAnother(*owners[0], others(owners[1:])...))
@@ -135,7 +118,7 @@ func remarks(s *scope, h *history) []metav1.Condition {
 	if gaps > 0 {
 		conditions = append(conditions, dorav1alpha1.HistoryGap(gaps))
 	}
-	if failing := h.commits.Failing; len(failing) > 0 {
+	if len(failing) > 0 {
 		most := slices.MaxFunc(failing, func(a, b ledger.ReasonCount) int { return cmp.Compare(a.Count, b.Count) })
 		conditions = append(conditions, dorav1alpha1.CommitsUnresolved(most.Reason, most.Count, most.Message))
 	}
@@ -158,9 +141,6 @@ func others(owners []*dorav1alpha1.PolicyOwner) []dorav1alpha1.PolicyOwner {
 }
 
 func lastDeployment(e *dora.Event) *dorav1alpha1.LastDeployment {
-	if e == nil {
-		return nil
-	}
 	last := &dorav1alpha1.LastDeployment{
 		Service: e.Service, Environment: e.Environment, Outcome: outcome(e.Outcome),
 		Time: metav1.NewTime(e.OccurredAt), EventID: e.ID,
@@ -184,25 +164,45 @@ func outcome(o dora.Outcome) dorav1alpha1.Outcome {
 	return dorav1alpha1.OutcomeUnknown
 }
 
-func openFailures(events []dora.Event) []dorav1alpha1.OpenFailure {
-	ended := map[string]bool{}
-	for i := range events {
-		if events[i].Type == dora.TypeRecovered {
-			ended[events[i].FailureID] = true
+// urgent tells whether a status has to say something else than figures: a condition, or what it was written for.
+func urgent(object *dorav1alpha1.DoraTarget, s *scope, backfill *dorav1alpha1.BackfillStatus, failing []ledger.ReasonCount) bool {
+	wanted := object.Status.DeepCopy()
+	wanted.Backfill, wanted.Marks = backfill, s.marks
+	wanted.SetConditions(object.Generation, readiness(s), remarks(s, failing)...)
+	return wanted.ObservedGeneration != object.Status.ObservedGeneration ||
+		!equality.Semantic.DeepEqual(wanted.Backfill, object.Status.Backfill) || !equality.Semantic.DeepEqual(wanted.Marks, object.Status.Marks) ||
+		!slices.EqualFunc(wanted.Conditions, object.Status.Conditions, func(a, b metav1.Condition) bool {
+			return a.Type == b.Type && a.Status == b.Status && a.Reason == b.Reason
+		})
+}
+
+// drift is by how much of it a rate may differ from the one that is written before that alone is a reason to write.
+const drift = 0.05
+
+// steady is a status with the rates that are written already where no more than time has passed: as long as a service was followed for less
+// than the window its rates move at every look, though nothing is deployed.
+func steady(written, status *dorav1alpha1.DoraTargetStatus) *dorav1alpha1.DoraTargetStatus {
+	status = status.DeepCopy()
+	if was, is := written.Summary, status.Summary; was != nil && is != nil && drifted(&was.DeploymentFrequency, &is.DeploymentFrequency) {
+		status.Display.PerWeek = written.Display.PerWeek
+	}
+	if len(written.Services) == len(status.Services) {
+		for i := range status.Services {
+			drifted(&written.Services[i].DeploymentFrequency, &status.Services[i].DeploymentFrequency)
 		}
 	}
-	var open []dorav1alpha1.OpenFailure
-	for i := range events {
-		if e := &events[i]; e.Type == dora.TypeDegraded && !ended[e.FailureID] {
-			open = append(open, dorav1alpha1.OpenFailure{
-				Service: e.Service, Environment: e.Environment, Since: metav1.NewTime(e.OccurredAt), EventID: e.ID, CausedBy: e.CausedBy,
-			})
-		}
+	return status
+}
+
+// drifted makes a frequency the one that is written if it is the same but for the time that has passed.
+func drifted(was, is *dorav1alpha1.FrequencyFigure) bool {
+	before, errBefore := was.PerWeek.Parse()
+	now, errNow := is.PerWeek.Parse()
+	if errBefore != nil || errNow != nil || was.Samples != is.Samples || was.Band != is.Band || math.Abs(now-before) > drift*before {
+		return false
 	}
-	slices.SortFunc(open, func(a, b dorav1alpha1.OpenFailure) int {
-		return cmp.Or(a.Since.Compare(b.Since.Time), cmp.Compare(a.EventID, b.EventID))
-	})
-	return open
+	*is = *was
+	return true
 }
 
 // same compares as the API server stores it: times to the second.

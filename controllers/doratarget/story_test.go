@@ -64,6 +64,13 @@ func (b *broken) Ping(ctx context.Context) error {
 	return b.Store.Ping(ctx)
 }
 
+func (b *broken) Revision(ctx context.Context) (int64, error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	return b.Store.Revision(ctx)
+}
+
 func (b *broken) Events(ctx context.Context, q ledger.EventQuery) iter.Seq2[ledger.Row, error] {
 	if b.err != nil {
 		return func(yield func(ledger.Row, error) bool) { yield(ledger.Row{}, b.err) }
@@ -104,6 +111,7 @@ func newStory(t *testing.T, objects ...client.Object) *story {
 		},
 		Share: func(name, _ string, figures []sink.Figures) { s.shared[name] = figures },
 	}
+	s.reconciler.pace.clock = s.clock.Now
 	s.open()
 	return s
 }
@@ -159,17 +167,22 @@ func succeeded(at time.Time) dora.Event {
 	}
 }
 
-// look reconciles a target and returns it as it is then.
+// look reconciles a target whose figures need not rest, and returns it as it is then.
 func (s *story) look(name string) (*dorav1alpha1.DoraTarget, ctrl.Result) {
 	s.Helper()
-	key := types.NamespacedName{Namespace: "shop", Name: name}
 	s.reconciler.pace.forget()
+	return s.lookAgain(name)
+}
+
+// lookAgain reconciles a target.
+func (s *story) lookAgain(name string) (*dorav1alpha1.DoraTarget, ctrl.Result) {
+	s.Helper()
 	result, err := s.reconciler.Reconcile(s.Context(), requestFor(name))
 	if err != nil {
 		s.Fatal(err)
 	}
 	object := &dorav1alpha1.DoraTarget{}
-	if err := s.client.Get(s.Context(), key, object); err != nil {
+	if err := s.client.Get(s.Context(), requestFor(name).NamespacedName, object); err != nil {
 		s.Fatal(err)
 	}
 	return object, result
@@ -183,7 +196,7 @@ func requestFor(name string) ctrl.Request {
 func (p *pace) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	clear(p.from)
+	clear(p.until)
 }
 
 func readyReason(object *dorav1alpha1.DoraTarget) string {

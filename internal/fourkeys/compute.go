@@ -15,8 +15,19 @@ func Compute(events []dora.Event, w Window, kinds ...dora.ChangeKind) Summary {
 	for i := range events {
 		all[i] = &events[i]
 	}
-	t := tallyOf(all, w, kinds)
+	sums := tallyOf(all, w, kinds)
+	t := sums.followed(w)
 	return t.summary()
+}
+
+// Tally is what the events of one service add up to over a window: all that its figures need but for how long it was followed. It is the
+// same over every window that holds the same of these events, so it can be kept, and put together with those of others by FleetOf. The
+// zero Tally is that of a service without events.
+type Tally struct{ sums tally }
+
+// TallyOf adds up the events of one service in one environment. The arguments are those of Compute.
+func TallyOf(events []*dora.Event, w Window, kinds ...dora.ChangeKind) Tally {
+	return Tally{tallyOf(events, w, kinds)}
 }
 
 // tally is what is added up over the events of a service, and then over services.
@@ -42,15 +53,23 @@ func tallyOf(events []*dora.Event, w Window, kinds []dora.ChangeKind) tally {
 		kinds = []dora.ChangeKind{dora.ChangeImage}
 	}
 	h := newHistory(events, kinds)
-	t := tally{services: 1, throughout: w.throughout()}
+	var t tally
 	for _, a := range h.attempts {
 		t.attempt(a, w)
 	}
 	for _, o := range h.outages {
 		t.outage(o, w)
 	}
-	t.secondsFollowed = w.secondsFollowed(t.firstDeployment)
+	t.leadTimes.sort()
+	t.recoveries.sort()
 	return t
+}
+
+// followed is the tally with the time in which it came about.
+func (t *tally) followed(w Window) tally {
+	with := *t
+	with.services, with.secondsFollowed, with.throughout = 1, w.secondsFollowed(t.firstDeployment), w.throughout()
+	return with
 }
 
 func (t *tally) attempt(a *attempt, w Window) {

@@ -44,16 +44,25 @@ func (f Fleet) Pool(services ...Service) Summary {
 // when, so that one without a deployment is seen too; a service that it does not name goes by the window's FollowedSince.
 // The other arguments are those of Compute.
 func Aggregate(events []dora.Event, w Window, followed map[Service]time.Time, kinds ...dora.ChangeKind) Fleet {
-	fleet := Fleet{Services: map[Service]Summary{}, tallies: map[Service]tally{}}
+	tallies := map[Service]Tally{}
+	for service, own := range byService(events, followed) {
+		tallies[service] = TallyOf(own, w, kinds...)
+	}
+	return FleetOf(tallies, w, followed)
+}
+
+// FleetOf puts the tallies of services together, each of which was made over a window that holds the same of its events as this one.
+func FleetOf(tallies map[Service]Tally, w Window, followed map[Service]time.Time) Fleet {
+	fleet := Fleet{Services: make(map[Service]Summary, len(tallies)), tallies: make(map[Service]tally, len(tallies))}
 	var whole tally
-	services := byService(events, followed)
 	// In a fixed order, since a sum of floating-point numbers depends on it.
-	for _, service := range slices.SortedFunc(maps.Keys(services), Service.compare) {
+	for _, service := range slices.SortedFunc(maps.Keys(tallies), Service.compare) {
 		own := w
 		if since, ok := followed[service]; ok {
 			own.FollowedSince = since
 		}
-		t := tallyOf(services[service], own, kinds)
+		sums := tallies[service].sums
+		t := sums.followed(own)
 		whole.plus(t)
 		fleet.Services[service], fleet.tallies[service] = t.summary(), t
 	}

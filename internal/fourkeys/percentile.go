@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// samples collects values of a time in seconds.
+// samples are values of a time in seconds, of one service or of several.
 type samples struct {
-	values   []float64
+	lists    [][]float64 // none of them empty, and each sorted once its service is counted
 	rejected int
 }
 
@@ -17,34 +17,110 @@ func (s *samples) add(seconds float64) {
 		s.rejected++
 		return
 	}
-	s.values = append(s.values, seconds)
+	if len(s.lists) == 0 {
+		s.lists = [][]float64{nil}
+	}
+	s.lists[0] = append(s.lists[0], math.Abs(seconds)) // a zero without its sign
+}
+
+// sort ends the adding. What is kept for long takes no more room than it needs.
+func (s *samples) sort() {
+	for i, list := range s.lists {
+		slices.Sort(list)
+		s.lists[i] = slices.Clone(list)
+	}
 }
 
 func (s *samples) plus(other samples) {
-	s.values = append(s.values, other.values...)
+	s.lists = append(s.lists, other.lists...)
 	s.rejected += other.rejected
 }
 
 func (s *samples) durations() Durations {
-	slices.Sort(s.values)
 	return Durations{
-		P50:      percentileCont(0.5, s.values),
-		P90:      percentileCont(0.9, s.values),
-		Samples:  len(s.values),
+		P50:      percentileCont(0.5, s.lists),
+		P90:      percentileCont(0.9, s.lists),
+		Samples:  count(s.lists),
 		Rejected: s.rejected,
 	}
 }
 
-// percentileCont is the percentile of sorted values that PostgreSQL's percentile_cont(fraction) gives for double precision:
+func count(lists [][]float64) (n int) {
+	for _, list := range lists {
+		n += len(list)
+	}
+	return n
+}
+
+// percentileCont is the percentile of the values of sorted lists that PostgreSQL's percentile_cont(fraction) gives for double precision:
 // the row fraction × (n − 1), counted from 0, and between two rows the point that far along the line between their values.
 // Nil without values.
-func percentileCont(fraction float64, sorted []float64) *float64 {
-	if len(sorted) == 0 {
+func percentileCont(fraction float64, lists [][]float64) *float64 {
+	n := count(lists)
+	if n == 0 {
 		return nil
 	}
-	row := fraction * float64(len(sorted)-1)
+	row := fraction * float64(n-1)
 	below, above := math.Floor(row), math.Ceil(row)
-	low, high := sorted[int(below)], sorted[int(above)]
+	low := nth(int(below), lists)
+	high := low
+	if above > below {
+		high = nth(int(above), lists)
+	}
 	// The conversion keeps compilers from fusing multiplication and addition, which would round differently from PostgreSQL.
 	return new(low + float64((row-below)*(high-low)))
+}
+
+// nth is the value in that row, counted from 0, of all lists sorted into one. They are left apart: together they may hold a million values,
+// of which a few are new. The range of the value is halved until it is found, and with it the part of each list that can hold it. Numbers
+// that are not negative have the order of their bits, so that takes 64 halves at most.
+func nth(row int, lists [][]float64) float64 {
+	if len(lists) == 1 {
+		return lists[0][row]
+	}
+	parts, cuts := slices.Clone(lists), make([]int, len(lists))
+	lowest, highest := edges(lists)
+	for lowest < highest {
+		middle := lowest + (highest-lowest)/2
+		upTo := 0 // how many values are no greater
+		for i, part := range parts {
+			cuts[i] = noGreater(part, middle)
+			upTo += cuts[i]
+		}
+		lower := row < upTo
+		if lower {
+			highest = middle
+		} else {
+			lowest, row = middle+1, row-upTo
+		}
+		for i, cut := range cuts {
+			if lower {
+				parts[i] = parts[i][:cut]
+			} else {
+				parts[i] = parts[i][cut:]
+			}
+		}
+	}
+	return math.Float64frombits(lowest)
+}
+
+// edges are the bits of the lowest and the highest value.
+func edges(lists [][]float64) (lowest, highest uint64) {
+	lowest = math.MaxUint64
+	for _, list := range lists {
+		lowest = min(lowest, math.Float64bits(list[0]))
+		highest = max(highest, math.Float64bits(list[len(list)-1]))
+	}
+	return lowest, highest
+}
+
+// noGreater counts the values up to the one that has these bits.
+func noGreater(sorted []float64, bits uint64) int {
+	n, _ := slices.BinarySearchFunc(sorted, bits, func(value float64, bits uint64) int {
+		if math.Float64bits(value) > bits {
+			return 1
+		}
+		return -1
+	})
+	return n
 }

@@ -2,9 +2,11 @@ package fourkeys
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 )
 
 // The wanted values are what PostgreSQL's percentile_cont answers for these rows.
@@ -27,18 +29,47 @@ func TestPercentileCont(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			if d := cmp.Diff(tc.want, percentileCont(tc.fraction, tc.sorted)); d != "" {
+			if d := cmp.Diff(tc.want, percentileCont(tc.fraction, apart(tc.sorted, 1))); d != "" {
 				t.Errorf("(-want +got)\n%s", d)
+			}
+			if d := cmp.Diff(tc.want, percentileCont(tc.fraction, apart(tc.sorted, 3))); d != "" {
+				t.Errorf("in three lists (-want +got)\n%s", d)
 			}
 		})
 	}
 }
 
+// apart deals sorted values to so many lists, of which none is empty.
+func apart(sorted []float64, lists int) [][]float64 {
+	dealt := make([][]float64, lists)
+	for i, value := range sorted {
+		dealt[i%lists] = append(dealt[i%lists], value)
+	}
+	return slices.DeleteFunc(dealt, func(list []float64) bool { return len(list) == 0 })
+}
+
+// What stands in a row of many lists is what stands there once they are sorted into one.
+func TestTheNthOfManyLists(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		value := rapid.OneOf(rapid.SampledFrom([]float64{0, 1, 2, math.SmallestNonzeroFloat64, math.MaxFloat64}), rapid.Float64Range(0, 1e9))
+		lists := rapid.SliceOfN(rapid.SliceOfN(value, 1, 20), 1, 8).Draw(t, "lists")
+		for _, list := range lists {
+			slices.Sort(list)
+		}
+		for row, want := range slices.Sorted(slices.Values(slices.Concat(lists...))) {
+			if got := nth(row, lists); got != want {
+				t.Fatalf("%v in row %d, want %v", got, row, want)
+			}
+		}
+	})
+}
+
 func TestWhatIsNoDurationIsRejected(t *testing.T) {
 	var s samples
-	for _, seconds := range []float64{1, -1, math.NaN(), math.Inf(1), math.Inf(-1), 3, 0} {
+	for _, seconds := range []float64{1, -1, math.NaN(), math.Inf(1), math.Inf(-1), 3, math.Copysign(0, -1)} {
 		s.add(seconds)
 	}
+	s.sort()
 	want := Durations{P50: new(1.0), P90: new(2.6), Samples: 3, Rejected: 4}
 	if d := cmp.Diff(want, s.durations()); d != "" {
 		t.Errorf("(-want +got)\n%s", d)

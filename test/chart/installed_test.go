@@ -73,8 +73,8 @@ func (c *cluster) tell(t *testing.T, deployment *appsv1.Deployment, namespace st
 	g.Expect(c.api.Create(ctx, &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: deployment.Namespace, Name: "authority"}, Data: map[string]string{"ca.crt": string(receiver.CA)},
 	})).To(Succeed())
-	ledger := t.TempDir()
-	p := c.start(t, deployment, ledger)
+	volumes := t.TempDir()
+	p := c.start(t, deployment, volumes)
 	p.awaitReady(t)
 
 	g.Expect(c.api.Create(ctx, &corev1.Secret{
@@ -111,12 +111,12 @@ func (c *cluster) tell(t *testing.T, deployment *appsv1.Deployment, namespace st
 	}).WithTimeout(patience).Should(Succeed())
 	c.loseTwice(t, sink)
 	p.stop(t)
-	g.Expect(filepath.Join(ledger, "ledger.db")).To(BeARegularFile())
+	g.Expect(filepath.Join(volumes, deployment.Name+"-ledger", "ledger.db")).To(BeARegularFile())
 	g.Expect(sinktest.Leaks(p.log.String())).To(BeFalse())
 	g.Expect(p.log.String()).NotTo(ContainSubstring("forbidden"))
 
 	// Servers that do not stream what a watch begins with are asked for lists.
-	p = c.start(t, deployment, ledger, "KUBE_FEATURE_WatchListClient=false")
+	p = c.start(t, deployment, volumes, "KUBE_FEATURE_WatchListClient=false")
 	p.awaitReady(t)
 	p.stop(t)
 }

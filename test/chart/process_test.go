@@ -57,15 +57,15 @@ func (l *log) String() string {
 	return l.text.String()
 }
 
-// start runs what the Deployment that is installed says, on this volume of the ledger, perhaps with more in its environment.
-func (c *cluster) start(t *testing.T, deployment *appsv1.Deployment, ledger string, more ...string) *process {
+// start runs what the Deployment that is installed says, on the volumes of its claims, which are in this folder, perhaps with more in its environment.
+func (c *cluster) start(t *testing.T, deployment *appsv1.Deployment, volumes string, more ...string) *process {
 	t.Helper()
 	g := NewWithT(t)
 	path, err := program()
 	g.Expect(err).NotTo(HaveOccurred())
 	pod := deployment.Spec.Template.Spec
 	manager := pod.Containers[0]
-	p := &process{log: &log{}, ended: make(chan error, 1), mounts: c.mount(t, deployment.Namespace, pod, ledger)}
+	p := &process{log: &log{}, ended: make(chan error, 1), mounts: c.mount(t, deployment.Namespace, pod, volumes)}
 	var args []string
 	for _, arg := range manager.Args {
 		args = append(args, p.inFolder(arg))
@@ -94,7 +94,7 @@ func (c *cluster) start(t *testing.T, deployment *appsv1.Deployment, ledger stri
 }
 
 // mount is a folder for each path that is mounted.
-func (c *cluster) mount(t *testing.T, namespace string, pod corev1.PodSpec, ledger string) map[string]string {
+func (c *cluster) mount(t *testing.T, namespace string, pod corev1.PodSpec, volumes string) map[string]string {
 	t.Helper()
 	mounts := map[string]string{}
 	for _, m := range pod.Containers[0].VolumeMounts {
@@ -105,7 +105,7 @@ func (c *cluster) mount(t *testing.T, namespace string, pod corev1.PodSpec, ledg
 			case v.PersistentVolumeClaim != nil:
 				claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: v.PersistentVolumeClaim.ClaimName}}
 				NewWithT(t).Expect(c.api.Get(t.Context(), client.ObjectKeyFromObject(claim), claim)).To(Succeed())
-				folder = ledger
+				folder = volumeOf(t, volumes, claim.Name)
 			case v.Secret != nil:
 				c.unpack(t, namespace, v.Secret.SecretName, folder)
 			case v.Projected != nil:
@@ -115,6 +115,14 @@ func (c *cluster) mount(t *testing.T, namespace string, pod corev1.PodSpec, ledg
 		mounts[m.MountPath] = folder
 	}
 	return mounts
+}
+
+// volumeOf is the folder of a claim, which is there before and after whoever mounts it.
+func volumeOf(t *testing.T, volumes, claim string) string {
+	t.Helper()
+	folder := filepath.Join(volumes, claim)
+	NewWithT(t).Expect(os.MkdirAll(folder, 0o700)).To(Succeed())
+	return folder
 }
 
 // unpack writes the files of a Secret's volume.

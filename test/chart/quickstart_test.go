@@ -96,7 +96,7 @@ func (n *newcomer) expect(line, shown string) {
 func (n *newcomer) shell(line string) (string, error) {
 	n.t.Helper()
 	n.ran++
-	line = inside.ReplaceAllString(line, "dora-controller ${1} --ledger "+filepath.Join(n.ledger, "ledger.db"))
+	line = inside.ReplaceAllString(line, "dora-controller ${1} --ledger "+filepath.Join(n.ledger, "dora-controller-ledger", "ledger.db"))
 	path, err := program()
 	NewWithT(n.t).Expect(err).NotTo(HaveOccurred())
 	assets := os.Getenv("KUBEBUILDER_ASSETS")

@@ -129,6 +129,32 @@ func taken(k knob) map[string]bool {
 	return texts
 }
 
+// TestEachFlagCanBeSet: extraArgs takes what no value sets, and the lease is where the release is.
+func TestEachFlagCanBeSet(t *testing.T) {
+	g := NewWithT(t)
+	path, err := program()
+	g.Expect(err).NotTo(HaveOccurred())
+	help, err := output(exec.CommandContext(t.Context(), path, "run", "--help"))
+	g.Expect(err).NotTo(HaveOccurred())
+	rendered, err := os.ReadFile(chart + "/templates/_arguments.tpl")
+	g.Expect(err).NotTo(HaveOccurred())
+	flags := regexp.MustCompile(`(?m)^ +(?:-\w, )?--([a-z-]+)`).FindAllStringSubmatch(help, -1)
+	g.Expect(len(flags)).To(BeNumerically(">=", 20))
+	for _, flag := range flags {
+		if slices.Contains([]string{"help", "leader-election-namespace"}, flag[1]) || regexp.MustCompile(`--`+flag[1]+`\b[^-]`).Match(rendered) {
+			continue
+		}
+		_, bare := helm(t, fmt.Sprintf(`{extraArgs: ["--%s"]}`, flag[1]), "template", release, chart, "--values", "-")
+		var valued error
+		for _, value := range []string{"x", "json", "info", "epoch", "localhost:6060"} {
+			if _, valued = helm(t, fmt.Sprintf(`{extraArgs: ["--%s=%s"]}`, flag[1], value), "template", release, chart, "--values", "-"); valued == nil {
+				break
+			}
+		}
+		g.Expect(bare == nil || valued == nil).To(BeTrue(), "--%s can be set by no value of the chart: give it one, or let extraArgs take it", flag[1])
+	}
+}
+
 var areaRows = regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\| ")
 
 // TestEachAreaMayHaveALevel: the page has the areas of the program, which its own tests see to.

@@ -30,6 +30,7 @@ degradedFor: 60s
 failureWindow: 1h
 verdictTimeout: 24h
 window: 30d
+statusInterval: 10s
 bands: {preset: Port}
 `))
 	})

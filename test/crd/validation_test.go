@@ -35,6 +35,7 @@ const (
 	sayVerdictTimeout = "verdictTimeout must be a duration between 1h and 30d, such as 24h or 2d"
 	sayFreeze         = "a freeze must end after it begins: to must be later than from"
 	sayWindow         = "window must be a duration between 1d and 366d, such as 30d or 90d"
+	sayStatusInterval = "statusInterval must be a duration between 1s and 1h, such as 10s or 1m30s"
 
 	preset            = "; a threshold that is left out is the preset's"
 	sayRateOrder      = "deploymentsPerWeek must not be higher for high than for elite, or for medium than for high" + preset
@@ -111,6 +112,7 @@ func acceptable() []string {
 		"failureWindow":  {"1m", "60s", "30d", "720h", "29d24h"},
 		"verdictTimeout": {"1h", "60m", "30d", "1d12h30m15s"},
 		"window":         {"1d", "24h", "366d", "8784h"},
+		"statusInterval": {"1s", "1h", "60m", "1m30s"},
 	} {
 		for _, d := range durations {
 			specs = append(specs, fmt.Sprintf(`{applications: {}, %s: %s}`, field, d))
@@ -251,6 +253,7 @@ func durationRefusals() []refusal {
 		{"failureWindow", sayFailureWindow, []string{"59s", "0s", "30d1s"}},
 		{"verdictTimeout", sayVerdictTimeout, []string{"59m59s", "31d"}},
 		{"window", sayWindow, []string{"23h59m", "366d1s"}},
+		{"statusInterval", sayStatusInterval, []string{"0s", "1h1s"}},
 	} {
 		for _, text := range append(c.outside, "", "s", "5", "-1m", "+1m", "1.5h", "1h 30m", "30m1h", "1h1h", "100000s", "1w", "1ms", "∞", "1H") {
 			all = append(all, refusal{

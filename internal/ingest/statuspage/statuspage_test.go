@@ -52,6 +52,8 @@ func TestMissing(t *testing.T) {
 		_, err := statuspage.New().Read(&ingest.Request{Body: []byte(body)})
 		g.Expect(err).To(MatchError(want), body)
 	}
+	g.Expect(statuspage.New().Read(&ingest.Request{Body: []byte(`{"incident":{"id":"a","status":"resolved","scheduled_for":"2026-03-02T00:00:00Z"}}`)})).To(
+		BeEmpty(), "maintenance whose status is like an incident's")
 	// The digest is the first 32 digits of sha256sum.
 	const body = `{"incident":{"id":"a","status":"postmortem"}}`
 	reports, err := statuspage.New().Read(&ingest.Request{Body: []byte(body)})
