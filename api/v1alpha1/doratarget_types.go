@@ -147,6 +147,23 @@ type DoraTargetSpec struct {
 	// +optional
 	StatusInterval Duration `json:"statusInterval,omitempty"`
 
+	// spread says how a service is counted that several of the selected objects run: the Applications of its regions or cells, or those of
+	// several clusters. With Each, what each of them deploys is a deployment. With All, a version that goes out to all of them is one
+	// deployment: complete when the last of them is Healthy, failed if it failed at any.
+	// +kubebuilder:default=Each
+	// +optional
+	Spread Spread `json:"spread,omitempty"`
+
+	// clusters are other clusters whose deployments are counted too, by the names that their controllers were given (--cluster), or * for
+	// all of them. Their controllers keep their ledgers in the same PostgreSQL database as this one's. Objects there are selected as here, by
+	// namespace and labels. Only a target in one of the controller's trusted namespaces may name clusters, since a namespace may belong to
+	// somebody else elsewhere.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=set
+	// +optional
+	Clusters []ClusterName `json:"clusters,omitempty"`
+
 	// bands says where Elite, High, Medium and Low begin.
 	// +kubebuilder:default={preset: Port}
 	// +optional

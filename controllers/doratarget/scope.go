@@ -27,6 +27,9 @@ type scope struct {
 	// known are the rows of all subjects that count, those that are gone among them, by uid.
 	known map[string]ledger.Subject
 	uids  []string
+	// elsewhere are other clusters, and missingClusters those that the target names and that have no ledger here.
+	elsewhere       []place
+	missingClusters []string
 	// waiting is the number of objects that were not looked at yet.
 	waiting int
 	owners  map[*kube.Target]*dorav1alpha1.PolicyOwner
@@ -69,6 +72,9 @@ func (r *Reconciler) gather(ctx context.Context, target *kube.Target) (*scope, e
 	}
 	r.addGone(s)
 	s.uids = slices.Sorted(maps.Keys(s.known))
+	if err := r.addNeighbours(ctx, s); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -157,10 +163,11 @@ func (r *Reconciler) addGone(s *scope) {
 	}
 }
 
-// primary are the services of which no older target decides everything.
+// primary are the services of the own cluster of which no older target decides everything.
 func (s *scope) primary() map[fourkeys.Service]bool {
 	primary := map[fourkeys.Service]bool{}
-	for _, row := range s.known {
+	for _, uid := range s.uids {
+		row := s.known[uid]
 		selection := s.view.Remembering(row.Kind, row.Namespace, row.Labels)
 		if len(selection) > 0 && selection[0].Object.UID == s.target.Object.UID {
 			primary[fourkeys.Service{Name: row.Service, Environment: row.Environment}] = true

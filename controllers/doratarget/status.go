@@ -115,7 +115,9 @@ func remarks(s *scope, failing []ledger.ReasonCount) []metav1.Condition {
 	for _, n := range s.gaps() {
 		gaps += n
 	}
-	if gaps > 0 {
+	if len(s.missingClusters) > 0 {
+		conditions = append(conditions, dorav1alpha1.ClusterNotFound(s.missingClusters...))
+	} else if gaps > 0 {
 		conditions = append(conditions, dorav1alpha1.HistoryGap(gaps))
 	}
 	if len(failing) > 0 {
