@@ -28,6 +28,7 @@ type Member struct {
 //   - A member whose first deployment this is joins, and holds nobody up before.
 //   - It is unknown if it is so of a member, and nothing worse happened.
 //
+// What people say about a member's deployment holds: one that they call a failure makes all a failure, and one that they ignore is left as it is.
 // Failures are told as they are, with the deployment of all in place of a member's as their cause. So are changes of configuration, of which
 // each member has its own.
 //
@@ -126,7 +127,7 @@ func (s *spreading) needed(m *Member, at time.Time) bool {
 }
 
 func (s *spreading) take(e *dora.Event) {
-	if e.Type != dora.TypeDeploy || e.Change != dora.ChangeImage {
+	if e.Type != dora.TypeDeploy || e.Change != dora.ChangeImage || !e.Counts() {
 		s.settle(e)
 		s.out = append(s.out, new(*e))
 		return
@@ -302,8 +303,11 @@ func (s *spreading) tell(r *round, e *dora.Event, outcome dora.Outcome) {
 	if outcome == dora.RolledBack {
 		told.Version, told.Exposed = &dora.Version{Images: []string{r.version}}, new(s.met(r, e))
 	}
-	told.Unplanned, told.FirstCommitAt, told.LeadTimeSeconds = nil, nil, nil
+	told.Unplanned, told.FirstCommitAt, told.LeadTimeSeconds, told.Mark = nil, nil, nil, nil
 	for _, of := range r.verdicts {
+		if of.Verdict() == dora.Failure {
+			told.Mark = of.Mark
+		}
 		if is(of.Unplanned, true) {
 			told.Unplanned = of.Unplanned
 		}

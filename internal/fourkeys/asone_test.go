@@ -34,6 +34,8 @@ func mirrored(region string, v *dora.Version) *dora.Version {
 
 func firstOfAll(e *dora.Event) { e.Previous = dora.Predecessor{Known: true} }
 
+func said(verdict dora.Verdict) detail { return func(e *dora.Event) { *e = marked(*e, verdict) } }
+
 func startedAt(hours float64) detail { return func(e *dora.Event) { e.StartedAt = at(hours) } }
 
 func stillRuns(version string) detail { return func(e *dora.Event) { e.Running = images(version) } }
@@ -172,6 +174,11 @@ func TestServicesThatAreSpreadAreDeployedOnce(t *testing.T) {
 			[]dora.Event{noVerdict("v1", 10, east), success("v1", 12, west)},
 			[]telling{{dora.Unknown, "v1", 12}},
 		},
+		"people say that it did not fail in the east": {
+			both,
+			[]dora.Event{failure("v1", 10, east, stillRuns("v1"), said(dora.NotAFailure)), success("v1", 12, west)},
+			[]telling{{dora.Succeeded, "v1", 12}},
+		},
 		"configuration is each region's own": {
 			both,
 			[]dora.Event{success("v1", 10, east, config), success("v1", 12, west, config)},
@@ -238,6 +245,12 @@ func TestOneMemberAloneIsItself(t *testing.T) {
 		rollback("v1", "v2", 21, east), recovered("f", 21, "v1", east), success("v3", 30, east, unplanned),
 		rollback("v1", "v3", 31, east), abort("v4", 40, east, exposed(false), stillRuns("v1")), abort("v4", 41, east, exposed(true), stillRuns("v1")),
 		noVerdict("v5", 50, east), success("v6", 60, east),
+	}
+	diff(t, fourkeys.Compute(events, week), fourkeys.Compute(asOne(events, regions("east")), week))
+	for i, verdict := range []dora.Verdict{dora.Failure, dora.NotAFailure, dora.Ignore} {
+		for j := i; j < len(events); j += 3 {
+			events[j] = marked(events[j], verdict)
+		}
 	}
 	diff(t, fourkeys.Compute(events, week), fourkeys.Compute(asOne(events, regions("east")), week))
 }
