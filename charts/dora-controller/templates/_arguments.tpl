@@ -63,6 +63,14 @@
 - --metrics-cert-dir=/etc/dora-controller/metrics
 {{- end }}
 {{- end }}
+{{- if .Values.receivers.enabled }}
+- --receivers-bind-address=:{{ int .Values.receivers.port }}
+{{- if .Values.receivers.plaintext }}
+- --receivers-plaintext
+{{- else }}
+- --receivers-cert-dir=/etc/dora-controller/receivers
+{{- end }}
+{{- end }}
 {{- range .Values.extraArgs }}
 - {{ . | quote }}
 {{- end }}
