@@ -22,6 +22,8 @@ const (
 	ConditionIncomplete = "Incomplete"
 	// ConditionCommitsUnresolved is there while the commits of deployments are looked for and something stands in the way.
 	ConditionCommitsUnresolved = "CommitsUnresolved"
+	// ConditionReportedTwice is there while deployments of a service are reported that the target follows in Argo.
+	ConditionReportedTwice = "ReportedTwice"
 )
 
 // ConditionMarksRefused is there while annotations of a target mark nothing. Its reason is that of the first of them.
@@ -67,8 +69,6 @@ const (
 	ReasonLedgerUnavailable = "LedgerUnavailable"
 	// ReasonNamespaceNotAllowed: a selector names a namespace that the target may not see.
 	ReasonNamespaceNotAllowed = "NamespaceNotAllowed"
-	// ReasonClustersNotAllowed: the target names clusters, and its namespace is not trusted.
-	ReasonClustersNotAllowed = "ClustersNotAllowed"
 	// ReasonInvalidSpec: the spec says something that cannot be read.
 	ReasonInvalidSpec = "InvalidSpec"
 	// ReasonSuspended: spec.suspend is true.
@@ -77,26 +77,21 @@ const (
 	ReasonPolicyOwnedByAnother = "PolicyOwnedByAnother"
 	// ReasonHistoryGap: deployments happened while nobody watched, and Argo no longer tells how they ended.
 	ReasonHistoryGap = "HistoryGap"
-	// ReasonClusterNotFound: the target names clusters whose ledgers are not in this controller's database.
-	ReasonClusterNotFound = "ClusterNotFound"
+	// ReasonFollowedInArgo: deployments are reported that Argo shows too, and what Argo shows counts.
+	ReasonFollowedInArgo = "FollowedInArgo"
 )
 
 // Followed is Ready: the target is being followed. Kinds that the target selects and that are not installed are
 // named, since a cluster without Argo Rollouts is in order.
 func Followed(subjects ObservedSubjects, missing ...string) metav1.Condition {
 	message := fmt.Sprintf("Following %s and %s", count(subjects.Applications, "Application"), count(subjects.Rollouts, "Rollout"))
+	if subjects.Reported > 0 {
+		message += fmt.Sprintf(", and %s that others report", count(subjects.Reported, "service"))
+	}
 	if len(missing) > 0 {
 		message += "; " + sorted(missing) + " not installed in this cluster, picked up when that changes"
 	}
 	return ready(metav1.ConditionTrue, ReasonFollowed, message)
-}
-
-// OfShard says in a condition that all it tells is of the objects of one shard.
-func OfShard(c metav1.Condition, shard string) metav1.Condition {
-	if shard != "" {
-		c.Message += fmt.Sprintf("; only what is labelled %s=%s is seen and counted here", LabelShard, shard)
-	}
-	return c
 }
 
 // Starting is Ready unknown, before the first look at the cluster and the ledger.
@@ -119,6 +114,12 @@ func NothingSelected() metav1.Condition {
 			"label one, or change spec.applications or spec.rollouts")
 }
 
+// NothingReported is not Ready: the target selects by spec.reported alone, and nothing of these services was reported.
+func NothingReported() metav1.Condition {
+	return ready(metav1.ConditionFalse, ReasonNothingSelected,
+		"No deployment of the services in spec.reported was reported to a DoraReceiver of this namespace; report one, or change spec.reported")
+}
+
 // LedgerUnavailable is not Ready: the ledger cannot be read or written. The cause belongs into the log, since its text
 // changes from one try to the next.
 func LedgerUnavailable() metav1.Condition {
@@ -132,12 +133,6 @@ func NamespaceNotAllowed(own string, namespaces ...string) metav1.Condition {
 	return ready(metav1.ConditionFalse, ReasonNamespaceNotAllowed, fmt.Sprintf(
 		"This target may see namespace %s only, not %s; remove them from namespaces, or ask the administrator to trust namespace %s",
 		own, sorted(namespaces), own))
-}
-
-// ClustersNotAllowed is not Ready: the target names clusters, and nothing of it is followed until that is mended.
-func ClustersNotAllowed(own string) metav1.Condition {
-	return ready(metav1.ConditionFalse, ReasonClustersNotAllowed, fmt.Sprintf(
-		"Only a target of a trusted namespace may name clusters; remove clusters, or ask the administrator to trust namespace %s", own))
 }
 
 // InvalidSpec is not Ready: the spec says something that cannot be read. The error names the field.
@@ -187,6 +182,21 @@ func HistoryGap(deployments int64) metav1.Condition {
 	}
 }
 
+// FollowedInArgo says that deployments of these services are reported, and not counted: Argo shows them.
+func FollowedInArgo(services ...string) metav1.Condition {
+	const shown = 5
+	named := slices.Sorted(slices.Values(services))
+	more := ""
+	if len(named) > shown {
+		more = fmt.Sprintf(" and %s", count(int64(len(named)-shown), "other"))
+	}
+	return metav1.Condition{
+		Type: ConditionReportedTwice, Status: metav1.ConditionTrue, Reason: ReasonFollowedInArgo,
+		Message: fmt.Sprintf("Argo shows the deployments of %s%s, so those that are reported are not counted; stop to report them, or narrow spec.reported",
+			strings.Join(named[:min(len(named), shown)], ", "), more),
+	}
+}
+
 // CommitsUnresolved says what stands in the way of finding the commits of some deployments. The reason is one of those that
 // docs/lead-time.md explains; the message is the newest failure's and holds no secret.
 func CommitsUnresolved(reason string, deployments int64, message string) metav1.Condition {
@@ -200,18 +210,9 @@ func CommitsUnresolved(reason string, deployments int64, message string) metav1.
 	}
 }
 
-// ClusterNotFound says that deployments of other clusters are not counted.
-func ClusterNotFound(clusters ...string) metav1.Condition {
-	return metav1.Condition{
-		Type: ConditionIncomplete, Status: metav1.ConditionTrue, Reason: ReasonClusterNotFound,
-		Message: fmt.Sprintf("No deployments of %s are counted: there is no ledger of that name in this controller's database; correct clusters, "+
-			"or let the controller there keep its ledger in the same PostgreSQL database", sorted(clusters)),
-	}
-}
-
 // SetConditions makes these the conditions of the status, for this generation of the spec. Reconciling and Stalled
-// follow from ready; the notes are PolicyOwnedByAnother, HistoryGap or ClusterNotFound, CommitsUnresolved, SinkNotFound and MarksRefused, where
-// they hold. It reports whether anything changed.
+// follow from ready; the notes are PolicyOwnedByAnother, HistoryGap, CommitsUnresolved, SinkNotFound, MarksRefused and FollowedInArgo, where they
+// hold. It reports whether anything changed.
 func (s *DoraTargetStatus) SetConditions(generation int64, ready metav1.Condition, notes ...metav1.Condition) bool {
 	wanted := append([]metav1.Condition{ready}, notes...)
 	if abnormal := abnormalType(ready.Reason); abnormal != "" {
@@ -223,7 +224,7 @@ func (s *DoraTargetStatus) SetConditions(generation int64, ready metav1.Conditio
 	s.ObservedGeneration = generation
 	return setConditions(&s.Conditions, generation, wanted,
 		ConditionReady, ConditionReconciling, ConditionStalled, ConditionPolicyOverridden, ConditionIncomplete, ConditionCommitsUnresolved,
-		ConditionSinksMissing, ConditionMarksRefused) || changed
+		ConditionSinksMissing, ConditionMarksRefused, ConditionReportedTwice) || changed
 }
 
 // abnormalType tells which of kstatus' two abnormal conditions goes with a reason of Ready. A suspended target has
@@ -232,7 +233,7 @@ func abnormalType(reason string) string {
 	switch reason {
 	case ReasonStarting, ReasonArgoCRDsMissing, ReasonNothingSelected, ReasonLedgerUnavailable:
 		return ConditionReconciling
-	case ReasonNamespaceNotAllowed, ReasonClustersNotAllowed, ReasonInvalidSpec:
+	case ReasonNamespaceNotAllowed, ReasonInvalidSpec:
 		return ConditionStalled
 	default:
 		return ""

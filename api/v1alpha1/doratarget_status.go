@@ -96,6 +96,10 @@ type ObservedSubjects struct {
 	// rollouts is the number of Argo Rollouts that no followed Application manages.
 	// +required
 	Rollouts int64 `json:"rollouts"`
+
+	// reported is the number of services whose deployments others report.
+	// +optional
+	Reported int64 `json:"reported,omitempty"`
 }
 
 // ServiceStatus holds the figures of one service in one environment.

@@ -59,13 +59,9 @@ type DoraTargetList struct {
 // AnnotationBackfill asks, by any new value, for a look at the commits of all earlier deployments that ended without lead time.
 const AnnotationBackfill = "dora-controller.io/backfill"
 
-// LabelShard is the label that says which of several controllers of one cluster sees an object, by its flag --shard: a DoraTarget, a DoraSink, an
-// Application or a Rollout. Objects without it are seen by a controller without that flag.
-const LabelShard = "dora-controller.io/shard"
-
 // DoraTargetSpec says whose deployments are counted, and how.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.applications) || has(self.rollouts)",message="select something: set applications, rollouts, or both ({} selects all of them)"
+// +kubebuilder:validation:XValidation:rule="has(self.applications) || has(self.rollouts) || has(self.reported)",message="select something: set applications, rollouts or reported (applications: {} selects all of them)"
 type DoraTargetSpec struct {
 	// applications selects the Argo CD Applications whose deployments are counted. An empty selector ({}) selects all of
 	// them in the allowed namespaces; without this field none is selected.
@@ -147,23 +143,6 @@ type DoraTargetSpec struct {
 	// +optional
 	StatusInterval Duration `json:"statusInterval,omitempty"`
 
-	// spread says how a service is counted that several of the selected objects run: the Applications of its regions or cells, or those of
-	// several clusters. With Each, what each of them deploys is a deployment. With All, a version that goes out to all of them is one
-	// deployment: complete when the last of them is Healthy, failed if it failed at any.
-	// +kubebuilder:default=Each
-	// +optional
-	Spread Spread `json:"spread,omitempty"`
-
-	// clusters are other clusters whose deployments are counted too, by the names that their controllers were given (--cluster), or * for
-	// all of them. Their controllers keep their ledgers in the same PostgreSQL database as this one's. Objects there are selected as here, by
-	// namespace and labels. Only a target in one of the controller's trusted namespaces may name clusters, since a namespace may belong to
-	// somebody else elsewhere.
-	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=64
-	// +listType=set
-	// +optional
-	Clusters []ClusterName `json:"clusters,omitempty"`
-
 	// bands says where Elite, High, Medium and Low begin.
 	// +kubebuilder:default={preset: Port}
 	// +optional
@@ -186,6 +165,16 @@ type DoraTargetSpec struct {
 	// +listMapKey=name
 	// +optional
 	Freezes []Freeze `json:"freezes,omitempty"`
+
+	// incidents says which incidents count that people and monitors report to DoraReceivers of this namespace, of the services that this target
+	// counts. Without it none does.
+	// +optional
+	Incidents *Incidents `json:"incidents,omitempty"`
+
+	// reported selects services whose deployments are reported to DoraReceivers of this namespace, since Argo does not deploy them. Without it
+	// none is selected.
+	// +optional
+	Reported *Reported `json:"reported,omitempty"`
 
 	// suspend stops the target: while true, nothing new is counted for it and its figures stand still. Objects that
 	// another target selects too go on being counted there.

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/kube"
 	"github.com/dora-controller/dora-controller/internal/ledger"
 )
@@ -135,14 +136,41 @@ func (r *Reconciler) owe(ctx context.Context, object *dorav1alpha1.DoraSink, q l
 	if err != nil {
 		return 0, err
 	}
-	q.Cluster, q.UIDs = r.Cluster, []string{}
-	for _, row := range r.Subjects(func(row *ledger.Subject) bool {
-		selection := targets.Remembering(row.Kind, row.Namespace, row.Labels)
-		return slices.Contains(sinks.OfEvents(selection), kube.SinkKey(object))
-	}) {
-		q.UIDs = append(q.UIDs, row.UID)
+	key := kube.SinkKey(object)
+	all, incidents := meant(r.Subjects(func(*ledger.Subject) bool { return true }), targets, func(selection kube.Selection) bool {
+		return slices.Contains(sinks.OfEvents(selection), key)
+	})
+	q.Cluster, q.UIDs = r.Cluster, all
+	owed, err := r.Ledger.Owe(ctx, key, q, r.Clock.Now())
+	if err != nil || len(incidents) == 0 {
+		return owed, err
 	}
-	return r.Ledger.Owe(ctx, kube.SinkKey(object), q, r.Clock.Now())
+	q.UIDs, q.Types = incidents, []dora.Type{dora.TypeDegraded, dora.TypeRecovered}
+	more, err := r.Ledger.Owe(ctx, key, q, r.Clock.Now())
+	return owed + more, err
+}
+
+// meant are the uids of subjects of which a sink gets all events, and of those of which it gets incidents alone: others report their
+// deployments too, but nobody selects these, or Argo shows them.
+func meant(rows []ledger.Subject, targets kube.View, gets func(kube.Selection) bool) (all, incidents []string) {
+	type service struct{ name, environment string }
+	all, inArgo := []string{}, map[service]bool{}
+	for _, row := range rows {
+		if gets(targets.Remembering(row.Kind, row.Namespace, row.Labels)) {
+			all = append(all, row.UID)
+			inArgo[service{row.Service, row.Environment}] = inArgo[service{row.Service, row.Environment}] || row.DeletedAt.IsZero()
+		}
+	}
+	for _, row := range rows {
+		switch {
+		case row.Kind != dora.KindReported:
+		case gets(targets.Reporting(&row)) && !inArgo[service{row.Service, row.Environment}]:
+			all = append(all, row.UID)
+		case gets(targets.Hearing(row.Namespace)):
+			incidents = append(incidents, row.UID)
+		}
+	}
+	return all, incidents
 }
 
 // readResend reads which events are to be sent again.

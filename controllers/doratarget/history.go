@@ -69,12 +69,13 @@ func (r *Reconciler) read(ctx context.Context, s *scope, queued ledger.Resolutio
 		window: fourkeys.Last(s.target.Timings.Window, s.now, time.Time{}),
 		kinds:  kindsOf(&s.target.Object.Spec),
 	}
-	services, revision, err := r.services(ctx, s)
+	services, revision, err := r.index.services(ctx, r.Events, s.all())
 	if err != nil {
 		return nil, err
 	}
+	s.silence(services)
 	b := r.books.open(s.target.Object, h.kinds)
-	if err := r.bring(ctx, b, s, services, h.window.From); err != nil {
+	if err := r.bring(ctx, b, services, h.window.From); err != nil {
 		return nil, err
 	}
 	h.accounts = b.accounts
@@ -148,9 +149,9 @@ func (h *history) about(s *scope) {
 	h.services = maps.Clone(s.followed)
 	for service, a := range h.accounts {
 		for _, uid := range a.active {
-			since := s.known[uid].FollowedSince
-			if known, ok := h.services[service]; !ok || since.Before(known) {
-				h.services[service] = since
+			row, deploys := s.known[uid] // else somebody was paged, which says nothing about since when its deployments are followed
+			if known, ok := h.services[service]; deploys && (!ok || row.FollowedSince.Before(known)) {
+				h.services[service] = row.FollowedSince
 			}
 		}
 	}
@@ -206,11 +207,8 @@ func kindsOf(spec *dorav1alpha1.DoraTargetSpec) []dora.ChangeKind {
 }
 
 // next is when the figures may change though nothing happens.
-func next(s *scope, h *history) time.Duration {
+func next(h *history) time.Duration {
 	wait := latest
-	if len(s.target.Object.Spec.Clusters) > 0 {
-		wait = visit
-	}
 	for _, a := range h.accounts {
 		if !a.leaves.IsZero() {
 			wait = min(wait, a.leaves.Sub(h.window.From)+time.Millisecond)

@@ -84,7 +84,7 @@ func freezesOf(spec *dorav1alpha1.DoraTargetSpec) []mark.Freeze {
 // standing are the newest marks of the target's subjects, and those that it made of others when they were still its own.
 func (r *Reconciler) standing(ctx context.Context, source string, s *scope) ([]mark.Standing, error) {
 	var all []mark.Standing
-	for _, q := range []ledger.MarkQuery{{UIDs: append([]string{}, s.uids...), Standing: true}, {Source: source, Standing: true}} {
+	for _, q := range []ledger.MarkQuery{{UIDs: append([]string{}, s.all()...), Standing: true}, {Source: source, Standing: true}} {
 		marks, err := r.Marks.Marks(ctx, q)
 		if err != nil {
 			return nil, fmt.Errorf("cannot read marks: %w", err)
@@ -98,11 +98,11 @@ func (r *Reconciler) standing(ctx context.Context, source string, s *scope) ([]m
 
 // spokenOf reads the events that a target says something of: those that it counts alone.
 func (r *Reconciler) spokenOf(ctx context.Context, d *mark.Declared, s *scope) ([]dora.Event, error) {
-	queries := []ledger.EventQuery{{IDs: slices.Sorted(maps.Keys(d.Said)), UIDs: append([]string{}, s.uids...)}}
+	queries := []ledger.EventQuery{{IDs: slices.Sorted(maps.Keys(d.Said)), UIDs: append([]string{}, s.all()...)}}
 	if len(d.Said) == 0 {
 		queries = nil
 	}
-	own := slices.DeleteFunc(append([]string{}, s.uids...), func(uid string) bool { return s.speaks(uid) != "" })
+	own := slices.DeleteFunc(append([]string{}, s.all()...), func(uid string) bool { return s.speaks(uid) != "" })
 	for _, f := range d.Freezes {
 		queries = append(queries, ledger.EventQuery{
 			UIDs: own, Since: f.From, Until: f.To, Types: []dora.Type{dora.TypeDeploy, dora.TypeDegraded},
@@ -125,13 +125,16 @@ func (r *Reconciler) spokenOf(ctx context.Context, d *mark.Declared, s *scope) (
 func (s *scope) speaks(uid string) string {
 	row, known := s.known[uid]
 	if !known {
+		row, known = s.heard[uid]
+	}
+	if !known {
 		return "another DoraTarget"
 	}
-	selection := s.view.Remembering(row.Kind, row.Namespace, row.Labels)
-	if len(selection) == 0 || selection[0].Object.UID == s.target.Object.UID {
+	targets := selection(s.view, &row)
+	if len(targets) == 0 || targets[0].Object.UID == s.target.Object.UID {
 		return ""
 	}
-	return sourceOf(client.ObjectKeyFromObject(selection[0].Object))
+	return sourceOf(client.ObjectKeyFromObject(targets[0].Object))
 }
 
 // abandoned tells whether the target that made a mark is gone.
@@ -176,5 +179,5 @@ func (r *Reconciler) counting(s *scope, uid string) kube.Selection {
 	if !known {
 		return nil
 	}
-	return s.view.Remembering(row.Kind, row.Namespace, row.Labels)
+	return selection(s.view, &row)
 }

@@ -27,9 +27,8 @@ type scope struct {
 	// known are the rows of all subjects that count, those that are gone among them, by uid.
 	known map[string]ledger.Subject
 	uids  []string
-	// elsewhere are other clusters, and missingClusters those that the target names and that have no ledger here.
-	elsewhere       []place
-	missingClusters []string
+	// heard are the rows of services that incidents are reported of, by uid. Nothing else that is reported of them counts.
+	heard map[string]ledger.Subject
 	// waiting is the number of objects that were not looked at yet.
 	waiting int
 	owners  map[*kube.Target]*dorav1alpha1.PolicyOwner
@@ -42,6 +41,9 @@ type scope struct {
 	refused []mark.Refusal
 	// missing are the kinds that the target asks for and that are not installed.
 	missing []string
+	// reported are the uids of reported services whose deployments count, and twice the services that Argo shows too.
+	reported map[string]bool
+	twice    []string
 }
 
 // gather finds the subjects of a target.
@@ -49,7 +51,7 @@ func (r *Reconciler) gather(ctx context.Context, target *kube.Target) (*scope, e
 	s := &scope{
 		target: target, now: r.Clock.Now(),
 		followed: map[fourkeys.Service]time.Time{}, teams: map[fourkeys.Service]string{}, known: map[string]ledger.Subject{},
-		owners: map[*kube.Target]*dorav1alpha1.PolicyOwner{},
+		owners: map[*kube.Target]*dorav1alpha1.PolicyOwner{}, reported: map[string]bool{},
 	}
 	view, err := r.Targets.View(ctx)
 	if err != nil {
@@ -71,10 +73,8 @@ func (r *Reconciler) gather(ctx context.Context, target *kube.Target) (*scope, e
 		}
 	}
 	r.addGone(s)
+	s.heard = r.addReported(s)
 	s.uids = slices.Sorted(maps.Keys(s.known))
-	if err := r.addNeighbours(ctx, s); err != nil {
-		return nil, err
-	}
 	return s, nil
 }
 
@@ -163,12 +163,14 @@ func (r *Reconciler) addGone(s *scope) {
 	}
 }
 
-// primary are the services of the own cluster of which no older target decides everything.
+// primary are the services of which no older target decides everything.
 func (s *scope) primary() map[fourkeys.Service]bool {
 	primary := map[fourkeys.Service]bool{}
-	for _, uid := range s.uids {
-		row := s.known[uid]
+	for _, row := range s.known {
 		selection := s.view.Remembering(row.Kind, row.Namespace, row.Labels)
+		if s.reported[row.UID] {
+			selection = s.view.Reporting(&row)
+		}
 		if len(selection) > 0 && selection[0].Object.UID == s.target.Object.UID {
 			primary[fourkeys.Service{Name: row.Service, Environment: row.Environment}] = true
 		}

@@ -30,7 +30,7 @@ func notes(status *dorav1alpha1.DoraTargetStatus) []metav1.Condition {
 	return slices.DeleteFunc(slices.Clone(status.Conditions), func(c metav1.Condition) bool {
 		return !slices.Contains([]string{
 			dorav1alpha1.ConditionPolicyOverridden, dorav1alpha1.ConditionIncomplete, dorav1alpha1.ConditionCommitsUnresolved,
-			dorav1alpha1.ConditionSinksMissing, dorav1alpha1.ConditionMarksRefused,
+			dorav1alpha1.ConditionSinksMissing, dorav1alpha1.ConditionMarksRefused, dorav1alpha1.ConditionReportedTwice,
 		}, c.Type)
 	})
 }
@@ -88,21 +88,23 @@ func tellFigures(status *dorav1alpha1.DoraTargetStatus, s *scope, h *history, t 
 }
 
 func readiness(s *scope) metav1.Condition {
-	asked, shard := 0, s.target.Object.Labels[dorav1alpha1.LabelShard]
+	asked := 0
 	for _, kind := range []dora.Kind{dora.KindApplication, dora.KindRollout} {
 		if s.target.Asks(kind) {
 			asked++
 		}
 	}
 	switch {
-	case len(s.missing) == asked:
+	case asked > 0 && len(s.missing) == asked && s.subjects.Reported == 0:
 		return dorav1alpha1.ArgoCRDsMissing(s.missing...)
+	case asked == 0 && s.subjects.Reported == 0:
+		return dorav1alpha1.NothingReported()
 	case s.subjects == dorav1alpha1.ObservedSubjects{}:
-		return dorav1alpha1.OfShard(dorav1alpha1.NothingSelected(), shard)
+		return dorav1alpha1.NothingSelected()
 	case s.waiting > 0:
 		return dorav1alpha1.Starting()
 	}
-	return dorav1alpha1.OfShard(dorav1alpha1.Followed(s.subjects, s.missing...), shard)
+	return dorav1alpha1.Followed(s.subjects, s.missing...)
 }
 
 // remarks are what there is to know about the figures of a target that is in order.
@@ -115,9 +117,7 @@ func remarks(s *scope, failing []ledger.ReasonCount) []metav1.Condition {
 	for _, n := range s.gaps() {
 		gaps += n
 	}
-	if len(s.missingClusters) > 0 {
-		conditions = append(conditions, dorav1alpha1.ClusterNotFound(s.missingClusters...))
-	} else if gaps > 0 {
+	if gaps > 0 {
 		conditions = append(conditions, dorav1alpha1.HistoryGap(gaps))
 	}
 	if len(failing) > 0 {
@@ -130,6 +130,9 @@ func remarks(s *scope, failing []ledger.ReasonCount) []metav1.Condition {
 	if len(s.refused) > 0 {
 		first := s.refused[0]
 		conditions = append(conditions, dorav1alpha1.MarksRefused(first.Reason, first.Key, first.Message, len(s.refused)-1))
+	}
+	if len(s.twice) > 0 {
+		conditions = append(conditions, dorav1alpha1.FollowedInArgo(s.twice...))
 	}
 	return conditions
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/dora-controller/dora-controller/controllers/doratarget"
 	"github.com/dora-controller/dora-controller/internal/dispatch"
 	"github.com/dora-controller/dora-controller/internal/enrich"
+	"github.com/dora-controller/dora-controller/internal/intake"
 	"github.com/dora-controller/dora-controller/internal/kube"
 	"github.com/dora-controller/dora-controller/internal/ledger"
 	"github.com/dora-controller/dora-controller/internal/receive"
@@ -100,6 +101,7 @@ type work struct {
 	metrics     *prometheus.Registry
 	always      []string // the sinks that flags ask for
 	desk        *receive.Desk
+	intake      *intake.Intake
 }
 
 func (l *leader) prepare(ctx context.Context, store ledger.Store) (*work, error) {
@@ -126,7 +128,6 @@ func (l *leader) prepare(ctx context.Context, store ledger.Store) (*work, error)
 		Sinks:  kube.NewSinks(l.mgr.GetCache(), o.TrustedNamespaces, w.always...),
 		Outbox: store, Dispatcher: w.dispatcher, Make: newMaker(o), SinkLooks: looks, SinkGrace: o.SinkGrace,
 	}
-	w.controllers.Neighbours, _ = store.(ledger.Neighbours) // a file holds the ledger of one cluster
 	l.addDesk(w)
 	if w.completer, err = l.newCompleter(w, store, recorder, counting); err != nil {
 		return nil, err
@@ -139,6 +140,7 @@ func (l *leader) prepare(ctx context.Context, store ledger.Store) (*work, error)
 		w.dispatcher.Notify()
 		w.completer.Notify()
 	}
+	w.intake = l.newIntake(w, store, recorder)
 	for _, c := range []prometheus.Collector{counting, recorder.Gauges(), figures, dorasink.Dropped()} {
 		if err := w.metrics.Register(c); err != nil {
 			return nil, fmt.Errorf("cannot register metrics: %w", err)

@@ -12,6 +12,7 @@ import (
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/controllers/dorareceiver"
+	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ingest"
 	"github.com/dora-controller/dora-controller/internal/ingest/alertmanager"
 	"github.com/dora-controller/dora-controller/internal/ingest/cloudevents"
@@ -27,8 +28,11 @@ import (
 	"github.com/dora-controller/dora-controller/internal/ingest/pagerduty"
 	"github.com/dora-controller/dora-controller/internal/ingest/servicenow"
 	"github.com/dora-controller/dora-controller/internal/ingest/statuspage"
+	"github.com/dora-controller/dora-controller/internal/intake"
 	"github.com/dora-controller/dora-controller/internal/kube"
+	"github.com/dora-controller/dora-controller/internal/ledger"
 	"github.com/dora-controller/dora-controller/internal/receive"
+	"github.com/dora-controller/dora-controller/internal/record"
 )
 
 // receives tells whether senders are listened for.
@@ -87,12 +91,27 @@ func (l *leader) addDesk(w *work) {
 	w.metrics.MustRegister(l.receivers.Metrics())
 }
 
+// newIntake takes what receivers hear into the ledger, and tells those who wait for it.
+func (l *leader) newIntake(w *work, store ledger.Store, recorder *record.Recorder) *intake.Intake {
+	o := &w.controllers
+	return intake.New(intake.Options{
+		Cluster: o.Cluster, Store: store, Memory: recorder, Now: l.options.Clock.Now,
+		Audience: &kube.Audience{Targets: o.Targets, Sinks: o.Sinks, Memory: recorder},
+		Taken: func(ctx context.Context, subject dora.Subject, sinks []string) {
+			o.Owed(sinks)
+			if view, err := o.Targets.View(ctx); err == nil {
+				o.Figures.Ask(settling, view.Listening(subject.Namespace).Names()...)
+			}
+		},
+	})
+}
+
 // receive lets senders in until what it returns is called.
 func (l *leader) receive(w *work) (stop func()) {
 	if l.receivers == nil {
 		return func() {}
 	}
-	l.receivers.Open(w.desk, intake{})
+	l.receivers.Open(w.desk, reports{w.intake})
 	return l.receivers.Close
 }
 
@@ -174,10 +193,10 @@ func identify(made *receive.Receiver, object *dorav1alpha1.DoraReceiver) error {
 	return nil
 }
 
-// intake has what senders report taken into the ledger.
-type intake struct{}
+// reports has what senders report taken into the ledger.
+type reports struct{ intake *intake.Intake }
 
 // Take implements receive.Ledger.
-func (intake) Take(context.Context, receive.Sender, []ingest.Report) ([]string, error) {
-	return nil, errors.New("this build keeps no reports")
+func (r reports) Take(ctx context.Context, from receive.Sender, told []ingest.Report) ([]string, error) {
+	return r.intake.Take(ctx, intake.Sender(from), told)
 }

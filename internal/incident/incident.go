@@ -54,9 +54,6 @@ type Step struct {
 	Since time.Time
 }
 
-// Ahead is how far ahead of ours a sender's clock may be. What is told to happen later is taken to happen now.
-const Ahead = 5 * time.Minute
-
 // Hear takes in a message that came at a time, and returns what follows from it.
 func (s State) Hear(m Message, now time.Time) (State, []Step) {
 	s.Severity, s.Title, s.Link = cmp.Or(m.Severity, s.Severity), cmp.Or(m.Title, s.Title), cmp.Or(m.Link, s.Link)
@@ -79,8 +76,9 @@ func (s State) Hear(m Message, now time.Time) (State, []Step) {
 // About is the number of the opening that a message is about, where nothing followed from it.
 func (s State) About() int { return max(s.Opening, 1) }
 
+// bounded takes what is told to happen later than now to happen now.
 func bounded(at, now time.Time) time.Time {
-	if at.After(now.Add(Ahead)) {
+	if at.After(now) {
 		return now
 	}
 	return at
@@ -129,7 +127,7 @@ func (h *hearing) resolve(at time.Time) {
 			h.Waiting = at
 		}
 	case h.ResolvedAt.IsZero():
-		if h.Opening > 1 && at.Before(h.OpenedAt) {
+		if h.Opening > 1 && !at.After(h.OpenedAt) {
 			return // the end of an opening before this one, told again
 		}
 		h.end(at)

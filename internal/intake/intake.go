@@ -14,6 +14,7 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,6 @@ import (
 	"time"
 
 	"github.com/dora-controller/dora-controller/internal/dora"
-	"github.com/dora-controller/dora-controller/internal/incident"
 	"github.com/dora-controller/dora-controller/internal/ingest"
 	"github.com/dora-controller/dora-controller/internal/ledger"
 )
@@ -76,7 +76,7 @@ type Options struct {
 	Memory   Memory
 	Now      func() time.Time
 	// Taken is told of new events, and which sinks are owed them, after the ledger has them.
-	Taken func(subject dora.Subject, sinks []string)
+	Taken func(ctx context.Context, subject dora.Subject, sinks []string)
 }
 
 // Intake takes reports into a ledger. It may be used by many goroutines at once; there must be one for each ledger.
@@ -189,24 +189,32 @@ func (i *Intake) keep(ctx context.Context, change ledger.Change) error {
 		i.Memory.Learn(row)
 	}
 	if len(change.Events) > 0 && i.Taken != nil {
-		i.Taken(change.Events[0].Subject, change.Sinks)
+		i.Taken(ctx, change.Events[0].Subject, change.Sinks)
 	}
 	return nil
 }
 
-// row is what is remembered of the subject of an event, and whether that is new. Its team is the one that was told last.
+// row is what is remembered of the subject of an event, and whether that is new. Its team is the one that was told last. It is followed since
+// its first deployment was taken.
 func (i *Intake) row(e *dora.Event) (ledger.Subject, bool) {
 	row, known := i.Memory.Lookup(e.Subject.UID)
-	if known && (e.Team == "" || row.Team == e.Team) {
+	team, first := cmp.Or(e.Team, row.Team), e.Type == dora.TypeDeploy && !Deploys(&row)
+	if known && team == row.Team && !first {
 		return row, false
 	}
-	if !known {
-		row = ledger.Subject{
-			Subject: e.Subject, Cluster: e.Cluster, Service: e.Service, Environment: e.Environment, FollowedSince: e.ObservedAt,
-		}
+	if first {
+		row.Labels, row.FollowedSince = map[string]string{reported: string(dora.TypeDeploy)}, e.ObservedAt
 	}
-	row.Team = e.Team
+	row.Subject, row.Cluster, row.Service, row.Environment, row.Team = e.Subject, e.Cluster, e.Service, e.Environment, team
 	return row, true
+}
+
+// reported is the label of the rows of services of which deployments were reported, and not changes or incidents alone.
+const reported = "reported"
+
+// Deploys says whether deployments were reported of a subject.
+func Deploys(row *ledger.Subject) bool {
+	return row.Kind == dora.KindReported && row.Labels[reported] == string(dora.TypeDeploy)
 }
 
 // errConflicts is that an incident's state was written by others again and again.
@@ -214,6 +222,9 @@ var errConflicts = errors.New("cannot keep a report: others write about the same
 
 // earliest is before anything that can be reported: a time before it is a mistake, such as one that was never set.
 var earliest = time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// ahead is how far ahead of ours the clock of whoever reports a deployment or a change may be.
+const ahead = 5 * time.Minute
 
 // check refuses a report whose times cannot be. An incident's are bounded instead (see package incident): products that are refused too
 // often stop to send.
@@ -228,7 +239,7 @@ func check(r *ingest.Report, now time.Time) error {
 		return nil
 	}
 	switch {
-	case at.After(now.Add(incident.Ahead)):
+	case at.After(now.Add(ahead)):
 		return &ingest.BadRequestError{Field: "occurred_at", Mend: "must not lie in the future: is the sender's clock right?"}
 	case at.Before(earliest):
 		return &ingest.BadRequestError{Field: "occurred_at", Mend: "must be when it happened, not before the year 2000"}

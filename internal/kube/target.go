@@ -25,8 +25,12 @@ type Target struct {
 	applications, rollouts reach
 }
 
-// Selects says whether the target selects an object of that kind and namespace with these labels. A suspended target still does.
+// Selects says whether the target selects an object of that kind and namespace with these labels. A suspended target still does. What is
+// reported has no labels, and is selected by its service: see Reports.
 func (t *Target) Selects(kind dora.Kind, namespace string, have map[string]string) bool {
+	if kind == dora.KindReported {
+		return false
+	}
 	r := t.reach(kind)
 	return r.sees(namespace) && r.selector.Matches(labels.Set(have))
 }
@@ -67,8 +71,6 @@ func compile(object *dorav1alpha1.DoraTarget, trusted bool) *Target {
 	t := &Target{Object: object, applications: reach{selector: labels.Nothing()}, rollouts: reach{selector: labels.Nothing()}}
 	if others := forbidden(object, trusted); len(others) > 0 {
 		t.Refused = new(dorav1alpha1.NamespaceNotAllowed(object.Namespace, others...))
-	} else if len(object.Spec.Clusters) > 0 && !trusted {
-		t.Refused = new(dorav1alpha1.ClustersNotAllowed(object.Namespace))
 	} else if err := t.understand(trusted); err != nil {
 		t.Refused = new(dorav1alpha1.InvalidSpec(err))
 	}

@@ -95,6 +95,9 @@ func (d *directory) same(row *ledger.Subject) bool {
 // Lookup returns what the ledger remembers of the subject with that uid.
 func (r *Recorder) Lookup(uid string) (ledger.Subject, bool) { return r.memory.lookup(uid) }
 
+// Learn remembers the row of a subject that nobody observes, which somebody else has written into the ledger.
+func (r *Recorder) Learn(row ledger.Subject) { r.memory.put(row) }
+
 // Managed says that a Rollout was seen as evidence for an Application.
 func (r *Recorder) Managed(uid string) bool { return r.memory.isManaged(uid) }
 

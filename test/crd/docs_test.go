@@ -25,7 +25,6 @@ import (
 const (
 	targetPage = root + "/docs/doratarget.md"
 	sinkPage   = root + "/docs/dorasink.md"
-	senderPage = root + "/docs/dorareceiver.md"
 )
 
 // blocks are the fenced parts of a page: their language and text.

@@ -28,7 +28,7 @@ const (
 	sayDecimal   = `write a decimal number in quotes, such as "7" or "0.25"`
 	sayPercent   = "write a percentage from 0% to 100%, such as 5% or 2.5%"
 	sayImage     = "changes must include Image: a new image is always a deployment"
-	saySelect    = "select something: set applications, rollouts, or both ({} selects all of them)"
+	saySelect    = "select something: set applications, rollouts or reported (applications: {} selects all of them)"
 
 	sayDegradedFor    = "degradedFor must be a duration between 0s and 30m, such as 60s or 1m30s"
 	sayFailureWindow  = "failureWindow must be a duration between 1m and 30d, such as 1h or 1d12h"

@@ -1,0 +1,19 @@
+package v1alpha1
+
+import (
+	"slices"
+	"strings"
+)
+
+// Hears says whether incidents of the receiver of that name count, whatever their severity. Without spec.incidents none do.
+func (i *Incidents) Hears(receiver string) bool {
+	return i != nil && (len(i.Receivers) == 0 || slices.Contains(i.Receivers, ReceiverName(receiver)))
+}
+
+// Severe says whether incidents of that severity count.
+func (i *Incidents) Severe(severity string) bool {
+	return i != nil && (len(i.Severities) == 0 || slices.ContainsFunc(i.Severities, func(s Severity) bool { return strings.EqualFold(string(s), severity) }))
+}
+
+// CountsArgo says whether failures count that Argo shows.
+func (i *Incidents) CountsArgo() bool { return i == nil || i.Argo != ArgoIgnore }
