@@ -201,6 +201,9 @@ func (s *Server) run(program string, args ...string) error {
 	return nil
 }
 
+// Programs is the folder of psql, pg_dump and the others.
+func (s *Server) Programs() string { return s.programs }
+
 // Home is the directory of the server and its certificates.
 func (s *Server) Home() string { return s.home }
 
