@@ -171,6 +171,13 @@ type MarkCounts struct {
 	// +required
 	Refused int64 `json:"refused"`
 
+	// refusedEvents are the ids of the events of such annotations, in their order, 50 at most.
+	// +kubebuilder:validation:MaxItems=50
+	// +kubebuilder:validation:items:MaxLength=63
+	// +listType=set
+	// +optional
+	RefusedEvents []string `json:"refusedEvents,omitempty"`
+
 	// observed tells the annotations that this is about from later ones: a hash of them, empty if there are none.
 	// +kubebuilder:validation:MaxLength=64
 	// +optional

@@ -108,7 +108,8 @@ deployment: succeeded, failed, rolled back. Without a command it runs the contro
 	}
 	root.SuggestionsMinimumDistance = 2
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.AddCommand(newRunCommand(), newReplayCommand(), newEventsCommand(), newDecisionsCommand(), newBackupCommand(), newBackfillCommand(), newDemoCommand())
+	root.AddCommand(newRunCommand(), newReplayCommand(), newEventsCommand(), newDecisionsCommand(), newMarksCommand())
+	root.AddCommand(newBackupCommand(), newBackfillCommand(), newDemoCommand())
 	root.AddCommand(cli.NewVersionCommand("dora-controller", "Print the version", buildVersion()))
 	root.AddCommand(newSinksCommand(), newDeliveriesCommand(), newMigrateCommand())
 	root.AddCommand(newPortCommand(), newRecordCommand())

@@ -38,6 +38,7 @@ import (
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/internal/doctor"
 	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/mark"
 	"github.com/dora-controller/dora-controller/internal/sink/sinktest"
 )
 
@@ -140,7 +141,11 @@ func (w *world) controllerPrints(command []string) string {
 	}
 	var lines bytes.Buffer
 	for _, e := range w.month {
-		if !strings.Contains(strings.Join(command, " "), "--type=deploy") || e.Type == dora.TypeDeploy {
+		words := strings.Join(command, " ")
+		if _, id, named := strings.Cut(words, "--id="); named && id != e.ID {
+			continue
+		}
+		if !strings.Contains(words, "--type=deploy") || e.Type == dora.TypeDeploy {
 			w.must(json.NewEncoder(&lines).Encode(&e))
 		}
 	}
@@ -292,6 +297,8 @@ func TestOnARealAPIServer(t *testing.T) {
 		{"who may read little is told what was not checked", (*world).littleRights},
 		{"who may read nothing is told so", (*world).noRights},
 		{"an archive holds no credential", (*world).bundles},
+		{"a mark has the user's name, and is waited for", (*world).marks},
+		{"a mark that is refused is told so", (*world).marksRefused},
 		{"each command of the page runs", (*world).page},
 	} {
 		t.Run(spec.name, func(t *testing.T) { spec.run(w, t) })
@@ -454,6 +461,88 @@ func (w *world) mendsSecrets(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	g.Expect(err).NotTo(HaveOccurred(), string(out))
 	g.Eventually(func() int { return w.run(t, "doctor").code }).WithTimeout(time.Minute).Should(Equal(exitOK))
+}
+
+// annotated is what the target says of an event; empty if nothing.
+func (w *world) annotated(t *testing.T, id string) string {
+	t.Helper()
+	var target dorav1alpha1.DoraTarget
+	w.must(w.api.Get(t.Context(), client.ObjectKey{Namespace: "argocd", Name: "payments-prod"}, &target))
+	return target.Annotations[mark.Prefix+id]
+}
+
+// takes plays the controller, once: it waits until the target says something else of an event than before, and tells what became of it.
+func (w *world) takes(t *testing.T, id string, change func(*dorav1alpha1.DoraTargetStatus)) (done func()) {
+	t.Helper()
+	before, ended := w.annotated(t, id), make(chan struct{})
+	go func() {
+		defer close(ended)
+		NewGomega(func(message string, _ ...int) { t.Error(message) }).
+			Eventually(func() string { return w.annotated(t, id) }).WithTimeout(time.Minute).ShouldNot(Equal(before))
+		var target dorav1alpha1.DoraTarget
+		w.must(w.api.Get(t.Context(), client.ObjectKey{Namespace: "argocd", Name: "payments-prod"}, &target))
+		w.targetIs(func(s *dorav1alpha1.DoraTargetStatus) {
+			s.Marks = nil
+			if hash := mark.Hash(target.Annotations); hash != "" {
+				s.Marks = &dorav1alpha1.MarkCounts{Said: 1, Observed: hash}
+			}
+			change(s)
+		})
+	}()
+	return func() { <-ended }
+}
+
+func (w *world) marks(t *testing.T) {
+	t.Helper()
+	g := NewWithT(t)
+	id := w.month[1].ID
+	done := w.takes(t, id, func(*dorav1alpha1.DoraTargetStatus) {})
+	got := w.run(t, "mark", id, "--ignore", "--reason", "a drill")
+	done()
+	g.Expect(got).To(Equal(result{stdout: "Event " + id + " is marked ignore by DoraTarget argocd/payments-prod.\n"}))
+	said, err := mark.Parse(w.annotated(t, id))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(said).To(And(HaveField("Verdict", dora.Ignore), HaveField("Reason", "a drill"), HaveField("By", "admin")))
+	g.Expect(said.At).NotTo(BeZero())
+
+	done = w.takes(t, id, func(*dorav1alpha1.DoraTargetStatus) {})
+	got = w.run(t, "mark", id, "--undo", "--target", "payments-prod")
+	done()
+	g.Expect(got).To(Equal(result{stdout: "DoraTarget argocd/payments-prod says nothing of event " + id + " any more.\n"}))
+	g.Expect(w.annotated(t, id)).To(BeEmpty())
+
+	g.Expect(w.run(t, "mark", id, "--failure", "--reason", "slow", "--wait=false")).To(Equal(result{}))
+	late := w.run(t, "mark", id, "--failure", "--reason", "slower", "--timeout", "1ms")
+	g.Expect(late.code).To(Equal(exitFailure))
+	g.Expect(late.stderr).To(ContainSubstring("has not taken it within 1ms"))
+	g.Expect(w.run(t, "mark", id, "--undo", "--wait=false")).To(Equal(result{}))
+	g.Expect(w.run(t, "mark", "none", "--failure", "--reason", "slow").stderr).To(ContainSubstring("the ledger has no event none"))
+	g.Expect(run(t, "__complete", "--kubeconfig", w.admin, "mark", "").stdout).To(ContainSubstring(id + "\tcheckout: deploy"))
+}
+
+func (w *world) marksRefused(t *testing.T) {
+	t.Helper()
+	g := NewWithT(t)
+	id := w.month[1].ID
+	refusal := dorav1alpha1.MarksRefused(dorav1alpha1.ReasonEventOfAnother, mark.Prefix+id, "the word of the older DoraTarget a/b counts", 0)
+	done := w.takes(t, id, func(s *dorav1alpha1.DoraTargetStatus) {
+		s.Marks.RefusedEvents = []string{id}
+		s.SetConditions(1, dorav1alpha1.Followed(dorav1alpha1.ObservedSubjects{Applications: 1}), refusal)
+	})
+	got := w.run(t, "mark", id, "--ignore", "--reason", "a drill")
+	done()
+	g.Expect(got.code).To(Equal(exitFailure))
+	g.Expect(got.stderr).To(ContainSubstring("the word of the older DoraTarget a/b counts; take it back with --undo"))
+	g.Expect(w.run(t, "mark", id, "--undo", "--wait=false").code).To(Equal(exitOK))
+	w.targetIs(func(s *dorav1alpha1.DoraTargetStatus) {
+		s.Marks = nil
+		s.SetConditions(1, dorav1alpha1.Followed(dorav1alpha1.ObservedSubjects{Applications: 1}))
+	})
+	nobody := w.user("marker")
+	w.may(t, "marker", rbacv1.PolicyRule{APIGroups: []string{"dora-controller.io"}, Resources: []string{"doratargets"}, Verbs: []string{"get", "list"}})
+	got = run(t, "mark", id, "--ignore", "--reason", "a drill", "--target", "payments-prod", "--kubeconfig", nobody)
+	g.Expect(got.code).To(Equal(exitFailure))
+	g.Expect(got.stderr).To(ContainSubstring("you may not"))
 }
 
 // may lets a user do something everywhere.

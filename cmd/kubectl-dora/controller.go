@@ -17,6 +17,8 @@ const (
 	controllerLabels = "app.kubernetes.io/name=dora-controller"
 	// usualNamespace is that of the manifests.
 	usualNamespace = "dora-system"
+	// usualName is that of the binary, and of what runs it.
+	usualName = "dora-controller"
 	// usualContainer is the name of the controller's container in the manifests.
 	usualContainer = "manager"
 	// usualLedger is where the ledger is in the manifests.
@@ -75,7 +77,7 @@ func podReady(pod *corev1.Pod) bool {
 
 // controllerContainer is the container that the controller runs in.
 func controllerContainer(annotations map[string]string, spec *corev1.PodSpec) *corev1.Container {
-	for _, name := range []string{annotations[containerAnnotation], usualContainer, "dora-controller"} {
+	for _, name := range []string{annotations[containerAnnotation], usualContainer, usualName} {
 		for i := range spec.Containers {
 			if spec.Containers[i].Name == name {
 				return &spec.Containers[i]

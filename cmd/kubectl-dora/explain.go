@@ -51,10 +51,12 @@ With the id of an event it says everything about that one: what it counts as in 
 
 // told is one line of an explanation: an event, or a decision that led to none.
 type told struct {
-	At       time.Time   `json:"at"`
-	Rule     string      `json:"rule"`
-	Counts   string      `json:"counts"`
-	Event    *dora.Event `json:"event,omitempty"`
+	At     time.Time   `json:"at"`
+	Rule   string      `json:"rule"`
+	Counts string      `json:"counts"`
+	Event  *dora.Event `json:"event,omitempty"`
+	// Marks are all that was ever said of one event, the newest last.
+	Marks    []dora.Mark `json:"marks,omitempty"`
 	Decision *decision   `json:"decision,omitempty"`
 }
 
@@ -73,7 +75,11 @@ func (o *explainOptions) run(cmd *cobra.Command, args []string) error {
 	context := events
 	events = slices.DeleteFunc(slices.Clone(events), func(e dora.Event) bool { return e.Service != args[0] && e.Subject.Name != args[0] })
 	if len(args) > 1 {
-		return o.event(cmd.OutOrStdout(), events, context, args[1])
+		marks, err := h.marks(cmd.Context(), args[1])
+		if err != nil {
+			return err
+		}
+		return o.event(cmd.OutOrStdout(), events, context, args[1], marks)
 	}
 	decisions, err := h.decisions(cmd.Context(), args[0])
 	missing := errors.Is(err, errNoDecisions)
@@ -140,18 +146,18 @@ func printTold(out io.Writer, lines []told) error {
 }
 
 // event says everything about one.
-func (o *explainOptions) event(out io.Writer, events, all []dora.Event, id string) error {
+func (o *explainOptions) event(out io.Writer, events, all []dora.Event, id string, marks []dora.Mark) error {
 	i := slices.IndexFunc(events, func(e dora.Event) bool { return e.ID == id })
 	if i < 0 {
 		return fmt.Errorf("there is no event %s of that service, Application or Rollout; kubectl dora events -o json lists ids", id)
 	}
 	e := &events[i]
 	if o.output.Value == asJSON {
-		return printTold(out, []told{{At: e.OccurredAt, Rule: ruleOf(e), Counts: countsAs(e), Event: e}})
+		return printTold(out, []told{{At: e.OccurredAt, Rule: ruleOf(e), Counts: countsAs(e), Event: e, Marks: marks}})
 	}
 	fmt.Fprintf(out, "%s\n\n", show.Line(e))
 	table := show.NewGrid("QUESTION", "ANSWER")
-	for _, answer := range evidence(e, all) {
+	for _, answer := range append(evidence(e, all), saidOf(marks)...) {
 		if answer[1] != "" {
 			table.Add(answer[0], answer[1])
 		}

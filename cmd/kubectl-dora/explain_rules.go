@@ -42,6 +42,12 @@ func ruleOf(e *dora.Event) string {
 // countsAs says in which metrics an event is, as docs/metrics.md has it.
 func countsAs(e *dora.Event) string {
 	switch {
+	case !e.Counts():
+		return "nothing, since people say so"
+	case e.Type == dora.TypeDeploy && e.Verdict() == dora.NotAFailure:
+		return "a deployment that did not fail, since people say so"
+	case e.Type == dora.TypeDeploy && e.Verdict() == dora.Failure:
+		return "a failed attempt, since people say so"
 	case e.Type == dora.TypeDegraded && e.CausedBy == "":
 		return "an incident, in no metric"
 	case e.Type == dora.TypeDegraded:
@@ -102,6 +108,9 @@ func why(e *dora.Event) string {
 		add(string(e.Basis))
 	}
 	add(e.Message)
+	if e.Mark != nil {
+		add(show.Said(e.Mark))
+	}
 	return cmp.Or(strings.Join(parts, "; "), show.Nothing)
 }
 
@@ -136,6 +145,23 @@ func evidence(e *dora.Event, all []dora.Event) [][2]string {
 		case e.FailureID != "" && other.FailureID == e.FailureID && other.ID != e.ID:
 			answers = append(answers, [2]string{"the same failure", string(other.Type) + " at " + stamp(other.OccurredAt) + " (" + other.ID + ")"})
 		}
+	}
+	return answers
+}
+
+// saidOf is what people said of an event, the first of it first.
+func saidOf(marks []dora.Mark) [][2]string {
+	var answers [][2]string
+	for i := range marks {
+		m := &marks[i]
+		text := show.Said(m)
+		if m.Verdict == dora.Withdrawn {
+			text = "what stood was taken back"
+		}
+		if m.Source != "" && m.Source != m.By {
+			text += " (" + m.Source + ")"
+		}
+		answers = append(answers, [2]string{"said at " + stamp(m.At), text})
 	}
 	return answers
 }

@@ -271,7 +271,7 @@ func volumeOf(path string, container *corev1.Container, volumes []corev1.Volume,
 }
 
 func (g *gatherer) lease(ctx context.Context, namespace string) {
-	lease, err := getAs[coordinationv1.Lease](ctx, g.cl, leaseKind, namespace, "dora-controller")
+	lease, err := getAs[coordinationv1.Lease](ctx, g.cl, leaseKind, namespace, usualName)
 	if apierrors.IsNotFound(err) {
 		return
 	}
@@ -398,7 +398,7 @@ func neededRights(w *doctor.Workload) []right {
 	}
 	if w.LeaderElect {
 		for _, verb := range []string{"get", "update"} {
-			all = append(all, right{verb: verb, group: "coordination.k8s.io", resource: "leases", namespace: w.LeaseNamespace, name: "dora-controller"})
+			all = append(all, right{verb: verb, group: "coordination.k8s.io", resource: "leases", namespace: w.LeaseNamespace, name: usualName})
 		}
 	}
 	return all

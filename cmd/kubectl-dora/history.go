@@ -47,6 +47,8 @@ type history interface {
 	// decisions are those that led to no event and those that did, oldest first, of the subjects of a service or name. errNoDecisions if
 	// the controller is too old to tell them.
 	decisions(ctx context.Context, of string) ([]decision, error)
+	// marks are all that was ever said of an event, as it was said; none if the controller is too old to tell them.
+	marks(ctx context.Context, id string) ([]dora.Mark, error)
 	// followed says since when services are followed, as far as that is known.
 	followed(ctx context.Context) (map[fourkeys.Service]time.Time, error)
 	// close ends the reading.
@@ -177,6 +179,18 @@ func (h *fileHistory) decisions(ctx context.Context, of string) ([]decision, err
 	return all, nil
 }
 
+func (h *fileHistory) marks(ctx context.Context, id string) ([]dora.Mark, error) {
+	found, err := h.store.Marks(ctx, ledger.MarkQuery{EventIDs: []string{id}})
+	if err != nil {
+		return nil, err
+	}
+	all := make([]dora.Mark, 0, len(found))
+	for _, m := range found {
+		all = append(all, m.Mark)
+	}
+	return all, nil
+}
+
 func (h *fileHistory) followed(ctx context.Context) (map[fourkeys.Service]time.Time, error) {
 	subjects, err := h.store.Subjects(ctx, ledger.SubjectQuery{})
 	if err != nil {
@@ -230,7 +244,7 @@ func (h *podHistory) events(ctx context.Context, q eventQuery, take func(*dora.E
 }
 
 func (h *podHistory) words(q eventQuery) []string {
-	words := append([]string{"dora-controller", "events", "-o", "json"}, h.ledger...)
+	words := append([]string{usualName, "events", "-o", "json"}, h.ledger...)
 	add := func(set bool, flag, value string) {
 		if set {
 			words = append(words, flag+"="+value)
@@ -252,7 +266,7 @@ func (h *podHistory) words(q eventQuery) []string {
 
 func (h *podHistory) decisions(ctx context.Context, of string) ([]decision, error) {
 	var all []decision
-	err := h.lines(ctx, append(append([]string{"dora-controller", "decisions", "-o", "json"}, h.ledger...), "--of="+of), func(line []byte) error {
+	err := h.lines(ctx, append(append([]string{usualName, "decisions", "-o", "json"}, h.ledger...), "--of="+of), func(line []byte) error {
 		var d decision
 		if err := json.Unmarshal(line, &d); err != nil {
 			return fmt.Errorf("cannot understand what the controller prints, is its version a much other one? %w", err)
@@ -263,6 +277,23 @@ func (h *podHistory) decisions(ctx context.Context, of string) ([]decision, erro
 	var ended *exitCodeError
 	if errors.As(err, &ended) && ended.code == exitUsage {
 		return nil, errNoDecisions
+	}
+	return all, err
+}
+
+func (h *podHistory) marks(ctx context.Context, id string) ([]dora.Mark, error) {
+	var all []dora.Mark
+	err := h.lines(ctx, append(append([]string{usualName, "marks", "-o", "json"}, h.ledger...), "--id="+id), func(line []byte) error {
+		var m dora.Mark
+		if err := json.Unmarshal(line, &m); err != nil {
+			return fmt.Errorf("cannot understand what the controller prints, is its version a much other one? %w", err)
+		}
+		all = append(all, m)
+		return nil
+	})
+	var ended *exitCodeError
+	if errors.As(err, &ended) && ended.code == exitUsage {
+		return nil, nil
 	}
 	return all, err
 }

@@ -1,6 +1,8 @@
-// Command kubectl-dora is the kubectl plugin of dora-controller: kubectl dora status, events, explain, sinks, report, doctor, bundle.
+// Command kubectl-dora is the kubectl plugin of dora-controller: kubectl dora status, events, explain, mark, sinks, report, doctor,
+// bundle.
 //
-// It asks the API server with the rights of whoever runs it, and never writes to the cluster. What it is not allowed to read it says, and
+// It asks the API server with the rights of whoever runs it, and writes nothing to the cluster but what `mark` says: an annotation of a
+// DoraTarget. What it is not allowed to read it says, and
 // goes on with the rest. Events are in the controller's ledger and nowhere else in the cluster: they are read by running
 // `dora-controller events` in the controller's pod, as kubectl exec would (exec.go), or from a ledger's file (--ledger). No command
 // reads what is in a Secret.
@@ -70,7 +72,7 @@ func newRootCommand() *cobra.Command {
 		Use:   "kubectl-dora",
 		Short: "What dora-controller counts, why, and what is wrong with it",
 		Long: `kubectl dora shows the DORA metrics that dora-controller counts, explains what was counted and what was not, and says what is wrong
-with an installation. It writes nothing to the cluster.`,
+with an installation. It writes nothing to the cluster, but for the annotation by which mark says something of an event.`,
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl dora"},
 		Version:       buildVersion(),
 		SilenceErrors: true,
@@ -81,7 +83,7 @@ with an installation. It writes nothing to the cluster.`,
 	root.SuggestionsMinimumDistance = 2
 	root.SetVersionTemplate("{{.Version}}\n")
 	c.addFlags(root)
-	root.AddCommand(newStatusCommand(c), newEventsCommand(c), newExplainCommand(c), newSinksCommand(c), newReportCommand(c))
+	root.AddCommand(newStatusCommand(c), newEventsCommand(c), newExplainCommand(c), newMarkCommand(c), newSinksCommand(c), newReportCommand(c))
 	root.AddCommand(newDoctorCommand(c), newBundleCommand(c), cli.NewVersionCommand("kubectl-dora", "Print the version of the plugin", buildVersion()))
 	cli.TellUsageErrors(root)
 	return root

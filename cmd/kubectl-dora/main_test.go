@@ -91,7 +91,7 @@ func TestWrongCommandLines(t *testing.T) {
 		"a word that is no command":       {[]string{"stauts"}, `"stauts" is no command of kubectl dora; did you mean status?`},
 		"an unknown flag":                 {[]string{"events", "--nope"}, "unknown flag: --nope"},
 		"an output that is none":          {[]string{"report", "-o", "pdf"}, "want table or json or csv or markdown or html"},
-		"a type that is none":             {[]string{"events", "--type", "rollback"}, "want deploy, degraded or recovered"},
+		"a type that is none":             {[]string{"events", "--type", "rollback"}, "want deploy, degraded, recovered or change"},
 		"an outcome that is none":         {[]string{"events", "--outcome", "good"}, "want succeeded, failed, rolled_back or unknown"},
 		"a negative limit":                {[]string{"events", "--limit", "-1"}, "must not be negative"},
 		"a limit of what is selected":     {[]string{"events", "--limit", "1", "--outcome", "failed"}, "leave one of them out"},
@@ -101,6 +101,12 @@ func TestWrongCommandLines(t *testing.T) {
 		"two targets":                     {[]string{"status", "a", "b"}, "accepts at most 1 arg(s)"},
 		"a namespace and all of them":     {[]string{"status", "-A", "-n", "x"}, "leave out --namespace"},
 		"sinks of a namespace and of all": {[]string{"sinks", "-A", "-n", "x"}, "leave out --namespace"},
+		"a mark without a verdict":        {[]string{"mark", "e1", "--reason", "x"}, "--not-a-failure, --failure or --ignore"},
+		"a mark with two":                 {[]string{"mark", "e1", "--failure", "--ignore", "--reason", "x"}, "say one thing"},
+		"a mark without a reason":         {[]string{"mark", "e1", "--ignore", "--reason", " "}, "say why"},
+		"a mark of two lines":             {[]string{"mark", "e1", "--ignore", "--reason", "a\nb"}, "one line"},
+		"a mark of no event":              {[]string{"mark", "e 1", "--ignore", "--reason", "x"}, "is no id of an event"},
+		"a mark that is undone and made":  {[]string{"mark", "e1", "--ignore", "--undo"}, "--undo takes back"},
 		"doctor with an argument":         {[]string{"doctor", "x"}, "unknown command"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -117,7 +123,7 @@ func TestHelpSpeaksOfKubectlDora(t *testing.T) {
 	got := run(t, "--help")
 	g.Expect(got.code).To(Equal(exitOK))
 	g.Expect(got.stdout).To(ContainSubstring("kubectl dora [command]"))
-	for _, name := range []string{"status", "events", "explain", "sinks", "report", "doctor", "bundle", "version", "completion"} {
+	for _, name := range []string{"status", "events", "explain", "mark", "sinks", "report", "doctor", "bundle", "version", "completion"} {
 		g.Expect(got.stdout).To(MatchRegexp("(?m)^  " + name + " "))
 	}
 	g.Expect(run(t, "version").stdout).To(HavePrefix("kubectl-dora "))

@@ -26,6 +26,9 @@ type Marks interface {
 // said is how many marks are committed at once. Changes that wait meanwhile are committed between two of them.
 const said = 200
 
+// refusedListed is how many refused annotations the status lists.
+const refusedListed = 50
+
 // speaker begins the source of each mark that a target made.
 const speaker = "DoraTarget "
 
@@ -56,6 +59,9 @@ func (r *Reconciler) hear(ctx context.Context, object *dorav1alpha1.DoraTarget, 
 		s.refused = plan.Refused
 		s.marks = &dorav1alpha1.MarkCounts{
 			Said: int64(plan.Said), Frozen: int64(plan.Frozen), Refused: int64(len(plan.Refused)), Observed: mark.Hash(object.Annotations),
+		}
+		for _, refusal := range plan.Refused[:min(len(plan.Refused), refusedListed)] {
+			s.marks.RefusedEvents = append(s.marks.RefusedEvents, strings.TrimPrefix(refusal.Key, mark.Prefix))
 		}
 	}
 	return nil

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/ledger/sqlite"
+)
+
+func TestWhatPeopleSaidIsExplained(t *testing.T) {
+	g := NewWithT(t)
+	path, events := aLedger(t)
+	var failed dora.Event
+	for _, e := range events {
+		if e.Outcome == dora.Failed {
+			failed = e
+		}
+	}
+	before := run(t, "explain", "checkout", failed.ID, "--ledger", path)
+	g.Expect(before.stdout).To(MatchRegexp(`what it counts as +a failed attempt\n`))
+	g.Expect(before.stdout).NotTo(ContainSubstring("said at"))
+
+	at := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	other := aLedgerWith(t, dora.Mark{EventID: failed.ID, Verdict: dora.Ignore, Reason: "a drill", By: "ada", At: at, Source: "DoraTarget argocd/all"},
+		dora.Mark{EventID: failed.ID, By: "DoraTarget argocd/all", At: at.Add(time.Hour), Source: "DoraTarget argocd/all"},
+		dora.Mark{EventID: failed.ID, Verdict: dora.NotAFailure, Reason: "the quota", By: "bob", At: at.Add(2 * time.Hour), Source: "DoraTarget argocd/all"})
+	got := run(t, "explain", "checkout", failed.ID, "--ledger", other)
+	g.Expect(got.stdout).To(And(
+		MatchRegexp(`what it counts as +a deployment that did not fail, since people say so\n`),
+		MatchRegexp(`said at 2026-11-20T12:00:00Z +marked ignore by ada: a drill \(DoraTarget argocd/all\)\n`),
+		MatchRegexp(`said at 2026-11-20T13:00:00Z +what stood was taken back\n`),
+		MatchRegexp(`said at 2026-11-20T14:00:00Z +marked not-a-failure by bob: the quota \(DoraTarget argocd/all\)\n`)))
+	lines := run(t, "explain", "checkout", "--ledger", other).stdout
+	g.Expect(lines).To(ContainSubstring("marked not-a-failure by bob: the quota"))
+	var explained told
+	g.Expect(json.Unmarshal([]byte(run(t, "explain", "checkout", failed.ID, "--ledger", other, "-o", "json").stdout), &explained)).To(Succeed())
+	g.Expect(explained.Marks).To(HaveLen(3))
+}
+
+// aLedgerWith is a ledger's file with the month, and what people said.
+func aLedgerWith(t *testing.T, marks ...dora.Mark) string {
+	t.Helper()
+	path := strings.TrimSuffix(t.TempDir(), "/") + "/said.db"
+	store, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	if err := store.Commit(t.Context(), ledger.Change{Events: monthOf(t)}); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range marks {
+		if err := store.Commit(t.Context(), ledger.Change{Marks: []dora.Mark{m}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return path
+}
