@@ -74,9 +74,9 @@ test-go: build envtest crds postgres chart-tools ## Run the Go tests (PKG, TESTF
 test-race: ## Run the Go tests with the race detector
 	@$(MAKE) --no-print-directory test-go TESTFLAGS="-race $(TESTFLAGS)"
 
-bench: ## Measure, and print the aims beside it; some three minutes (BENCHTIME)
+bench: envtest crds postgres ## Measure, and print the aims beside it; some twenty minutes (BENCHTIME, ROW)
 	@$(STEP) benchtable go build -o bin/benchtable ./hack/benchtable
-	@bin/benchtable -benchtime $(BENCHTIME)
+	@bin/benchtable -benchtime $(BENCHTIME) -row "$(value ROW)"
 
 e2e-tools: ## Get what runs beside the controller in e2e: Argo CD, Argo Rollouts, KWOK, Redis; some twenty minutes, once
 	@hack/e2e.sh

@@ -69,6 +69,8 @@ type Options struct {
 	Events  doratarget.Events
 	Marks   doratarget.Marks
 	Metrics *doratarget.Metrics
+	// Neighbours reads what other clusters recorded. Nil if that cannot be had.
+	Neighbours doratarget.Neighbours
 }
 
 // Setup adds all controllers to a manager that may be running.
@@ -93,7 +95,7 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 	figures, err := doratarget.Setup(mgr, o.Kinds, &doratarget.Reconciler{
 		Client: mgr.GetClient(), World: s.world, Targets: o.Targets, Served: o.Kinds,
 		Memory: o.Memory, Events: o.Events, Metrics: o.Metrics, Hurried: o.Hurried, Cluster: o.Cluster, Clock: o.Clock,
-		Sinks: o.Sinks, Share: o.Dispatcher.Measure,
+		Sinks: o.Sinks, Share: o.Dispatcher.Measure, Neighbours: o.Neighbours,
 		Marks: o.Marks, Owed: o.Owed, Look: func(targets ...types.NamespacedName) { o.Figures.Ask(0, targets...) },
 	}, o.Figures)
 	if err != nil {

@@ -69,6 +69,8 @@ const (
 	ReasonLedgerUnavailable = "LedgerUnavailable"
 	// ReasonNamespaceNotAllowed: a selector names a namespace that the target may not see.
 	ReasonNamespaceNotAllowed = "NamespaceNotAllowed"
+	// ReasonClustersNotAllowed: the target names clusters, and its namespace is not trusted.
+	ReasonClustersNotAllowed = "ClustersNotAllowed"
 	// ReasonInvalidSpec: the spec says something that cannot be read.
 	ReasonInvalidSpec = "InvalidSpec"
 	// ReasonSuspended: spec.suspend is true.
@@ -79,6 +81,8 @@ const (
 	ReasonHistoryGap = "HistoryGap"
 	// ReasonFollowedInArgo: deployments are reported that Argo shows too, and what Argo shows counts.
 	ReasonFollowedInArgo = "FollowedInArgo"
+	// ReasonClusterNotFound: the target names clusters whose ledgers are not in this controller's database.
+	ReasonClusterNotFound = "ClusterNotFound"
 )
 
 // Followed is Ready: the target is being followed. Kinds that the target selects and that are not installed are
@@ -92,6 +96,14 @@ func Followed(subjects ObservedSubjects, missing ...string) metav1.Condition {
 		message += "; " + sorted(missing) + " not installed in this cluster, picked up when that changes"
 	}
 	return ready(metav1.ConditionTrue, ReasonFollowed, message)
+}
+
+// OfShard says in a condition that all it tells is of the objects of one shard.
+func OfShard(c metav1.Condition, shard string) metav1.Condition {
+	if shard != "" {
+		c.Message += fmt.Sprintf("; only what is labelled %s=%s is seen and counted here", LabelShard, shard)
+	}
+	return c
 }
 
 // Starting is Ready unknown, before the first look at the cluster and the ledger.
@@ -133,6 +145,12 @@ func NamespaceNotAllowed(own string, namespaces ...string) metav1.Condition {
 	return ready(metav1.ConditionFalse, ReasonNamespaceNotAllowed, fmt.Sprintf(
 		"This target may see namespace %s only, not %s; remove them from namespaces, or ask the administrator to trust namespace %s",
 		own, sorted(namespaces), own))
+}
+
+// ClustersNotAllowed is not Ready: the target names clusters, and nothing of it is followed until that is mended.
+func ClustersNotAllowed(own string) metav1.Condition {
+	return ready(metav1.ConditionFalse, ReasonClustersNotAllowed, fmt.Sprintf(
+		"Only a target of a trusted namespace may name clusters; remove clusters, or ask the administrator to trust namespace %s", own))
 }
 
 // InvalidSpec is not Ready: the spec says something that cannot be read. The error names the field.
@@ -210,9 +228,18 @@ func CommitsUnresolved(reason string, deployments int64, message string) metav1.
 	}
 }
 
+// ClusterNotFound says that deployments of other clusters are not counted.
+func ClusterNotFound(clusters ...string) metav1.Condition {
+	return metav1.Condition{
+		Type: ConditionIncomplete, Status: metav1.ConditionTrue, Reason: ReasonClusterNotFound,
+		Message: fmt.Sprintf("No deployments of %s are counted: there is no ledger of that name in this controller's database; correct clusters, "+
+			"or let the controller there keep its ledger in the same PostgreSQL database", sorted(clusters)),
+	}
+}
+
 // SetConditions makes these the conditions of the status, for this generation of the spec. Reconciling and Stalled
-// follow from ready; the notes are PolicyOwnedByAnother, HistoryGap, CommitsUnresolved, SinkNotFound, MarksRefused and FollowedInArgo, where they
-// hold. It reports whether anything changed.
+// follow from ready; the notes are PolicyOwnedByAnother, HistoryGap or ClusterNotFound, CommitsUnresolved, SinkNotFound, MarksRefused and
+// FollowedInArgo, where they hold. It reports whether anything changed.
 func (s *DoraTargetStatus) SetConditions(generation int64, ready metav1.Condition, notes ...metav1.Condition) bool {
 	wanted := append([]metav1.Condition{ready}, notes...)
 	if abnormal := abnormalType(ready.Reason); abnormal != "" {
@@ -233,7 +260,7 @@ func abnormalType(reason string) string {
 	switch reason {
 	case ReasonStarting, ReasonArgoCRDsMissing, ReasonNothingSelected, ReasonLedgerUnavailable:
 		return ConditionReconciling
-	case ReasonNamespaceNotAllowed, ReasonInvalidSpec:
+	case ReasonNamespaceNotAllowed, ReasonClustersNotAllowed, ReasonInvalidSpec:
 		return ConditionStalled
 	default:
 		return ""

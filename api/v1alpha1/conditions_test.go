@@ -22,6 +22,7 @@ var readyStates = map[string]struct {
 	"nothing selected":      {NothingSelected(), metav1.ConditionFalse, ConditionReconciling},
 	"ledger unavailable":    {LedgerUnavailable(), metav1.ConditionFalse, ConditionReconciling},
 	"namespace not allowed": {NamespaceNotAllowed("own", "b", "a"), metav1.ConditionFalse, ConditionStalled},
+	"clusters not allowed":  {ClustersNotAllowed("own"), metav1.ConditionFalse, ConditionStalled},
 	"invalid spec":          {InvalidSpec(errors.New("spec.window: no")), metav1.ConditionFalse, ConditionStalled},
 	"suspended":             {Suspended(), metav1.ConditionFalse, ""},
 }

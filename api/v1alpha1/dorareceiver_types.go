@@ -55,14 +55,14 @@ type DoraReceiverList struct {
 //
 // +kubebuilder:validation:XValidation:rule="(self.type == 'Generic') == has(self.generic)",message="a receiver of type Generic needs the settings under generic, and no other type has them"
 type DoraReceiverSpec struct {
-	// type says who sends: Events, whoever posts the JSON of deployments and changes that docs/receivers.md describes; CloudEvents, whoever
+	// type says who sends: Events, whoever posts the JSON of deployments and changes that docs/dorareceiver.md describes; CloudEvents, whoever
 	// posts CDEvents; a code host, GitHub, GitLab or Gitea; a product that knows incidents, PagerDuty, Opsgenie, Alertmanager, Grafana,
 	// FireHydrant, IncidentIO, ServiceNow or Statuspage; or Generic, incidents in any JSON, read by expressions.
 	// +required
 	Type ReceiverType `json:"type"`
 
 	// secretRef names a Secret of the receiver's own namespace by which its sender is known: a token that it sends along, or a signingSecret
-	// that it signs with; docs/receivers.md has the keys of each type. Beside a key may stand the same with .next at its end, such as
+	// that it signs with; docs/dorareceiver.md has the keys of each type. Beside a key may stand the same with .next at its end, such as
 	// token.next, which is accepted too, so that the two sides need not change at the same moment.
 	// +required
 	SecretRef SecretReference `json:"secretRef"`
@@ -221,7 +221,7 @@ type DoraReceiverStatus struct {
 	// +optional
 	LastRefused *metav1.Time `json:"lastRefused,omitempty"`
 
-	// lastRefusal is why it was refused: one of the reasons that docs/receivers.md lists. It never says what was sent.
+	// lastRefusal is why it was refused: one of the reasons that docs/dorareceiver.md lists. It never says what was sent.
 	// +kubebuilder:validation:MaxLength=64
 	// +optional
 	LastRefusal string `json:"lastRefusal,omitempty"`

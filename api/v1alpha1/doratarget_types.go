@@ -59,6 +59,10 @@ type DoraTargetList struct {
 // AnnotationBackfill asks, by any new value, for a look at the commits of all earlier deployments that ended without lead time.
 const AnnotationBackfill = "dora-controller.io/backfill"
 
+// LabelShard is the label that says which of several controllers of one cluster sees an object, by its flag --shard: a DoraTarget, a DoraSink, an
+// Application or a Rollout. Objects without it are seen by a controller without that flag.
+const LabelShard = "dora-controller.io/shard"
+
 // DoraTargetSpec says whose deployments are counted, and how.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.applications) || has(self.rollouts) || has(self.reported)",message="select something: set applications, rollouts or reported (applications: {} selects all of them)"
@@ -142,6 +146,23 @@ type DoraTargetSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.size() > 1 && self.matches('^([0-9]{1,5}d)?([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$') && [(self.contains('d') ? int(self.substring(0, self.indexOf('d'))) * 86400 : 0) + (self.endsWith('d') ? 0 : duration(self.substring(self.indexOf('d') + 1)).getSeconds())].all(s, s >= 1 && s <= 3600)",message="statusInterval must be a duration between 1s and 1h, such as 10s or 1m30s"
 	// +optional
 	StatusInterval Duration `json:"statusInterval,omitempty"`
+
+	// spread says how a service is counted that several of the selected objects run: the Applications of its regions or cells, or those of
+	// several clusters. With Each, what each of them deploys is a deployment. With All, a version that goes out to all of them is one
+	// deployment: complete when the last of them is Healthy, failed if it failed at any.
+	// +kubebuilder:default=Each
+	// +optional
+	Spread Spread `json:"spread,omitempty"`
+
+	// clusters are other clusters whose deployments are counted too, by the names that their controllers were given (--cluster), or * for
+	// all of them. Their controllers keep their ledgers in the same PostgreSQL database as this one's. Objects there are selected as here, by
+	// namespace and labels. Only a target in one of the controller's trusted namespaces may name clusters, since a namespace may belong to
+	// somebody else elsewhere.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=set
+	// +optional
+	Clusters []ClusterName `json:"clusters,omitempty"`
 
 	// bands says where Elite, High, Medium and Low begin.
 	// +kubebuilder:default={preset: Port}

@@ -114,6 +114,26 @@ const (
 	LabelDoesNotExist LabelOperator = "DoesNotExist"
 )
 
+// Spread says how a service is counted that several objects run.
+//
+// +kubebuilder:validation:Enum=Each;All
+type Spread string
+
+// The ways of counting a service that several objects run.
+const (
+	SpreadEach Spread = "Each" // what each of them deploys is a deployment
+	SpreadAll  Spread = "All"  // a version that goes out to all of them is one deployment
+)
+
+// EveryCluster stands for all clusters whose controllers share a database.
+const EveryCluster ClusterName = "*"
+
+// ClusterName names a cluster as its controller does, or all of them.
+//
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=253
+type ClusterName string
+
 // ChangeKind is something that counts as a deployment.
 //
 // +kubebuilder:validation:Enum=Image;Config

@@ -506,6 +506,11 @@ func (in *DoraTargetSpec) DeepCopyInto(out *DoraTargetSpec) {
 		*out = make([]ChangeKind, len(*in))
 		copy(*out, *in)
 	}
+	if in.Clusters != nil {
+		in, out := &in.Clusters, &out.Clusters
+		*out = make([]ClusterName, len(*in))
+		copy(*out, *in)
+	}
 	out.Bands = in.Bands
 	if in.Sinks != nil {
 		in, out := &in.Sinks, &out.Sinks

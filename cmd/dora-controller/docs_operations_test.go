@@ -18,6 +18,7 @@ import (
 	"github.com/dora-controller/dora-controller/internal/dispatch"
 	"github.com/dora-controller/dora-controller/internal/enrich"
 	"github.com/dora-controller/dora-controller/internal/progress"
+	"github.com/dora-controller/dora-controller/internal/receive"
 	recordpkg "github.com/dora-controller/dora-controller/internal/record"
 )
 
@@ -38,10 +39,11 @@ func tableRows(t *testing.T, page string) map[string][]string {
 func TestEveryFlagOfRunIsDocumentedWithItsDefault(t *testing.T) {
 	// What a flag's own default does not say.
 	said := map[string]string{
-		"namespaces": "all", "trusted-namespaces": "none", "kubeconfig": "found", "keep-events": "for ever", "keep-decisions": "`200`",
+		"namespaces": "all", "shard": "those without a label", "trusted-namespaces": "none", "kubeconfig": "found", "keep-events": "for ever", "keep-decisions": "`200`",
 		"leader-election-namespace": "the pod's", "zap-encoder": "`json`", "log-level": "`info`", "zap-stacktrace-level": "`error`",
 		"zap-time-encoding": "`rfc3339`", "git-cache": "`git`, beside the ledger", "git-cache-size": "`1Gi`", "local-repositories": "none",
-		"allow-networks": "none", "metrics-cert-dir": "made at the start", "pprof-bind-address": "nowhere",
+		"allow-networks": "none", "metrics-cert-dir": "made at the start", "receivers-bind-address": "nowhere", "receivers-cert-dir": "none",
+		"pprof-bind-address": "nowhere",
 	}
 	t.Setenv("POD_NAMESPACE", "")
 	page := tableRows(t, operations)
@@ -82,6 +84,7 @@ func metrics() map[string]string {
 	all := described{recordpkg.NewPrometheus(), (*recordpkg.Recorder)(nil).Gauges(), doratarget.NewMetrics(), dorasink.Dropped(), &progress.Board{}}
 	dispatch.New(nil, dispatch.Options{Registerer: &all})
 	enrich.NewRateLimits(&all)
+	all.MustRegister(receive.NewServer(receive.Options{}).Metrics())
 	descs := make(chan *prometheus.Desc)
 	go func() {
 		defer close(descs)

@@ -50,11 +50,7 @@ then who opens it last writes, and any number stand by. The password is read fro
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&options.Ledger, "ledger", defaultLedger, "file that every decision is kept in, or postgres://user@host/database")
-	flags.StringVar(&options.Cluster, "cluster", "default", "name of this cluster in events; must not change while the ledger is used")
-	flags.StringSliceVar(&options.Namespaces, "namespaces", nil, "namespaces to watch (default: all)")
-	flags.StringSliceVar(&options.TrustedNamespaces, "trusted-namespaces", nil,
-		"namespaces whose DoraTargets see all namespaces; others see their own only")
+	whatIsWatched(flags, &options)
 	flags.BoolVar(&options.StdoutSink, "stdout-sink", false, "print each event on standard output, one JSON object a line")
 	flags.BoolVar(&options.Explain, "explain", false, "show Kubernetes events for what was not counted too, with the reason")
 	flags.StringVar(&kubeconfig, "kubeconfig", "",
@@ -90,6 +86,17 @@ func addOpenPorts(flags *pflag.FlagSet, options *app.Options) {
 	flags.StringVar(&options.ReceiversCertificate, "receivers-cert-dir", "", "folder of tls.crt and tls.key for that, read again when they change")
 	flags.BoolVar(&options.ReceiversPlain, "receivers-plaintext", false, "take it in clear text, as behind a proxy in the same pod")
 	flags.StringVar(&options.ProbeAddress, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served; 0 switches off")
+}
+
+// whatIsWatched are the flags that say whose deployments are recorded, and where.
+func whatIsWatched(flags *pflag.FlagSet, options *app.Options) {
+	flags.StringVar(&options.Ledger, "ledger", defaultLedger, "file that every decision is kept in, or postgres://user@host/database")
+	flags.StringVar(&options.Cluster, "cluster", "default", "name of this cluster in events; must not change while the ledger is used")
+	flags.StringSliceVar(&options.Namespaces, "namespaces", nil, "namespaces to watch (default: all)")
+	flags.StringVar(&options.Shard, "shard", "",
+		"watch only objects labelled dora-controller.io/shard with this name (default: those without that label)")
+	flags.StringSliceVar(&options.TrustedNamespaces, "trusted-namespaces", nil,
+		"namespaces whose DoraTargets see all namespaces; others see their own only")
 }
 
 // run is what the command does once its flags are read.

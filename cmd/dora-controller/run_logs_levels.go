@@ -16,8 +16,8 @@ const loggerName = "dora-controller"
 
 // areas are the loggers that have a level of their own: the first part of their names, after loggerName. docs/logs.md says what each tells.
 var areas = []string{
-	"application", "client", "commits", "controller-runtime", "dispatch", "dorasink", "doratarget", "events", "kinds", "leaderelection",
-	"ledger", "libraries", "rollout", "traces",
+	"application", "client", "commits", "controller-runtime", "dispatch", "dorareceiver", "dorasink", "doratarget", "events", "kinds", "leaderelection",
+	"ledger", "libraries", "receivers", "rollout", "traces", "watchdog",
 }
 
 // logLevels is a flag that says how much is logged, of everything and of single areas. Given again it begins anew.

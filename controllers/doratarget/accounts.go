@@ -28,16 +28,19 @@ type index struct {
 	of       map[string]map[fourkeys.Service]int64
 }
 
-// subjects are those whose events name a service, in order, and when these changed last.
+// subjects are those whose events name a service, in order, and when these changed last. Of several ledgers that is the sum of when it was
+// in each.
 type subjects struct {
 	uids    []string
 	changed int64
 	// silent are those among them of which incidents count, and nothing else.
 	silent []string
+	// members are whom the service is spread over. None if each of them counts for itself.
+	members []fourkeys.Member
 }
 
 // services finds those that the events of some subjects name. The uids are sorted.
-func (x *index) services(ctx context.Context, events Events, uids []string) (found map[fourkeys.Service]subjects, revision int64, err error) {
+func (x *index) services(ctx context.Context, events History, uids []string) (found map[fourkeys.Service]subjects, revision int64, err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if err := x.update(ctx, events); err != nil {
@@ -53,7 +56,7 @@ func (x *index) services(ctx context.Context, events Events, uids []string) (fou
 	return found, x.revision, nil
 }
 
-func (x *index) update(ctx context.Context, events Events) error {
+func (x *index) update(ctx context.Context, events History) error {
 	revision, err := events.Revision(ctx)
 	if err != nil || x.of != nil && revision == x.revision {
 		return err
@@ -123,6 +126,7 @@ func (l *latestDeployment) before(at, seq int64) bool {
 // holds tells whether an account says what the events say.
 func (a *account) holds(now subjects, from time.Time) bool {
 	return a != nil && a.changed == now.changed && slices.Equal(a.uids, now.uids) && slices.Equal(a.silent, now.silent) &&
+		slices.EqualFunc(a.members, now.members, sameMember) &&
 		!from.Before(a.from) && !from.After(a.until)
 }
 
@@ -138,6 +142,9 @@ func accountOf(of subjects, rows []ledger.Row, from time.Time, kinds []dora.Chan
 		a.take(&rows[i], kinds)
 	}
 	a.match(events)
+	if of.members != nil {
+		events = fourkeys.AsOne(events, of.members)
+	}
 	a.tally = fourkeys.TallyOf(events, fourkeys.Window{From: from, To: past(from, a.newest)}, kinds...)
 	slices.Sort(a.active)
 	a.active = slices.Clone(slices.Compact(a.active))
@@ -222,6 +229,7 @@ func (a *account) match(events []*dora.Event) {
 type book struct {
 	target    types.UID
 	kinds     []dora.ChangeKind
+	spread    dorav1alpha1.Spread
 	incidents *dorav1alpha1.Incidents
 	accounts  map[fourkeys.Service]*account
 
@@ -247,11 +255,13 @@ func (b *books) open(target *dorav1alpha1.DoraTarget, kinds []dora.ChangeKind) *
 		b.of = map[types.NamespacedName]*book{}
 	}
 	key := client.ObjectKeyFromObject(target)
-	if known := b.of[key]; known != nil && known.target == target.UID && slices.Equal(known.kinds, kinds) &&
+	if known := b.of[key]; known != nil && known.target == target.UID && known.spread == target.Spec.Spread && slices.Equal(known.kinds, kinds) &&
 		reflect.DeepEqual(known.incidents, target.Spec.Incidents) {
 		return known
 	}
-	b.of[key] = &book{target: target.UID, kinds: kinds, incidents: target.Spec.Incidents, accounts: map[fourkeys.Service]*account{}}
+	b.of[key] = &book{
+		target: target.UID, kinds: kinds, spread: target.Spec.Spread, incidents: target.Spec.Incidents, accounts: map[fourkeys.Service]*account{},
+	}
 	return b.of[key]
 }
 
@@ -267,7 +277,7 @@ const together = 16
 
 // bring makes the accounts of a book say what the ledger says of the services, over a window from that time on. It reads those again that
 // do not hold.
-func (r *Reconciler) bring(ctx context.Context, b *book, services map[fourkeys.Service]subjects, from time.Time) error {
+func (r *Reconciler) bring(ctx context.Context, b *book, s *scope, services map[fourkeys.Service]subjects, from time.Time) error {
 	maps.DeleteFunc(b.accounts, func(service fourkeys.Service, _ *account) bool { return services[service].uids == nil })
 	var stale []fourkeys.Service
 	for service, of := range services {
@@ -280,7 +290,7 @@ func (r *Reconciler) bring(ctx context.Context, b *book, services map[fourkeys.S
 		for ; n < len(stale) && len(uids) < together; n++ {
 			uids = append(uids, services[stale[n]].uids...)
 		}
-		rows, err := r.eventsOf(ctx, slices.Compact(slices.Sorted(slices.Values(uids))), from)
+		rows, err := r.eventsOf(ctx, s, slices.Compact(slices.Sorted(slices.Values(uids))), from)
 		if err != nil {
 			return err
 		}
@@ -294,18 +304,24 @@ func (r *Reconciler) bring(ctx context.Context, b *book, services map[fourkeys.S
 
 // eventsOf reads what figures need of some subjects: their failures from long ago, since one can be open for long, then all that happened
 // from the margin before the window on.
-func (r *Reconciler) eventsOf(ctx context.Context, uids []string, from time.Time) (map[fourkeys.Service][]ledger.Row, error) {
+func (r *Reconciler) eventsOf(ctx context.Context, s *scope, uids []string, from time.Time) (map[fourkeys.Service][]ledger.Row, error) {
 	from = from.Add(-margin)
-	recent := ledger.EventQuery{Cluster: r.Cluster, UIDs: uids, Since: from}
-	before := ledger.EventQuery{Cluster: r.Cluster, UIDs: uids, Until: from, Types: []dora.Type{dora.TypeDegraded, dora.TypeRecovered}}
 	found := map[fourkeys.Service][]ledger.Row{}
-	for _, q := range []ledger.EventQuery{before, recent} {
-		for row, err := range r.Events.Events(ctx, q) {
-			if err != nil {
-				return nil, fmt.Errorf("cannot read events: %w", err)
+	for _, at := range r.places(s) {
+		own := slices.DeleteFunc(slices.Clone(uids), func(uid string) bool { _, there := slices.BinarySearch(at.uids, uid); return !there })
+		if len(own) == 0 {
+			continue
+		}
+		recent := ledger.EventQuery{Cluster: at.cluster, UIDs: own, Since: from}
+		before := ledger.EventQuery{Cluster: at.cluster, UIDs: own, Until: from, Types: []dora.Type{dora.TypeDegraded, dora.TypeRecovered}}
+		for _, q := range []ledger.EventQuery{before, recent} {
+			for row, err := range at.Events(ctx, q) {
+				if err != nil {
+					return nil, fmt.Errorf("cannot read events: %w", err)
+				}
+				service := serviceOf(&row.Event)
+				found[service] = append(found[service], row)
 			}
-			service := serviceOf(&row.Event)
-			found[service] = append(found[service], row)
 		}
 	}
 	return found, nil

@@ -72,17 +72,34 @@ func full(ctx context.Context, store ledger.Store, s *scope) (figures, error) {
 	if f.Last, err = lastIn(ctx, store, s, kinds); err != nil {
 		return f, err
 	}
-	q := ledger.ResolutionQuery{Cluster: "eu", UIDs: append([]string{}, s.uids...), Since: f.Window.From}
-	if f.Commits, err = store.Resolutions(ctx, q); err != nil {
+	q := ledger.ResolutionQuery{Cluster: "eu", UIDs: append([]string{}, s.uids...), Queued: true}
+	queued, err := store.Resolutions(ctx, q)
+	if err != nil {
 		return f, err
 	}
-	for i := range f.Commits.Unknown {
-		f.Commits.Unknown[i].Message = ""
-	}
-	q.Since, q.Queued = time.Time{}, true
-	queued, err := store.Resolutions(ctx, q)
+	f.Commits, err = searches(ctx, store, s, f.Window.From)
 	f.Commits.Pending, f.Commits.Failing = queued.Pending, queued.Failing
 	return f, err
+}
+
+// searches counts those that ended, of the deployments from a time on. The ledger's own count goes by microseconds, events are finer.
+func searches(ctx context.Context, store ledger.Store, s *scope, from time.Time) (counted ledger.Resolutions, err error) {
+	unknown := map[string]int64{}
+	for row, err := range store.Events(ctx, ledger.EventQuery{Cluster: "eu", UIDs: append([]string{}, s.uids...)}) {
+		switch {
+		case err != nil:
+			return counted, err
+		case row.Event.OccurredAt.Before(from):
+		case row.Search == ledger.SearchResolved:
+			counted.Resolved++
+		case row.Search == ledger.SearchUnknown:
+			unknown[row.Event.LeadTimeUnknown]++
+		}
+	}
+	for _, reason := range slices.Sorted(maps.Keys(unknown)) {
+		counted.Unknown = append(counted.Unknown, ledger.ReasonCount{Reason: reason, Count: unknown[reason]})
+	}
+	return counted, nil
 }
 
 func allEvents(ctx context.Context, store ledger.Store, s *scope, from time.Time) (events []dora.Event, err error) {

@@ -69,13 +69,13 @@ func (r *Reconciler) read(ctx context.Context, s *scope, queued ledger.Resolutio
 		window: fourkeys.Last(s.target.Timings.Window, s.now, time.Time{}),
 		kinds:  kindsOf(&s.target.Object.Spec),
 	}
-	services, revision, err := r.index.services(ctx, r.Events, s.all())
+	services, revision, err := r.services(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	s.silence(services)
 	b := r.books.open(s.target.Object, h.kinds)
-	if err := r.bring(ctx, b, services, h.window.From); err != nil {
+	if err := r.bring(ctx, b, s, services, h.window.From); err != nil {
 		return nil, err
 	}
 	h.accounts = b.accounts
@@ -207,8 +207,11 @@ func kindsOf(spec *dorav1alpha1.DoraTargetSpec) []dora.ChangeKind {
 }
 
 // next is when the figures may change though nothing happens.
-func next(h *history) time.Duration {
+func next(s *scope, h *history) time.Duration {
 	wait := latest
+	if len(s.target.Object.Spec.Clusters) > 0 {
+		wait = visit
+	}
 	for _, a := range h.accounts {
 		if !a.leaves.IsZero() {
 			wait = min(wait, a.leaves.Sub(h.window.From)+time.Millisecond)

@@ -20,11 +20,16 @@ import (
 	"github.com/dora-controller/dora-controller/internal/sink"
 )
 
-// Events reads events back, says whose changed, and what is known of their commits. A ledger does.
-type Events interface {
+// History reads events back, and says whose changed. A ledger does.
+type History interface {
 	Events(ctx context.Context, q ledger.EventQuery) iter.Seq2[ledger.Row, error]
 	Histories(ctx context.Context, after int64) ([]ledger.History, error)
 	Revision(ctx context.Context) (int64, error)
+}
+
+// Events are those of the own cluster, of which it is known besides how the search for their commits goes. A ledger has them.
+type Events interface {
+	History
 	Resolutions(ctx context.Context, q ledger.ResolutionQuery) (ledger.Resolutions, error)
 	Reopen(ctx context.Context, q ledger.ReopenQuery, now time.Time) (int64, error)
 	Hurry(ctx context.Context, q ledger.ResolutionQuery, now time.Time) (int64, error)
@@ -47,7 +52,9 @@ type Reconciler struct {
 	Served  kube.Served
 	Memory  Memory
 	Events  Events
-	Metrics *Metrics
+	// Neighbours reads what other clusters recorded. Nil if that cannot be had.
+	Neighbours Neighbours
+	Metrics    *Metrics
 	// Sinks are those that figures go to. Share gives the figures of a target to one.
 	Sinks *kube.Sinks
 	Share func(sink, target string, figures []sink.Figures)
@@ -61,10 +68,11 @@ type Reconciler struct {
 	Cluster string
 	Clock   clock.PassiveClock
 
-	index   index
-	books   books
-	pace    pace
-	sources sources
+	index      index
+	neighbours neighbours
+	books      books
+	pace       pace
+	sources    sources
 }
 
 var _ reconcile.Reconciler = (*Reconciler)(nil)
@@ -110,7 +118,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	r.pace.rest(object.UID, began, interval)
-	return ctrl.Result{RequeueAfter: scope.within(next(history))}, nil
+	return ctrl.Result{RequeueAfter: scope.within(next(scope, history))}, nil
 }
 
 // show writes figures, unless nothing but time has passed since they were written last, and says for how long they are to rest.

@@ -29,6 +29,9 @@ type scope struct {
 	uids  []string
 	// heard are the rows of services that incidents are reported of, by uid. Nothing else that is reported of them counts.
 	heard map[string]ledger.Subject
+	// elsewhere are other clusters, and missingClusters those that the target names and that have no ledger here.
+	elsewhere       []place
+	missingClusters []string
 	// waiting is the number of objects that were not looked at yet.
 	waiting int
 	owners  map[*kube.Target]*dorav1alpha1.PolicyOwner
@@ -75,6 +78,9 @@ func (r *Reconciler) gather(ctx context.Context, target *kube.Target) (*scope, e
 	r.addGone(s)
 	s.heard = r.addReported(s)
 	s.uids = slices.Sorted(maps.Keys(s.known))
+	if err := r.addNeighbours(ctx, s); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -163,10 +169,11 @@ func (r *Reconciler) addGone(s *scope) {
 	}
 }
 
-// primary are the services of which no older target decides everything.
+// primary are the services of the own cluster of which no older target decides everything.
 func (s *scope) primary() map[fourkeys.Service]bool {
 	primary := map[fourkeys.Service]bool{}
-	for _, row := range s.known {
+	for _, uid := range s.uids {
+		row := s.known[uid]
 		selection := s.view.Remembering(row.Kind, row.Namespace, row.Labels)
 		if s.reported[row.UID] {
 			selection = s.view.Reporting(&row)

@@ -88,7 +88,7 @@ func tellFigures(status *dorav1alpha1.DoraTargetStatus, s *scope, h *history, t 
 }
 
 func readiness(s *scope) metav1.Condition {
-	asked := 0
+	asked, shard := 0, s.target.Object.Labels[dorav1alpha1.LabelShard]
 	for _, kind := range []dora.Kind{dora.KindApplication, dora.KindRollout} {
 		if s.target.Asks(kind) {
 			asked++
@@ -100,11 +100,11 @@ func readiness(s *scope) metav1.Condition {
 	case asked == 0 && s.subjects.Reported == 0:
 		return dorav1alpha1.NothingReported()
 	case s.subjects == dorav1alpha1.ObservedSubjects{}:
-		return dorav1alpha1.NothingSelected()
+		return dorav1alpha1.OfShard(dorav1alpha1.NothingSelected(), shard)
 	case s.waiting > 0:
 		return dorav1alpha1.Starting()
 	}
-	return dorav1alpha1.Followed(s.subjects, s.missing...)
+	return dorav1alpha1.OfShard(dorav1alpha1.Followed(s.subjects, s.missing...), shard)
 }
 
 // remarks are what there is to know about the figures of a target that is in order.
@@ -117,7 +117,9 @@ func remarks(s *scope, failing []ledger.ReasonCount) []metav1.Condition {
 	for _, n := range s.gaps() {
 		gaps += n
 	}
-	if gaps > 0 {
+	if len(s.missingClusters) > 0 {
+		conditions = append(conditions, dorav1alpha1.ClusterNotFound(s.missingClusters...))
+	} else if gaps > 0 {
 		conditions = append(conditions, dorav1alpha1.HistoryGap(gaps))
 	}
 	if len(failing) > 0 {

@@ -1,7 +1,9 @@
 // Command benchtable runs the benchmarks that have an aim and prints one table:
 // what was measured, what came out, and what should.
 //
-//	benchtable [-benchtime 1s]
+//	benchtable [-benchtime 1s] [-row WORDS]
+//
+// With -row it runs the benchmarks of those rows alone whose words, or whose benchmark's name, match that regular expression.
 //
 // The figures are of this machine and of what else it does meanwhile, so none of
 // them fails the run. It fails if a benchmark does, or if one that the table
@@ -15,6 +17,10 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -35,14 +41,28 @@ var suites = []suite{
 	{folder: "./internal/fourkeys", bench: "."},
 	{folder: "./internal/commit/git", bench: ".", once: true},
 	{folder: "./internal/sink/postgres", bench: "."},
+	{folder: "./internal/ledger/postgres", bench: "."},
 	{folder: "./test/delivery", bench: ".", once: true},
+	{folder: "./test/watch", bench: ".", once: true},
 }
 
 func main() {
 	benchtime := flag.String("benchtime", "1s", "how long to measure each, as go test -benchtime has it")
+	only := flag.String("row", "", "a regular expression: of the table, these rows alone")
 	flag.Parse()
-	found := results{}
+	wanted, err := regexp.Compile("(?i)" + *only)
+	if err != nil {
+		fmt.Fprintln(os.Stdout, err)
+		os.Exit(2)
+	}
+	rows, found := rowsOf(wanted), results{}
 	for _, s := range suites {
+		if *only != "" {
+			s.bench = s.only(rows)
+		}
+		if s.bench == "" {
+			continue
+		}
 		output, err := s.run(os.Stdout, *benchtime)
 		if err != nil {
 			fmt.Fprintf(os.Stdout, "%s\n%s: %v\n", output, s.folder, err)
@@ -50,9 +70,33 @@ func main() {
 		}
 		found.read(output)
 	}
-	if !found.print(os.Stdout) {
+	if !found.print(os.Stdout, rows) {
 		os.Exit(1)
 	}
+}
+
+// only is the part of a suite that rows need, as go test -bench has it; nothing if they need none of it.
+func (s suite) only(rows []row) string {
+	var names []string
+	for _, row := range rows {
+		if function, _, _ := strings.Cut(row.bench, "/"); s.has(function) && !slices.Contains(names, function) {
+			names = append(names, function)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	_, deeper, _ := strings.Cut(s.bench, "/")
+	return strings.TrimSuffix("^("+strings.Join(names, "|")+")$/"+deeper, "/")
+}
+
+// has tells whether a file of the suite's folder has the benchmark.
+func (s suite) has(function string) bool {
+	files, _ := filepath.Glob(filepath.Join(s.folder, "*_test.go"))
+	return slices.ContainsFunc(files, func(name string) bool {
+		text, err := os.ReadFile(name) //nolint:gosec // a file of this repository
+		return err == nil && strings.Contains(string(text), "\nfunc Benchmark"+function+"(")
+	})
 }
 
 func (s suite) run(progress io.Writer, benchtime string) (output string, err error) {
@@ -61,7 +105,7 @@ func (s suite) run(progress io.Writer, benchtime string) (output string, err err
 	}
 	var out bytes.Buffer
 	//nolint:gosec,noctx // the words are our own, and Ctrl-C reaches the command by itself
-	cmd := exec.Command("go", "test", "-run", "^$", "-bench", s.bench, "-benchmem", "-benchtime", benchtime, s.folder)
+	cmd := exec.Command("go", "test", "-run", "^$", "-bench", s.bench, "-benchmem", "-benchtime", benchtime, "-timeout", "2h", s.folder)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	fmt.Fprintf(progress, "==> %s\n", s.folder)
 	began, done := time.Now(), make(chan error, 1)

@@ -47,6 +47,21 @@ var rows = []row{
 	{"  from the ledger, by the dispatcher", "DrainPostgres", "", asBare("events/s", "of-bare")},
 	{"  the same rows, ready, with a bare insert", "DrainPostgres", baseline, eventRate("events/s-bare")},
 	{"  until the ledger owed none, and memory at most", "DrainPostgres", "< 32 MB", drainAndMemory},
+	{"record changes in PostgreSQL, 16 writers", "RecordPostgres16", ">= 0.5 of pgbench", ofPgbench},
+	{"  the same rows by pgbench, 16 clients", "RecordPostgres16", baseline, rate("changes/s-pgbench")},
+	{"5,000 Applications watched: resident memory", "Watched", "< 100 MB", megabytes("MB-later", "MB-most")},
+	{"  of that, its own, without the program's file", "Watched", "", megabytes("MB-own", "")},
+	{"  the same in a cache of unstructured objects", "Watched", baseline, megabytes("MB-unstructured", "MB-unstructured-most")},
+	{"a status rewritten that says nothing new", "Rewrites", "< 0.1 of API server", rewritten},
+	{"  written to disk meanwhile", "Rewrites", "0 B", bytesAndCommits},
+	{"  the API server itself, for each", "Rewrites", baseline, microseconds("µs-API-server")},
+	{"first sync of 10,000 Applications, until ready", "FirstSync", "< 1.5 times a list", asList("s-ready", "times-bare")},
+	{"  a bare list of them, page by page, as JSON", "FirstSync", baseline, seconds("s-bare")},
+	{"  until each is in the ledger, and memory at most", "FirstSync", "", recordedAndMemory},
+	{"deployments: Healthy seen to event durable, p99", "Deployments", "< 100 ms", latency("")},
+	{"  behind when the last patch was taken", "Deployments", "no backlog", milliseconds("ms-behind")},
+	{"  the same beside huge, odd and flapping objects", "DeploymentsBesideOddOnes", "as without them", latency("")},
+	{"  without them", "DeploymentsBesideOddOnes", baseline, latency("-alone")},
 }
 
 var (
@@ -54,6 +69,19 @@ var (
 	line   = regexp.MustCompile(`(?m)^Benchmark(\S+?)(?:-\d+)?\s+\d+\s+(.+)$`)
 	figure = regexp.MustCompile(`([\d.e+-]+)\s+(\S+)`)
 )
+
+// rowsOf are the rows that match, and those that stand below one that does.
+func rowsOf(wanted *regexp.Regexp) (matching []row) {
+	within := false
+	for _, row := range rows {
+		part := strings.HasPrefix(row.what, " ")
+		within = part && within || wanted.MatchString(row.what) || wanted.MatchString(row.bench)
+		if within {
+			matching = append(matching, row)
+		}
+	}
+	return matching
+}
 
 // read takes what go test -bench printed.
 func (r results) read(output string) {
@@ -68,7 +96,7 @@ func (r results) read(output string) {
 }
 
 // print writes the table and tells whether it is whole. A benchmark that has no row gets one.
-func (r results) print(out io.Writer) bool {
+func (r results) print(out io.Writer, rows []row) bool {
 	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(table, "\nWHAT\tMEASURED\tAIM")
 	whole, told := true, map[string]bool{}
@@ -124,6 +152,51 @@ func asGit(unit string) func(map[string]float64) string {
 
 func memoryAndDisk(figures map[string]float64) string {
 	return fmt.Sprintf("%.0f MB, %.1f MB", figures["MB-memory"], figures["MB-disk/driver"])
+}
+
+func ofPgbench(figures map[string]float64) string {
+	return fmt.Sprintf("%s changes/s, %.2f of pgbench", thousands(figures["changes/s"]), figures["of-pgbench"])
+}
+
+func megabytes(unit, most string) func(map[string]float64) string {
+	return func(figures map[string]float64) string {
+		if most == "" {
+			return fmt.Sprintf("%.0f MB", figures[unit])
+		}
+		return fmt.Sprintf("%.0f MB, %.0f at most", figures[unit], figures[most])
+	}
+}
+
+func rewritten(figures map[string]float64) string {
+	return fmt.Sprintf("%s, %.3f of API server, %s/s", span(figures["µs-ours"]*1e3), figures["of-API-server"], thousands(figures["rewrites/s"]))
+}
+
+func bytesAndCommits(figures map[string]float64) string {
+	return fmt.Sprintf("%s B, %s commits", thousands(figures["B-written"]), thousands(figures["commits"]))
+}
+
+func microseconds(unit string) func(map[string]float64) string {
+	return func(figures map[string]float64) string { return span(figures[unit] * 1e3) }
+}
+
+func seconds(unit string) func(map[string]float64) string {
+	return func(figures map[string]float64) string { return span(figures[unit] * 1e9) }
+}
+
+func asList(unit, times string) func(map[string]float64) string {
+	return func(figures map[string]float64) string {
+		return fmt.Sprintf("%s, %.2f times", span(figures[unit]*1e9), figures[times])
+	}
+}
+
+func recordedAndMemory(figures map[string]float64) string {
+	return fmt.Sprintf("%s, %.0f MB", span(figures["s-recorded"]*1e9), figures["MB-most"])
+}
+
+func latency(suffix string) func(map[string]float64) string {
+	return func(figures map[string]float64) string {
+		return fmt.Sprintf("%s, p50 %s, %.0f/s", span(figures["ms-p99"+suffix]*1e6), span(figures["ms-p50"+suffix]*1e6), figures["deployments/s"+suffix])
+	}
 }
 
 func kept(figures map[string]float64) string { return thousands(figures["B/app"]) + " B each" }

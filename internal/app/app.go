@@ -45,7 +45,7 @@ import (
 	"github.com/dora-controller/dora-controller/internal/receive"
 )
 
-// LeaderElectionID is the name of the lease.
+// LeaderElectionID is the name of the lease, followed by that of the shard if there is one.
 const LeaderElectionID = "dora-controller"
 
 // The limits of what is asked of the API server. Almost all reads come from the cache; this is for statuses and events.
@@ -122,6 +122,14 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// lease is held by the one process that works on a shard.
+func (o Options) lease() string {
+	if o.Shard == "" {
+		return LeaderElectionID
+	}
+	return LeaderElectionID + "-" + o.Shard
+}
+
 func (o Options) besideLedger() string {
 	if o.shared() {
 		return filepath.Join(os.TempDir(), "dora-controller", "git")
@@ -134,7 +142,7 @@ func newManager(cluster *rest.Config, o *Options) (manager.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot register the kinds: %w", err)
 	}
-	caching, err := kube.CacheOptions(o.Namespaces)
+	caching, err := kube.CacheOptions(o.Namespaces, o.Shard)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +156,7 @@ func newManager(cluster *rest.Config, o *Options) (manager.Manager, error) {
 		HealthProbeBindAddress:        o.ProbeAddress,
 		PprofBindAddress:              o.PprofAddress,
 		LeaderElection:                o.LeaderElect,
-		LeaderElectionID:              LeaderElectionID,
+		LeaderElectionID:              o.lease(),
 		LeaderElectionNamespace:       o.LeaderElectionNamespace,
 		LeaderElectionReleaseOnCancel: true, // Run's caller ends the process
 		LeaseDuration:                 new(o.LeaseDuration),

@@ -128,6 +128,7 @@ func (l *leader) prepare(ctx context.Context, store ledger.Store) (*work, error)
 		Sinks:  kube.NewSinks(l.mgr.GetCache(), o.TrustedNamespaces, w.always...),
 		Outbox: store, Dispatcher: w.dispatcher, Make: newMaker(o), SinkLooks: looks, SinkGrace: o.SinkGrace,
 	}
+	w.controllers.Neighbours, _ = store.(ledger.Neighbours) // a file holds the ledger of one cluster
 	l.addDesk(w)
 	if w.completer, err = l.newCompleter(w, store, recorder, counting); err != nil {
 		return nil, err

@@ -28,10 +28,18 @@ func (o Options) validateLedger() error {
 	return validateFile(o.Ledger)
 }
 
+// ledgerName is what a ledger is called among those in a database. No cluster has a slash in its name.
+func (o Options) ledgerName() string {
+	if o.Shard == "" {
+		return o.Cluster
+	}
+	return o.Cluster + "/" + o.Shard
+}
+
 // openStore opens the ledger for the process that leads.
 func (o Options) openStore(ctx context.Context) (ledger.Store, error) {
 	if o.shared() {
-		return postgres.Open(ctx, o.Ledger, postgres.Options{Cluster: o.Cluster, Now: o.Clock.Now, Board: o.board})
+		return postgres.Open(ctx, o.Ledger, postgres.Options{Cluster: o.ledgerName(), Now: o.Clock.Now, Board: o.board})
 	}
 	return sqlite.Open(ctx, o.Ledger, sqlite.Options{Now: o.Clock.Now, Board: o.board})
 }

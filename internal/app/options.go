@@ -31,6 +31,8 @@ type Options struct {
 	Version string
 	// Namespaces are those that are watched; none means all.
 	Namespaces []string
+	// Shard is whose objects are seen: those that carry its name as a label. Without one it is those that carry no such label.
+	Shard string
 	// TrustedNamespaces are those whose DoraTargets see all namespaces that are watched.
 	TrustedNamespaces []string
 	// StdoutSink writes each event to Stdout, one JSON object a line.
@@ -105,6 +107,7 @@ func (o Options) Validate() error {
 	return errors.Join(
 		o.validateLedger(),
 		o.validateCluster(),
+		o.validateShard(),
 		validateNamespaces("namespaces", o.Namespaces),
 		validateNamespaces("trusted-namespaces", o.TrustedNamespaces),
 		o.validateTrusted(),
@@ -129,6 +132,14 @@ func validateFile(path string) error {
 func (o Options) validateCluster() error {
 	if problems := validation.IsDNS1123Subdomain(o.Cluster); len(problems) > 0 {
 		return fmt.Errorf("--cluster=%q is no name: use lower-case letters, digits, '-' and '.', such as eu-west-1", o.Cluster)
+	}
+	return nil
+}
+
+// validateShard: it is a part of the lease's name, and the value of a label.
+func (o Options) validateShard() error {
+	if o.Shard != "" && len(validation.IsDNS1123Label(o.Shard)) > 0 {
+		return fmt.Errorf("--shard=%q is no name: use lower-case letters, digits and '-', at most 63, such as payments", o.Shard)
 	}
 	return nil
 }

@@ -39,16 +39,24 @@ func NewScheme() (*runtime.Scheme, error) {
 	)
 }
 
-// CacheOptions keep what decisions need and nothing else. Of ReplicaSets the server sends those of Rollouts alone. Without namespaces,
-// all of them are watched.
-func CacheOptions(namespaces []string) (cache.Options, error) {
+// CacheOptions keep what decisions need and nothing else, and have the server send no more: of ReplicaSets those of Rollouts, and of all other
+// kinds the objects of a shard, which without a name are those that carry no label of one. Without namespaces, all of them are watched.
+func CacheOptions(namespaces []string, shard string) (cache.Options, error) {
 	ofRollouts, err := labels.NewRequirement(rollouts.HashLabel, selection.Exists, nil)
 	if err != nil {
 		return cache.Options{}, fmt.Errorf("cannot select the ReplicaSets of Rollouts: %w", err)
 	}
+	ofShard, err := labels.NewRequirement(dorav1alpha1.LabelShard, selection.DoesNotExist, nil)
+	if shard != "" {
+		ofShard, err = labels.NewRequirement(dorav1alpha1.LabelShard, selection.Equals, []string{shard})
+	}
+	if err != nil {
+		return cache.Options{}, fmt.Errorf("cannot select the objects of shard %q: %w", shard, err)
+	}
 	options := cache.Options{
 		ReaderFailOnMissingInformer: true, // nothing is watched by accident
 		DefaultTransform:            Trim,
+		DefaultLabelSelector:        labels.NewSelector().Add(*ofShard),
 		// Kinds that may be missing cannot be named here: the cache asks the server about each.
 		ByObject: map[client.Object]cache.ByObject{
 			&appsv1.ReplicaSet{}: {Label: labels.NewSelector().Add(*ofRollouts)},

@@ -71,6 +71,8 @@ func compile(object *dorav1alpha1.DoraTarget, trusted bool) *Target {
 	t := &Target{Object: object, applications: reach{selector: labels.Nothing()}, rollouts: reach{selector: labels.Nothing()}}
 	if others := forbidden(object, trusted); len(others) > 0 {
 		t.Refused = new(dorav1alpha1.NamespaceNotAllowed(object.Namespace, others...))
+	} else if len(object.Spec.Clusters) > 0 && !trusted {
+		t.Refused = new(dorav1alpha1.ClustersNotAllowed(object.Namespace))
 	} else if err := t.understand(trusted); err != nil {
 		t.Refused = new(dorav1alpha1.InvalidSpec(err))
 	}

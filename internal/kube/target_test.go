@@ -46,6 +46,7 @@ func TestWhatATargetSees(t *testing.T) {
 		"nothing without a selector":              {spec: `{rollouts: {}}`},
 		"its own namespace by name":               {spec: `{applications: {namespaces: [shop]}}`, want: []string{"shop team=cart", "shop team=search"}},
 		"nothing if it names another namespace":   {spec: `{applications: {namespaces: [shop, bank]}}`, refused: "NamespaceNotAllowed"},
+		"nothing if it names another cluster":     {spec: `{applications: {}, clusters: [us-1]}`, refused: "ClustersNotAllowed"},
 		"nothing if its rollouts name one":        {spec: `{applications: {}, rollouts: {namespaces: [bank]}}`, refused: "NamespaceNotAllowed"},
 		"all namespaces if it is trusted":         {spec: `{applications: {}}`, trusted: true, want: []string{"shop team=cart", "shop team=search", "bank team=cart"}},
 		"those that it names if it is trusted":    {spec: `{applications: {namespaces: [bank]}}`, trusted: true, want: []string{"bank team=cart"}},

@@ -490,6 +490,14 @@ type Upkeep interface {
 	Forget(ctx context.Context, sink string, before time.Time) (dropped int64, err error)
 }
 
+// Neighbours is what a store can have that keeps the ledgers of several clusters: it reads those that other processes write.
+type Neighbours interface {
+	// Clusters are the other ones that have a ledger here, in order.
+	Clusters(ctx context.Context) ([]string, error)
+	// Neighbour reads the ledger of another cluster, for as long as this store is open. ErrNotFound if there is none.
+	Neighbour(ctx context.Context, cluster string) (Reader, error)
+}
+
 // Store is what a driver implements.
 type Store interface {
 	Writer

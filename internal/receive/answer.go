@@ -12,7 +12,7 @@ import (
 // Reason is why a request was refused, as one of a fixed set of words.
 type Reason string
 
-// The reasons. Each has a row in docs/receivers.md.
+// The reasons. Each has a row in docs/dorareceiver.md.
 const (
 	NoSuchPath    Reason = "NoSuchPath"    // nothing is taken at that path
 	NotPosted     Reason = "NotPosted"     // only POST is taken

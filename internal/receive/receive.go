@@ -34,7 +34,8 @@ func (s Sender) String() string { return s.Namespace + "/" + s.Name }
 
 // Ledger keeps what was reported.
 type Ledger interface {
-	// Take keeps reports durably before it returns, and returns the id of each. After an error it may have kept them or not.
+	// Take keeps reports durably before it returns, and returns the id of each. After an error it may have kept them or
+	// not; an ingest.BadRequestError says that a report is at fault, and what is wrong with it.
 	Take(ctx context.Context, from Sender, reports []ingest.Report) (ids []string, err error)
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -196,7 +197,10 @@ func TestAnswers(t *testing.T) {
 		"a driver that fails": {set: func(_ *stand, r *receive.Receiver) {
 			r.Driver = driver{func(*ingest.Request) ([]ingest.Report, error) { panic("sent") }}
 		}, code: 500, refused: receive.DriverFailing},
-		"a ledger that is full":    {set: func(s *stand, _ *receive.Receiver) { s.ledger.fails = errors.New("disk full") }, code: 503, refused: receive.LedgerFailing, again: "5"},
+		"a ledger that is full": {set: func(s *stand, _ *receive.Receiver) { s.ledger.fails = errors.New("disk full") }, code: 503, refused: receive.LedgerFailing, again: "5"},
+		"a report that the ledger cannot keep": {set: func(s *stand, _ *receive.Receiver) {
+			s.ledger.fails = fmt.Errorf("cannot keep it: %w", &ingest.BadRequestError{Field: "started_at", Mend: "must not be after occurred_at"})
+		}, code: 400, field: "started_at", refused: receive.BadRequest},
 		"a process that stands by": {set: func(s *stand, _ *receive.Receiver) { s.Close() }, code: 503, again: "5"},
 	} {
 		t.Run(name, func(t *testing.T) {

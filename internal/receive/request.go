@@ -130,13 +130,18 @@ func (v *visit) hear(request *ingest.Request) *answer {
 			"more requests than the receiver takes in a minute: send it again later, or raise spec.rateLimit")
 	}
 	reports, err := v.place.Driver.Read(request)
+	if err != nil {
+		return wrong(err)
+	}
+	return v.keep(reports)
+}
+
+// wrong tells what is to be mended in a request, if that is known.
+func wrong(err error) *answer {
 	if bad, ok := errors.AsType[*ingest.BadRequestError](err); ok {
 		return &answer{code: http.StatusBadRequest, reason: BadRequest, field: bad.Field, mend: bad.Mend}
 	}
-	if err != nil {
-		return refuse(http.StatusBadRequest, BadRequest, "the request cannot be read")
-	}
-	return v.keep(reports)
+	return refuse(http.StatusBadRequest, BadRequest, "the request cannot be read")
 }
 
 // keep gives reports the names that are used here, and has the ledger take them.
@@ -158,6 +163,9 @@ func (v *visit) keep(reports []ingest.Report) *answer {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(v.request.Context()), takeWithin)
 	defer cancel()
 	ids, err := v.ledger.Take(ctx, v.place.Sender, reports)
+	if bad, ok := errors.AsType[*ingest.BadRequestError](err); ok {
+		return wrong(bad)
+	}
 	if err != nil {
 		said := later(http.StatusServiceUnavailable, LedgerFailing, 5*time.Second, "the ledger did not take it: send it again")
 		said.cause = err

@@ -66,6 +66,17 @@ var sets = map[string]set{
 			"--metrics-bind-address=:9090", "--health-probe-bind-address=:9091", "--zap-time-encoding=iso8601",
 		},
 	},
+	"receivers": {
+		values: `{receivers: {enabled: true, tls: {secretName: receivers-tls}, service: {type: LoadBalancer, annotations: {a: b}, labels: {c: d}}},
+			networkPolicy: {receiversFrom: [{ipBlock: {cidr: 192.0.2.0/24}}]}}`,
+		has:  []string{"Service/dora-controller-receivers", "Deployment/dora-controller"},
+		args: []string{"--receivers-bind-address=:8443", "--receivers-cert-dir=/etc/dora-controller/receivers"},
+	},
+	"receivers behind a proxy of the pod": {
+		values: `{receivers: {enabled: true, port: 9443, plaintext: true}}`,
+		has:    []string{"Service/dora-controller-receivers"},
+		args:   []string{"--receivers-bind-address=:9443", "--receivers-plaintext"},
+	},
 	"no rights on the whole cluster": {
 		values: `{crds: {install: false}, namespaces: [team-a, team-b], secretAccess: [{namespace: team-a}, {namespace: team-b, names: [git]}]}`,
 		has: []string{

@@ -46,7 +46,7 @@ func TestWhatIsRenderedIsUnderstood(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			args := slices.Clone(deploymentIn(t, render(t, s.values)).Spec.Template.Spec.Containers[0].Args)
 			for i := range args {
-				args[i] = strings.ReplaceAll(args[i], "/etc/dora-controller/metrics", certificate)
+				args[i] = regexp.MustCompile("/etc/dora-controller/(metrics|receivers)").ReplaceAllString(args[i], certificate)
 			}
 			NewWithT(t).Expect(understood(t, args...)).To(Succeed())
 		})

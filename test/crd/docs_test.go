@@ -25,6 +25,7 @@ import (
 const (
 	targetPage = root + "/docs/doratarget.md"
 	sinkPage   = root + "/docs/dorasink.md"
+	senderPage = root + "/docs/dorareceiver.md"
 )
 
 // blocks are the fenced parts of a page: their language and text.

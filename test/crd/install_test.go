@@ -27,8 +27,9 @@ var _ = Describe("Samples", func() {
 		printed := kubectl("apply", "--server-side", "--dry-run=server", "-k", root+"/config/samples")
 		Expect(strings.Count(printed, "doratarget.dora-controller.io/")).To(Equal(7), printed)
 		Expect(strings.Count(printed, "dorasink.dora-controller.io/")).To(Equal(4), printed)
-		Expect(strings.Count(printed, "secret/")).To(Equal(3), printed)
-		Expect(strings.Count(printed, "serverside-applied")).To(Equal(14), printed)
+		Expect(strings.Count(printed, "dorareceiver.dora-controller.io/")).To(Equal(3), printed)
+		Expect(strings.Count(printed, "secret/")).To(Equal(6), printed)
+		Expect(strings.Count(printed, "serverside-applied")).To(Equal(20), printed)
 	})
 
 	It("are all in the kustomization, and leave out no type of sink", func() {

@@ -97,7 +97,7 @@ bands: {preset: Port}
 				}
 				Expect(path).NotTo(MatchRegexp(`(?i)ref(erence)?s?(\[\])?\.namespace$`))
 			}
-			Expect(found).To(BeNumerically(">=", 2), "the walk lost its way")
+			Expect(found).To(BeNumerically(">=", 1), "the walk lost its way")
 		})
 
 		It("keeps "+kind+" small enough for kubectl apply to remember", func() {
@@ -178,7 +178,7 @@ func ownFieldsOf(kind string) map[string]apiextensionsv1.JSONSchemaProps {
 	for _, path := range []string{"apiVersion", "kind", "metadata"} {
 		delete(fields, path)
 	}
-	Expect(len(fields)).To(BeNumerically(">", 50), "the walk lost its way")
+	Expect(len(fields)).To(BeNumerically(">", 30), "the walk lost its way")
 	return fields
 }
 

@@ -104,6 +104,12 @@ func dorasink(spec string) *unstructured.Unstructured {
 	return object("DoraSink", spec)
 }
 
+// dorareceiver is a DoraReceiver whose spec is written as YAML.
+func dorareceiver(spec string) *unstructured.Unstructured {
+	GinkgoHelper()
+	return object("DoraReceiver", spec)
+}
+
 func object(kind, spec string) *unstructured.Unstructured {
 	GinkgoHelper()
 	var content map[string]any

@@ -86,7 +86,7 @@ var beginning = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 
 func newStage(ctx context.Context) *stage {
 	GinkgoHelper()
-	options, err := kube.CacheOptions(nil)
+	options, err := kube.CacheOptions(nil, "")
 	Expect(err).NotTo(HaveOccurred())
 	options.DefaultTransform = restore(options.DefaultTransform)
 	options.Scheme, err = kube.NewScheme()

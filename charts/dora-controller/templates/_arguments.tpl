@@ -19,6 +19,9 @@
 {{- with .Values.namespaces }}
 - --namespaces={{ join "," . }}
 {{- end }}
+{{- with .Values.shard }}
+- --shard={{ . }}
+{{- end }}
 {{- with .Values.trustedNamespaces }}
 - --trusted-namespaces={{ join "," . }}
 {{- end }}
@@ -58,6 +61,14 @@
 - --metrics-secure
 {{- if .Values.metrics.secure.certSecret }}
 - --metrics-cert-dir=/etc/dora-controller/metrics
+{{- end }}
+{{- end }}
+{{- if .Values.receivers.enabled }}
+- --receivers-bind-address=:{{ int .Values.receivers.port }}
+{{- if .Values.receivers.plaintext }}
+- --receivers-plaintext
+{{- else }}
+- --receivers-cert-dir=/etc/dora-controller/receivers
 {{- end }}
 {{- end }}
 {{- range .Values.extraArgs }}

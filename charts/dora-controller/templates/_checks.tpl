@@ -12,6 +12,7 @@ what to write instead. test/chart asks the program about the same values.
 {{- include "dora-controller.checkLevels" .Values.log.level -}}
 {{- include "dora-controller.checkPorts" . -}}
 {{- include "dora-controller.checkMetrics" . -}}
+{{- include "dora-controller.checkReceivers" . -}}
 {{- end -}}
 
 {{/* What a value sets is set by that; and what is no flag ends the program at once. */}}
@@ -117,7 +118,7 @@ what to write instead. test/chart asks the program about the same values.
 
 {{/* The levels of areas; which levels there are the schema knows. */}}
 {{- define "dora-controller.checkLevels" -}}
-{{- $areas := list "application" "client" "commits" "controller-runtime" "dispatch" "dorasink" "doratarget" "events" "kinds" "leaderelection" "ledger" "libraries" "rollout" "traces" }}
+{{- $areas := list "application" "client" "commits" "controller-runtime" "dispatch" "dorareceiver" "dorasink" "doratarget" "events" "kinds" "leaderelection" "ledger" "libraries" "receivers" "rollout" "traces" "watchdog" }}
 {{- $seen := list }}
 {{- range splitList "," . }}
 {{- $area := ternary (splitList "=" . | first) "" (contains "=" .) }}
@@ -155,6 +156,31 @@ what to write instead. test/chart asks the program about the same values.
 {{- end }}
 {{- if and .certSecret (not .enabled) }}
 {{- fail "metrics.secure.certSecret is not used without metrics.secure.enabled, and metrics would be in clear text: set that to true, or leave the Secret out" }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "dora-controller.checkReceivers" -}}
+{{- with .Values.receivers }}
+{{- $certificate := or .tls.secretName .tls.issuerRef.name }}
+{{- if and .enabled (not .plaintext) (not $certificate) }}
+{{- fail "receivers.tls: name the Secret of the certificate in secretName, or who makes it in issuerRef; receivers.plaintext takes tokens and secrets in clear text" }}
+{{- end }}
+{{- if and .enabled .plaintext $certificate }}
+{{- fail "receivers.plaintext and receivers.tls exclude each other: leave one out" }}
+{{- end }}
+{{- if and $certificate (not .enabled) }}
+{{- fail "receivers.tls is not used without receivers.enabled: set that to true, or leave it out" }}
+{{- end }}
+{{- if .enabled }}
+{{- if or (eq (int .port) (int $.Values.probes.port)) (and $.Values.metrics.enabled (eq (int .port) (int $.Values.metrics.port))) }}
+{{- fail (printf "receivers.port: %d is the port of metrics or probes: use another" (int .port)) }}
+{{- end }}
+{{- range $.Values.extraArgs }}
+{{- if and (hasPrefix "--pprof-bind-address=" .) (eq (regexFind "[0-9]+$" . | int) (int $.Values.receivers.port)) }}
+{{- fail (printf "extraArgs: %s has the port of receivers: use another" .) }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end -}}

@@ -54,3 +54,12 @@ subjects:
     name: {{ include "dora-controller.serviceAccount" . }}
     namespace: {{ .Release.Namespace }}
 {{- end -}}
+
+{{/* The Secret that has the certificate of receivers; empty if they have none. */}}
+{{- define "dora-controller.receiversSecret" -}}
+{{- with .Values.receivers }}
+{{- if and .enabled (not .plaintext) }}
+{{- .tls.secretName | default (printf "%s-receivers" (include "dora-controller.fullname" $)) }}
+{{- end }}
+{{- end }}
+{{- end -}}

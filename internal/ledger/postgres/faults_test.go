@@ -151,7 +151,16 @@ func TestClustersDoNotSeeEachOther(t *testing.T) {
 		g.Expect(ids(t, r)).To(Equal([]string{cluster + "-a"}))
 		g.Expect(r.Close()).To(Succeed())
 	}
-	_, err := OpenReadOnly(t.Context(), location, "")
+	eu := opened(t, location, "eu-1")
+	g.Expect(eu.Clusters(t.Context())).To(Equal([]string{"us-1"}))
+	us, err := eu.Neighbour(t.Context(), "us-1")
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(ids(t, us)).To(Equal([]string{"us-1-a"}))
+	for _, none := range []string{"eu-1", "asia-1", ""} { // itself is no neighbour
+		_, err = eu.Neighbour(t.Context(), none)
+		g.Expect(err).To(MatchError(ledger.ErrNotFound))
+	}
+	_, err = OpenReadOnly(t.Context(), location, "")
 	g.Expect(err).To(MatchError(ContainSubstring("say which with --cluster: eu-1, us-1")))
 	_, err = OpenReadOnly(t.Context(), location, "asia-1")
 	g.Expect(err).To(MatchError(ledger.ErrNotFound))

@@ -69,7 +69,7 @@ func Pushed(r Repository, p Push) ([]ingest.Report, error) {
 		first = time.Time{}
 	}
 	change := &ingest.Change{Commit: p.After, Repository: address(r.Address), OccurredAt: p.At, FirstCommitAt: first}
-	return []ingest.Report{ingest.Bounded(ingest.Report{Source: r.Source, Key: "push:" + r.Name + "@" + p.After, Service: path.Base(r.Name), Change: change})}, nil
+	return r.report("push:"+r.Name+"@"+p.After, change), nil
 }
 
 // times are those of the first of the commits, if it is known which that is, and of the one that was pushed. What git was told by a clock that
@@ -106,7 +106,11 @@ func Released(r Repository, tag, commit string, at time.Time) ([]ingest.Report, 
 		return nil, nil // of which commit a tag is only the repository knows
 	}
 	change := &ingest.Change{Commit: commit, Repository: address(r.Address), OccurredAt: at}
-	return []ingest.Report{ingest.Bounded(ingest.Report{Source: r.Source, Key: "release:" + r.Name + "@" + tag, Service: path.Base(r.Name), Change: change})}, nil
+	return r.report("release:"+r.Name+"@"+tag, change), nil
+}
+
+func (r *Repository) report(key string, change *ingest.Change) []ingest.Report {
+	return []ingest.Report{ingest.Bounded(ingest.Report{Source: r.Source, Key: key, Service: path.Base(r.Name), Change: change})}
 }
 
 // address is where a repository is, without what would let somebody in; empty if it is no address.
