@@ -362,7 +362,7 @@ func (b *bench) reconcile(r reconcile.Reconciler, namespace, name string) {
 func (b *bench) lookAtTargets() {
 	r := &doratarget.Reconciler{
 		Client: b, World: kube.NewWorld(b, b, "eu", nil), Targets: kube.NewTargets(b, b.layout.trusted), Served: b,
-		Memory: b.memory, Events: b.ledger, Metrics: doratarget.NewMetrics(), Sinks: kube.NewSinks(b, b.layout.trusted),
+		Memory: b.memory, Events: b.ledger, Marks: b.ledger, Metrics: doratarget.NewMetrics(), Sinks: kube.NewSinks(b, b.layout.trusted),
 		Share: b.share, Cluster: "eu", Clock: b.clock,
 	}
 	for _, target := range b.layout.targets {
