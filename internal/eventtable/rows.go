@@ -110,7 +110,8 @@ func NewRow(e dora.Event, cluster string) (Row, error) {
 	judged := e.Judged()
 	row := Row{
 		ID: e.ID, EventType: kind, Service: e.Service, Team: e.Team, Environment: e.Environment, FirstCommitTS: e.FirstCommitAt,
-		OccurredAt: e.OccurredAt, Success: judged.Success, IsRollback: judged.IsRollback, IncidentID: e.FailureID, Source: cmp.Or(e.Source, ownSource), Payload: payload,
+		OccurredAt: e.OccurredAt, Success: judged.Success, IsRollback: judged.IsRollback, IncidentID: e.FailureID,
+		Source: cmp.Or(e.Source, ownSource), Payload: payload,
 		Cluster: cmp.Or(e.Cluster, cluster), Type: string(e.Type), Outcome: string(e.Outcome), Change: string(e.Change),
 		SubjectKind: string(e.Subject.Kind), SubjectNamespace: e.Subject.Namespace, SubjectName: e.Subject.Name, SubjectUID: e.Subject.UID,
 		Attempt: e.Attempt, StartedAt: e.StartedAt, ObservedAt: e.ObservedAt, PreviousTag: tag(e.Previous.Version), RunningTag: tag(e.Running),

@@ -130,6 +130,7 @@ func formOfEntity(e dora.Event) string {
 		properties["isChangeFailure"] = e.CausedBy != ""
 	case dora.TypeRecovered:
 		properties = porttest.Document{"resolvedAt": moment(&e.OccurredAt), "status": "resolved"}
+	case dora.TypeChange: // none is sent
 	}
 	return formOfProperties(e.Type == dora.TypeDeploy, idInPortal(e), properties, porttest.Document{"service": e.Service})
 }
@@ -154,7 +155,7 @@ func idInPortal(e dora.Event) string {
 		return e.FailureID + " begins"
 	case dora.TypeRecovered:
 		return e.FailureID + " ends"
-	case dora.TypeDeploy:
+	case dora.TypeDeploy, dora.TypeChange:
 	}
 	return e.ID
 }

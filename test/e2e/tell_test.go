@@ -155,6 +155,8 @@ func (v *service) sentence(e dora.Event, all []dora.Event) string {
 	case dora.TypeDeploy:
 		fmt.Fprintf(&b, "deploy %s %s after %s", e.Outcome, v.named(e.Version), v.before(e))
 		b.WriteString(v.remarks(e))
+	case dora.TypeChange:
+		b.WriteString("change") // which Argo tells of none
 	}
 	if e.Basis != "" && e.Basis != dora.BasisLive {
 		fmt.Fprintf(&b, " [%s]", e.Basis)
@@ -309,6 +311,7 @@ func rowOf(e dora.Event) row {
 		r.Type = "incident_resolved"
 	case dora.TypeDeploy:
 		r.Commit, r.Success, r.Rollback = e.Version.Commit, e.Success, e.IsRollback
+	case dora.TypeChange: // Argo tells of none
 	}
 	return r
 }

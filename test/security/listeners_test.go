@@ -24,7 +24,7 @@ var waits = map[string]string{
 	"internal/receive/server.go net.ListenConfig": "others report over HTTP what Argo does not see; off unless asked for",
 	"internal/receive/server.go http.Server":      "it has bounds for all that anybody may cost, see the package",
 	"internal/receive/server.go tls.NewListener":  "likewise",
-	"internal/demo/database.go net.ListenConfig": "make demo asks the system for a free port, and closes it",
+	"internal/demo/database.go net.ListenConfig":  "make demo asks the system for a free port, and closes it",
 }
 
 // TestOnlyReceiversTakeBodies: what else the controller serves are the probes and metrics of controller-runtime, which read no request's body.
