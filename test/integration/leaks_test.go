@@ -56,7 +56,7 @@ func (s *searched) search(p *process, series []string) {
 		Expect(err).NotTo(HaveOccurred())
 		s.look("the ledger", string(content))
 	}
-	for _, list := range []client.ObjectList{&dorav1alpha1.DoraTargetList{}, &dorav1alpha1.DoraSinkList{}, &eventsv1.EventList{}} {
+	for _, list := range []client.ObjectList{&dorav1alpha1.DoraTargetList{}, &dorav1alpha1.DoraSinkList{}, &dorav1alpha1.DoraReceiverList{}, &eventsv1.EventList{}} {
 		Expect(api.List(context.Background(), list)).To(Succeed())
 		text, err := json.Marshal(list)
 		Expect(err).NotTo(HaveOccurred())
