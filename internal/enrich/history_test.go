@@ -26,6 +26,17 @@ func (l listening) Resolve(_ context.Context, req *commit.Request) (commit.Answe
 
 // Prod had b and went back to a. Then staging deploys more often than events are read, before prod's next one.
 func TestABusyEnvironmentHidesNothingOfAnother(t *testing.T) {
+	askedOfC(t, "staging", dora.Subject{Kind: dora.KindApplication, UID: "staging"})
+}
+
+// Meanwhile somebody reports deployments of a service that he calls the same.
+func TestWhatReceiversHearSaysNothingOfWhatArgoRuns(t *testing.T) {
+	askedOfC(t, "prod", dora.Subject{Kind: dora.KindReported, UID: "stranger"})
+}
+
+// askedOfC holds that only what ran in prod is known of the deployment of c, whatever another subject did in between.
+func askedOfC(t *testing.T, in string, other dora.Subject) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w, now := newWorld(t), time.Now().UTC()
 		var events []dora.Event
@@ -42,7 +53,8 @@ func TestABusyEnvironmentHidesNothingOfAnother(t *testing.T) {
 		put("prod", "b", "a", dora.Succeeded)
 		put("prod", "a", "b", dora.RolledBack)
 		for i := range 1000 {
-			put("staging", fmt.Sprint("s", i+1), fmt.Sprint("s", i), dora.Succeeded)
+			put(in, fmt.Sprint("s", i+1), fmt.Sprint("s", i), dora.Succeeded)
+			events[len(events)-1].Subject = other
 		}
 		put("prod", "c", "a", dora.Succeeded)
 		last := len(events) - 1

@@ -268,17 +268,23 @@ func (w *Worker) ask(ctx context.Context, r *ledger.Resolution, source *commit.S
 	return w.resolver.Resolve(ctx, &req)
 }
 
-// history is what is known of the service before a deployment, the newest events first.
+// history is what is known of the service before a deployment, the newest events first. What receivers heard says nothing about what Argo
+// runs: whoever may make a receiver in some namespace may call a service as he likes.
 func (w *Worker) history(ctx context.Context, e *dora.Event) ([]dora.Event, error) {
 	var events []dora.Event
 	for row, err := range w.ledger.Events(ctx, ledger.EventQuery{
 		Cluster: e.Cluster, Service: e.Service, Environment: e.Environment, Types: []dora.Type{dora.TypeDeploy, dora.TypeRecovered},
-		Until: e.OccurredAt, Newest: true, Limit: remembered,
+		Until: e.OccurredAt, Newest: true,
 	}) {
 		if err != nil {
 			return nil, fmt.Errorf("cannot read what ran before: %w", err)
 		}
-		events = append(events, row.Event)
+		if row.Event.Subject.Kind == dora.KindReported && row.Event.Subject.UID != e.Subject.UID {
+			continue
+		}
+		if events = append(events, row.Event); len(events) == remembered {
+			break
+		}
 	}
 	return events, nil
 }

@@ -102,11 +102,13 @@ func drawFailure(t *rapid.T) string {
 
 // drawVersion is one of few, one that is not known, or one whose images are not.
 func drawVersion(t *rapid.T, label string) *dora.Version {
-	switch n := rapid.IntRange(0, 9).Draw(t, label); n {
+	switch n := rapid.IntRange(0, 11).Draw(t, label); n {
 	case 0:
 		return nil
 	case 1:
 		return &dora.Version{Tag: "v1"}
+	case 10, 11:
+		return &dora.Version{Images: []string{}, Tag: "v1", Commit: fmt.Sprint("0a1b2c", n)}
 	case 2:
 		return &dora.Version{Images: []string{}, Tag: "v1"}
 	case 3:

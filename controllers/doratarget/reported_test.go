@@ -1,0 +1,232 @@
+package doratarget
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/ingest"
+	"github.com/dora-controller/dora-controller/internal/intake"
+	"github.com/dora-controller/dora-controller/internal/kube"
+	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/record"
+)
+
+var (
+	ci        = intake.Sender{Namespace: "shop", Name: "ci"}
+	pagerduty = intake.Sender{Namespace: "shop", Name: "pagerduty"}
+	stranger  = intake.Sender{Namespace: "other", Name: "pagerduty"}
+)
+
+// take has reports taken into the ledger as the controller does, and returns the ids of their events.
+func (s *story) take(from intake.Sender, reports ...ingest.Report) []string {
+	s.Helper()
+	recorder, ok := s.reconciler.Memory.(*record.Recorder)
+	if !ok {
+		s.Fatal("the memory is no recorder")
+	}
+	for n := range reports {
+		reports[n].Key = fmt.Sprint(reports[n].Key, n)
+		reports[n].Environment = "production"
+	}
+	ids, err := intake.New(intake.Options{
+		Cluster: "eu", Store: s.store, Now: s.clock.Now, Memory: recorder,
+		Audience: &kube.Audience{Targets: s.reconciler.Targets, Sinks: s.reconciler.Sinks, Memory: recorder},
+	}).Take(s.Context(), from, reports)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return ids
+}
+
+// ago is how long before now reports are about.
+func ago(minutes int) time.Time { return epoch.Add(-time.Duration(minutes) * time.Minute) }
+
+func deployed(service, version string, minutes int) ingest.Report {
+	return ingest.Report{
+		Key: version, Source: "api", Service: service, Deployment: &ingest.Deployment{Version: version, OccurredAt: ago(minutes), Success: true},
+	}
+}
+
+func outage(service, id, severity string, from, to int) ingest.Report {
+	i := &ingest.Incident{ID: id, OpenedAt: ago(from), Severity: severity}
+	if to > 0 {
+		i.ResolvedAt = ago(to)
+	}
+	return ingest.Report{Key: id, Source: "pagerduty", Service: service, Incident: i}
+}
+
+func (s *story) event(id string) dora.Event {
+	s.Helper()
+	for row, err := range s.store.Events(s.Context(), ledger.EventQuery{IDs: []string{id}}) {
+		if err != nil {
+			s.Fatal(err)
+		}
+		return row.Event
+	}
+	s.Fatalf("there is no event %s", id)
+	return dora.Event{}
+}
+
+func TestAServiceThatOthersDeployHasFigures(t *testing.T) {
+	s := newStory(t, target(t, "all", `{reported: {services: ["pay*"]}}`))
+	object, _ := s.look("all")
+	if readyReason(object) != "False NothingSelected" {
+		t.Errorf("before a report it is %s", readyReason(object))
+	}
+	s.take(ci, deployed("payments", "1", 180), deployed("payments", "2", 120), deployed("cart", "1", 60))
+	s.clock.Step(48 * time.Hour)
+	object, _ = s.look("all")
+	if readyReason(object) != "True Followed" || object.Status.ObservedSubjects.Reported != 1 || object.Status.Summary.Counts.Succeeded != 2 {
+		t.Errorf("%s, %+v, %+v", readyReason(object), object.Status.ObservedSubjects, object.Status.Summary)
+	}
+	if last := object.Status.LastDeployment; last.Version != "2" || last.Service != "payments" || len(object.Status.Services) != 1 {
+		t.Errorf("the last deployment is %+v of %d services", last, len(object.Status.Services))
+	}
+}
+
+// What Argo shows is not counted again, and it is said so.
+func TestArgoComesFirst(t *testing.T) {
+	s := newStory(t, target(t, "all", `{applications: {}, reported: {services: ["*"]}}`), application("cart", nil))
+	s.keep("cart", nil, succeeded(ago(300)))
+	s.take(ci, deployed("cart", "1", 299), deployed("payments", "1", 120))
+	object, _ := s.look("all")
+	condition := meta.FindStatusCondition(object.Status.Conditions, dorav1alpha1.ConditionReportedTwice)
+	if object.Status.Summary.Counts.Succeeded != 2 || condition == nil || condition.Reason != dorav1alpha1.ReasonFollowedInArgo {
+		t.Errorf("%+v, %+v", object.Status.Summary.Counts, condition)
+	}
+	if err := s.client.Delete(t.Context(), application("cart", nil)); err != nil {
+		t.Fatal(err)
+	}
+	object, _ = s.look("all")
+	if meta.FindStatusCondition(object.Status.Conditions, dorav1alpha1.ConditionReportedTwice) != nil || object.Status.Summary.Counts.Succeeded != 2 {
+		t.Errorf("once Argo no longer shows it: %+v, %+v", object.Status.Summary.Counts, object.Status.Conditions)
+	}
+}
+
+func TestIncidentsCountForTargetsThatAskForThem(t *testing.T) {
+	for name, tc := range map[string]struct {
+		spec                        string
+		failures, incidents, failed int64
+	}{
+		"nobody asks":               {`{applications: {}}`, 0, 0, 0},
+		"all of the namespace":      {`{applications: {}, incidents: {}}`, 1, 1, 1},
+		"those of another receiver": {`{applications: {}, incidents: {receivers: [opsgenie]}}`, 0, 0, 0},
+		"those of this one":         {`{applications: {}, incidents: {receivers: [pagerduty, ci]}}`, 1, 1, 1},
+		"the severe ones":           {`{applications: {}, incidents: {severities: [p1]}}`, 1, 0, 1},
+		"others":                    {`{applications: {}, incidents: {severities: [P2]}}`, 0, 1, 0},
+		"no severity of these":      {`{applications: {}, incidents: {severities: [critical]}}`, 0, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStory(t, target(t, "all", tc.spec), application("cart", nil))
+			s.keep("cart", nil, succeeded(ago(300)))
+			s.take(pagerduty, outage("cart", "A", "P1", 290, 270), outage("cart", "B", "P2", 100, 90), outage("search", "C", "P1", 50, 40))
+			object, _ := s.look("all")
+			got := object.Status.Summary
+			if got.Recovery.Samples != tc.failures || got.Counts.Incidents != tc.incidents || got.ChangeFailureRate.Failures != tc.failed {
+				t.Errorf("%d recoveries, %d incidents, %d failed changes", got.Recovery.Samples, got.Counts.Incidents, got.ChangeFailureRate.Failures)
+			}
+			if tc.failures == 1 && *got.Recovery.P50Seconds != 20*60 {
+				t.Errorf("recovered after %d s", *got.Recovery.P50Seconds)
+			}
+		})
+	}
+}
+
+// A receiver of one namespace changes nothing for targets of another, not even where these see everything, and is held against nothing there.
+func TestReceiversAreHeardInTheirOwnNamespaceAlone(t *testing.T) {
+	trusted := target(t, "everything", `{applications: {}, incidents: {}, reported: {services: ["*"]}}`)
+	trusted.Namespace = "platform"
+	s := newStory(t, target(t, "all", `{applications: {}, incidents: {}, reported: {services: ["*"]}}`), trusted, application("cart", nil))
+	s.keep("cart", nil, succeeded(ago(300)))
+	deploy := "cart-deploy-" + ago(300).Format(time.RFC3339)
+	ids := s.take(stranger, outage("cart", "A", "P1", 290, 270), deployed("cart", "9", 280), deployed("payments", "9", 280))
+	named := outage("cart", "B", "P1", 200, 0)
+	named.Incident.Mentions = []string{"since " + ago(300).Format("0102-1504")}
+	ids = append(ids, s.take(stranger, named)...)
+	for _, id := range ids {
+		if e := s.event(id); e.CausedBy != "" || e.Subject.Namespace != "other" {
+			t.Errorf("%+v is held against a deployment of others", e)
+		}
+	}
+	object, _ := s.look("all")
+	if c := object.Status.Summary.Counts; c.Incidents+c.OpenFailures != 0 || c.Succeeded != 1 || object.Status.Summary.ChangeFailureRate.Failures != 0 {
+		t.Errorf("a stranger changed figures: %+v", object.Status.Summary)
+	}
+	if owned := s.take(pagerduty, named); s.event(owned[0]).CausedBy != deploy {
+		t.Error("an incident of the own namespace is not held against what it names")
+	}
+}
+
+func TestArgosFailuresCanBeLeftOut(t *testing.T) {
+	degraded := dora.Event{Type: dora.TypeDegraded, OccurredAt: ago(295), FailureID: "f", CausedBy: "cart-deploy-" + ago(300).Format(time.RFC3339)}
+	recovered := dora.Event{Type: dora.TypeRecovered, OccurredAt: ago(285), FailureID: "f"}
+	for spec, want := range map[string][2]int64{`{applications: {}, incidents: {argo: Ignore}}`: {1, 600}, `{applications: {}, incidents: {}}`: {1, 900}} {
+		s := newStory(t, target(t, "all", spec), application("cart", nil))
+		s.keep("cart", nil, succeeded(ago(300)), degraded, recovered)
+		s.take(pagerduty, outage("cart", "A", "P1", 290, 280)) // of one outage, of which Argo saw the first ten minutes
+		object, _ := s.look("all")
+		if got := object.Status.Summary.Recovery; got.Samples != want[0] || *got.P50Seconds != want[1] {
+			t.Errorf("%s: %d recoveries of %d s", spec, got.Samples, *got.P50Seconds)
+		}
+	}
+}
+
+func TestTheWindowOfTheTargetSaysWhatAnIncidentIsHeldAgainst(t *testing.T) {
+	s := newStory(t, target(t, "all", `{applications: {}, failureWindow: 10m, incidents: {services: {"Cart API": cart}}}`), application("cart", nil))
+	s.keep("cart", nil, succeeded(ago(300)))
+	early, late := s.take(pagerduty, outage("Cart API", "A", "", 291, 0))[0], s.take(pagerduty, outage("Cart API", "B", "", 289, 0))[0]
+	if a, b := s.event(early), s.event(late); a.CausedBy == "" || b.CausedBy != "" || a.Service != "cart" {
+		t.Errorf("%+v, %+v", a, b)
+	}
+}
+
+// Events go to the sinks of those who count them.
+func TestSinksAreOwedWhatTheirTargetsCount(t *testing.T) {
+	s := newStory(t,
+		target(t, "argo", `{applications: {}, sinks: [argo]}`),
+		target(t, "severe", `{applications: {}, sinks: [severe], incidents: {severities: [P1]}}`),
+		target(t, "ci", `{sinks: [ci], reported: {services: [payments, cart]}}`),
+		target(t, "both", `{applications: {}, sinks: [both], reported: {services: [payments, cart]}}`),
+		application("cart", nil))
+	s.keep("cart", nil, succeeded(ago(300)))
+	s.take(ci, deployed("payments", "1", 60), deployed("cart", "1", 60))
+	s.take(pagerduty, outage("cart", "A", "P1", 290, 0), outage("cart", "B", "P3", 290, 0))
+	for sink, want := range map[string]int{"argo": 0, "severe": 1, "ci": 2, "both": 1} {
+		rows, err := s.store.Outstanding(t.Context(), ledger.OutstandingQuery{Sink: "shop/" + sink})
+		if err != nil || len(rows) != want {
+			t.Errorf("%s is owed %d events, want %d: %v", sink, len(rows), want, err)
+		}
+	}
+}
+
+func TestAFreezeTakesAnIncidentOut(t *testing.T) {
+	freeze := fmt.Sprintf(`{applications: {}, incidents: {}, freezes: [{name: drill, reason: a drill, from: %q, to: %q}]}`,
+		ago(295).Format(time.RFC3339), ago(200).Format(time.RFC3339))
+	s := newStory(t, target(t, "all", freeze), application("cart", nil))
+	s.keep("cart", nil, succeeded(ago(300)))
+	s.take(pagerduty, outage("cart", "A", "P1", 290, 270))
+	object, _ := s.look("all")
+	if got := object.Status.Summary; got.ChangeFailureRate.Failures != 0 || got.Recovery.Samples != 0 || object.Status.Marks.Frozen != 1 {
+		t.Errorf("%+v, %+v", got, object.Status.Marks)
+	}
+}
+
+func TestWhatIsReportedSurvivesARestart(t *testing.T) {
+	s := newStory(t, target(t, "all", `{incidents: {}, reported: {services: ["*"]}}`))
+	s.take(ci, deployed("payments", "1", 180))
+	s.take(pagerduty, outage("payments", "A", "", 170, 150))
+	before, _ := s.look("all")
+	s.open()
+	after, _ := s.look("all")
+	if !slices.EqualFunc(before.Status.Services, after.Status.Services, func(a, b dorav1alpha1.ServiceStatus) bool {
+		return a.Recovery.Samples == b.Recovery.Samples && a.Counts == b.Counts
+	}) || after.Status.Summary.Recovery.Samples != 1 {
+		t.Errorf("before %+v, after %+v", before.Status.Summary, after.Status.Summary)
+	}
+}
