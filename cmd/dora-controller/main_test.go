@@ -89,7 +89,7 @@ func TestWrongCommandLines(t *testing.T) {
 		"an output that is none":                 {[]string{"replay", "-o", "yaml", "x"}, "want json or table"},
 		"an end that is neither time nor length": {[]string{"replay", "--until", "then", "x"}, "neither a time such as"},
 		"events with an argument":                {[]string{"events", "checkout"}, "unknown command"},
-		"events of a type that is none":          {[]string{"events", "--type", "rollback"}, "want deploy, degraded or recovered"},
+		"events of a type that is none":          {[]string{"events", "--type", "rollback"}, "want deploy, degraded, recovered or change"},
 		"a negative limit":                       {[]string{"events", "--limit", "-1"}, "must not be negative"},
 		"version with an argument":               {[]string{"version", "x"}, "unknown command"},
 	} {

@@ -90,6 +90,7 @@ func New(cluster *rest.Config, options Options) (*App, error) {
 
 // Run works until the context ends or something fails that cannot be mended from inside. It can be called once.
 func (a *App) Run(ctx context.Context) error {
+	defer a.options.Registry.Unregister(a.options.board)
 	err := a.manager.Start(ctx)
 	return errors.Join(err, a.leader.close())
 }

@@ -120,7 +120,10 @@ func (m *message) key(r *ingest.Request) string {
 
 // identify makes the key of a report. A deployment and a change may have been given the same.
 func (m *message) identify(r *ingest.Request) (string, error) {
-	kind := strings.TrimPrefix(r.Path, "/events/")
+	kind := "deploy"
+	if r.Path == ChangePath {
+		kind = "change"
+	}
 	if given := m.key(r); given != "" {
 		_, err := ingest.Name("idempotency_key", given)
 		return kind + ":" + given, err
