@@ -13,6 +13,8 @@ BENCHTIME ?= 1s
 FUZZTIME  ?= 10s
 FUZZSHORT ?= 1000x
 KILLS     ?= 1000
+SEEDS     ?= 5
+DURATION  ?= 30m
 
 # The tests' control plane; envtest finds it here.
 export KUBEBUILDER_ASSETS := $(CURDIR)/bin/envtest
@@ -22,7 +24,7 @@ STEP := hack/step.sh
 .DEFAULT_GOAL := help
 .PHONY: help build test check test-go test-race fmt fmt-check vet lint dockerlint generate verify \
         envtest crds chart chart-tools postgres demo bench fuzz fuzz-short drift image tools clean \
-        e2e e2e-tools e2e-random e2e-up compare crash \
+        e2e e2e-tools e2e-random e2e-up compare crash chaos soak \
         actionlint vulncheck reproducible dist sbom
 
 ##@ Everyday
@@ -98,6 +100,13 @@ e2e-up: build e2e-tools ## Keep a cluster with all that up, to look around or to
 
 crash: ## Kill a process that delivers, and count what is lost (KILLS)
 	@DELIVERY_KILLS=$(KILLS) go test -run '^TestKilled$$' -v -count 1 -timeout 60m ./test/delivery
+
+chaos: envtest crds postgres ## Break what stands around the controller, and the controller, by seeds (SEEDS, CHAOS_SEED, CHAOS_ROUNDS)
+	@CHAOS_SEEDS=$(SEEDS) CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),7) \
+		go test -run '^Test(Chaos|HandOver)$$' -v -count 1 -timeout 600m ./test/chaos
+
+soak: envtest crds postgres ## Deploy without end, and look whether memory stays as it is (DURATION)
+	@SOAK=$(DURATION) go test -tags soak -run '^TestSoak$$' -v -count 1 -timeout 600m ./test/chaos
 
 fuzz: ## Run each fuzz target for a while, guided by coverage (FUZZTIME)
 	@hack/fuzz.sh $(FUZZTIME)

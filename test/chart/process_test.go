@@ -74,7 +74,11 @@ func (c *cluster) start(t *testing.T, deployment *appsv1.Deployment, volumes str
 	p.cmd.Env = slices.Concat(more, []string{"KUBECONFIG=" + c.credentials(t, deployment.Namespace, pod.ServiceAccountName)})
 	for _, e := range manager.Env {
 		value := e.Value
-		if e.ValueFrom != nil {
+		switch {
+		case e.ValueFrom == nil:
+		case e.ValueFrom.SecretKeyRef != nil:
+			value = c.secret(t, deployment.Namespace, e.ValueFrom.SecretKeyRef)
+		default:
 			g.Expect(e.ValueFrom.FieldRef.FieldPath).To(Equal("metadata.namespace"))
 			value = deployment.Namespace
 		}
@@ -91,6 +95,15 @@ func (c *cluster) start(t *testing.T, deployment *appsv1.Deployment, volumes str
 		}
 	})
 	return p
+}
+
+// secret is the value of one key.
+func (c *cluster) secret(t *testing.T, namespace string, ref *corev1.SecretKeySelector) string {
+	t.Helper()
+	var from corev1.Secret
+	NewWithT(t).Expect(c.api.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: ref.Name}, &from)).To(Succeed())
+	NewWithT(t).Expect(from.Data).To(HaveKey(ref.Key))
+	return string(from.Data[ref.Key])
 }
 
 // mount is a folder for each path that is mounted.

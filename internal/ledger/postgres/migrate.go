@@ -122,8 +122,22 @@ type months struct {
 	schema      string
 	partitioned bool
 
-	mu    sync.Mutex
-	there map[eventtable.Month]bool
+	// changing is held while partitions are added or dropped, which may have to wait for others; mu never for long.
+	changing sync.Mutex
+	mu       sync.Mutex
+	there    map[eventtable.Month]bool
+}
+
+func (m *months) known(month eventtable.Month) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.there[month]
+}
+
+func (m *months) note(month eventtable.Month, there bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.there[month] = there
 }
 
 // provide sees to it that each of some events has a partition to go to.
@@ -131,70 +145,84 @@ func (m *months) provide(ctx context.Context, events []dora.Event) error {
 	if !m.partitioned {
 		return nil
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	for _, event := range events {
-		month := eventtable.MonthOf(event.OccurredAt)
-		if m.there[month] {
-			continue
+		if month := eventtable.MonthOf(event.OccurredAt); !m.known(month) {
+			if err := m.add(ctx, month); err != nil {
+				return fmt.Errorf("cannot add a partition of delivery_events for %s: %w", month.From.Format("2006-01"), explained(err))
+			}
 		}
-		err := inTransaction(ctx, m.pool, func(tx pgx.Tx) error { return month.Add(ctx, tx, m.schema) })
-		if err != nil {
-			return fmt.Errorf("cannot add a partition of delivery_events for %s: %w", month.From.Format("2006-01"), explained(err))
-		}
-		m.there[month] = true
 	}
 	return nil
 }
 
+func (m *months) add(ctx context.Context, month eventtable.Month) error {
+	m.changing.Lock()
+	defer m.changing.Unlock()
+	err := inTransaction(ctx, m.pool, func(tx pgx.Tx) error { return month.Add(ctx, tx, m.schema) })
+	if err == nil {
+		m.note(month, true)
+	}
+	return err
+}
+
 // drop takes away the partitions whose months ended before a time and that hold nothing any more. Detaching one concurrently waits for
-// those who use the table, and makes nobody wait.
+// those who use the table, and makes nobody wait. Where they take too long, it is left half detached, and finished the next time.
 func (m *months) drop(ctx context.Context, before time.Time) error {
 	if !m.partitioned {
 		return nil
 	}
-	found, err := m.pool.Query(ctx, `SELECT c.relname::text FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid WHERE inhparent = $1::regclass`,
-		eventtable.Table(m.schema, eventtable.Name))
+	found, err := m.pool.Query(ctx, `SELECT c.relname::text, inhdetachpending FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid
+		WHERE inhparent = $1::regclass ORDER BY inhdetachpending DESC, 1`, eventtable.Table(m.schema, eventtable.Name))
 	if err != nil {
 		return err
 	}
-	names, err := pgx.CollectRows(found, pgx.RowTo[string])
+	parts, err := pgx.CollectRows(found, pgx.RowToStructByPos[part])
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		from, err := time.Parse(eventtable.Name+"_2006_01", name)
+	for _, p := range parts {
+		from, err := time.Parse(eventtable.Name+"_2006_01", p.Name)
 		if err != nil || from.AddDate(0, 1, 0).After(before) {
 			continue // made by others, or too young
 		}
-		if err := m.dropEmpty(ctx, eventtable.Month{From: from}); err != nil {
+		if err := m.dropEmpty(ctx, eventtable.Month{From: from}, p.Pending); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (m *months) dropEmpty(ctx context.Context, month eventtable.Month) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	whole, part := eventtable.Table(m.schema, eventtable.Name), eventtable.Table(m.schema, month.Name())
+// part is a partition, which may be half detached.
+type part struct {
+	Name    string
+	Pending bool
+}
+
+func (m *months) dropEmpty(ctx context.Context, month eventtable.Month, pending bool) error {
+	m.changing.Lock()
+	defer m.changing.Unlock()
+	whole, one := eventtable.Table(m.schema, eventtable.Name), eventtable.Table(m.schema, month.Name())
 	var empty bool
-	if err := m.pool.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM `+part+`)`).Scan(&empty); err != nil || !empty {
+	if err := m.pool.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM `+one+`)`).Scan(&empty); err != nil || !empty {
 		return err
 	}
-	delete(m.there, month)
-	if _, err := m.pool.Exec(ctx, `ALTER TABLE `+whole+` DETACH PARTITION `+part+` CONCURRENTLY`); err != nil {
+	m.note(month, false)
+	how := ` CONCURRENTLY`
+	if pending {
+		how = ` FINALIZE`
+	}
+	if _, err := m.pool.Exec(ctx, `ALTER TABLE `+whole+` DETACH PARTITION `+one+how); err != nil {
 		return err
 	}
 	// Somebody may have written to it before it was detached; then it goes back where it was.
 	return inTransaction(ctx, m.pool, func(tx pgx.Tx) error {
-		if err := tx.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM `+part+`)`).Scan(&empty); err != nil {
+		if err := tx.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM `+one+`)`).Scan(&empty); err != nil {
 			return err
 		}
 		if !empty {
 			return month.Add(ctx, tx, m.schema)
 		}
-		_, err := tx.Exec(ctx, `DROP TABLE `+part)
+		_, err := tx.Exec(ctx, `DROP TABLE `+one)
 		return err
 	})
 }

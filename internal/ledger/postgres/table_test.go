@@ -52,26 +52,32 @@ func TestNothingOfAConflictIsInTheTable(t *testing.T) {
 	g.Expect(column[string](t, looker(t, d), "SELECT id FROM delivery_events")).To(BeEmpty())
 }
 
-// TestMonths: a table that an administrator has partitioned gets the months that events need, and loses those that retention has emptied.
-func TestMonths(t *testing.T) {
-	g := NewWithT(t)
+// partitioned makes the table as an administrator does who wants it by months, and takes away those that are made with it.
+func partitioned(t *testing.T, d postgrestest.Database) {
+	t.Helper()
 	server := postgrestest.Start(t)
-	d := server.Database(t)
-	t.Setenv("PGPASSWORD", d.Password)
 	var script bytes.Buffer
-	g.Expect(postgres.PrintMigrations(&script, "dora", true)).To(Succeed())
+	NewWithT(t).Expect(postgres.PrintMigrations(&script, "dora", true)).To(Succeed())
 	server.Psql(t, d.Name, script.String())
 	conn := looker(t, d)
-	parts := func() []string {
-		return column[string](t, conn, "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'delivery_events'::regclass ORDER BY 1")
-	}
-	for _, part := range parts() {
+	for _, part := range column[string](t, conn, "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'delivery_events'::regclass") {
 		postgrestest.Exec(t, conn, "DROP TABLE "+part)
 	}
 	postgrestest.Exec(t, conn, "ALTER SCHEMA dora OWNER TO "+d.User)
 	postgrestest.Exec(t, conn, "ALTER TABLE delivery_events OWNER TO "+d.User)
 	postgrestest.Exec(t, conn, "GRANT SELECT ON dora_schema_version TO "+d.User)
+}
 
+// TestMonths: a table that an administrator has partitioned gets the months that events need, and loses those that retention has emptied.
+func TestMonths(t *testing.T) {
+	g := NewWithT(t)
+	d := postgrestest.Start(t).Database(t)
+	t.Setenv("PGPASSWORD", d.Password)
+	partitioned(t, d)
+	conn := looker(t, d)
+	parts := func() []string {
+		return column[string](t, conn, "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'delivery_events'::regclass ORDER BY 1")
+	}
 	s := opened(t, address(d).String(), "eu-1")
 	change := ledger.Change{}
 	for _, id := range []string{"2026-01", "2026-02", "2026-03"} {

@@ -36,12 +36,12 @@ func (s *Stand) startArgo(ctx context.Context) (err error) {
 }
 
 func (s *Stand) startRepoServer(ctx context.Context) error {
-	ports, err := freePorts(3)
+	ports, err := FreePorts(3)
 	if err != nil {
 		return err
 	}
 	s.redis, s.repoServer = "127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1]
-	s.Redis, err = s.run(ctx, &Process{Name: "redis", Path: "redis-server", Args: []string{
+	s.Redis, err = s.Run(ctx, &Process{Name: "redis", Path: "redis-server", Args: []string{
 		"--port", ports[0], "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
 	}})
 	if err != nil {
@@ -51,7 +51,7 @@ func (s *Stand) startRepoServer(ctx context.Context) error {
 	if err := os.MkdirAll(temporary, 0o750); err != nil {
 		return err
 	}
-	s.RepoServer, err = s.run(ctx, &Process{
+	s.RepoServer, err = s.Run(ctx, &Process{
 		Name: "repo-server", Path: s.bin("e2e/argocd"), Ready: answers("http://127.0.0.1:" + ports[2] + "/healthz"),
 		Env: s.argoEnv("argocd-repo-server", "TMPDIR="+temporary),
 		Args: []string{
@@ -72,7 +72,7 @@ func (s *Stand) StartArgoCD(ctx context.Context, namespace string, database int)
 	if err != nil {
 		return nil, err
 	}
-	return s.run(ctx, &Process{
+	return s.Run(ctx, &Process{
 		Name: namespace + "-application-controller", Path: s.bin("e2e/argocd"), Ready: answers("http://127.0.0.1:" + port + "/healthz"),
 		Env: s.argoEnv("argocd-application-controller"),
 		Args: []string{
@@ -85,11 +85,11 @@ func (s *Stand) StartArgoCD(ctx context.Context, namespace string, database int)
 
 // StartApplicationSets starts the controller of ApplicationSets of the first Argo CD.
 func (s *Stand) StartApplicationSets(ctx context.Context) (*Process, error) {
-	ports, err := freePorts(3)
+	ports, err := FreePorts(3)
 	if err != nil {
 		return nil, err
 	}
-	return s.run(ctx, &Process{
+	return s.Run(ctx, &Process{
 		Name: "applicationset-controller", Path: s.bin("e2e/argocd"), Env: s.argoEnv("argocd-applicationset-controller", "NAMESPACE="+ArgoNamespace),
 		Args: []string{
 			"--kubeconfig=" + s.kubeconfig, "--namespace=" + ArgoNamespace, "--metrics-addr=127.0.0.1:" + ports[0], "--probe-addr=127.0.0.1:" + ports[1],
@@ -154,14 +154,14 @@ func (s *Stand) MakeProject(ctx context.Context, name string) error {
 }
 
 func (s *Stand) startRollouts(ctx context.Context) error {
-	ports, err := freePorts(2)
+	ports, err := FreePorts(2)
 	if err != nil {
 		return err
 	}
 	if err := s.API.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "argo-rollouts"}}); err != nil {
 		return err
 	}
-	s.Rollouts, err = s.run(ctx, &Process{
+	s.Rollouts, err = s.Run(ctx, &Process{
 		Name: "rollouts-controller", Path: s.bin("e2e/rollouts-controller"), Ready: answers("http://127.0.0.1:" + ports[1] + "/healthz"),
 		Env: []string{"KUBECONFIG=" + s.kubeconfig},
 		Args: []string{

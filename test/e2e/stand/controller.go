@@ -46,7 +46,7 @@ func (s *Stand) startController(ctx context.Context) error {
 	if s.Dora, err = s.doraProcess(workload, kubeconfig); err != nil {
 		return err
 	}
-	s.Dora, err = s.run(ctx, s.Dora)
+	s.Dora, err = s.Run(ctx, s.Dora)
 	return err
 }
 
@@ -98,7 +98,7 @@ func (s *Stand) actAs(ctx context.Context, namespace, name string) (string, erro
 
 // doraProcess runs the container of the Deployment without a container.
 func (s *Stand) doraProcess(workload *appsv1.Deployment, kubeconfig string) (*Process, error) {
-	ports, err := freePorts(2)
+	ports, err := FreePorts(2)
 	if err != nil {
 		return nil, err
 	}
@@ -125,12 +125,12 @@ func (s *Stand) doraProcess(workload *appsv1.Deployment, kubeconfig string) (*Pr
 
 // Standby starts a second replica beside the controller, which waits for the lease.
 func (s *Stand) Standby(ctx context.Context) (*Process, error) {
-	ports, err := freePorts(2)
+	ports, err := FreePorts(2)
 	if err != nil {
 		return nil, err
 	}
 	args := slices.Concat(s.Dora.Args, []string{"--metrics-bind-address=127.0.0.1:" + ports[0], "--health-probe-bind-address=127.0.0.1:" + ports[1]})
-	return s.run(ctx, &Process{Name: "dora-controller-standby", Path: s.Dora.Path, Args: args, Env: s.Dora.Env, Restart: true, Ready: answers("http://127.0.0.1:" + ports[1] + "/healthz")})
+	return s.Run(ctx, &Process{Name: "dora-controller-standby", Path: s.Dora.Path, Args: args, Env: s.Dora.Env, Restart: true, Ready: answers("http://127.0.0.1:" + ports[1] + "/healthz")})
 }
 
 // MayReadSecrets lets the controller read the Secrets of a namespace by name, as the docs tell an administrator to.

@@ -42,7 +42,7 @@ func (s *Stand) StartNotifications(ctx context.Context, webhooks map[string]Webh
 	if s.repoServer != "" { // of a stand that was joined it is not known, and only templates that ask for commits need it
 		args = append(args, "--argocd-repo-server="+s.repoServer)
 	}
-	return s.run(ctx, &Process{
+	return s.Run(ctx, &Process{
 		Name: "notifications-controller", Path: s.bin("e2e/argocd"), Ready: answers("http://127.0.0.1:" + port + "/metrics"),
 		Env: s.argoEnv("argocd-notifications"), Args: args,
 	})

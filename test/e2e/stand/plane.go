@@ -27,22 +27,32 @@ var stages []byte
 
 // startPlane starts a Kubernetes that schedules pods and plays them.
 func (s *Stand) startPlane(ctx context.Context) error {
-	ports, err := freePorts(7)
+	if err := s.startServer(ctx); err != nil {
+		return err
+	}
+	ports, err := FreePorts(4)
+	if err != nil {
+		return err
+	}
+	return s.startPods(ctx, ports)
+}
+
+// startServer starts etcd and the API server.
+func (s *Stand) startServer(ctx context.Context) error {
+	ports, err := FreePorts(3)
 	if err != nil {
 		return err
 	}
 	etcd := "http://127.0.0.1:" + ports[0]
-	s.Etcd, err = s.run(ctx, &Process{Name: "etcd", Path: s.bin("envtest/etcd"), Ready: answers(etcd + "/health"), Args: []string{
+	s.Etcd, err = s.Run(ctx, &Process{Name: "etcd", Path: s.bin("envtest/etcd"), Ready: answers(etcd + "/health"), Args: []string{
 		"--data-dir=" + s.file("etcd"), "--listen-client-urls=" + etcd, "--advertise-client-urls=" + etcd,
 		"--listen-peer-urls=http://127.0.0.1:" + ports[1], "--unsafe-no-fsync", "--log-level=warn",
 	}})
 	if err != nil {
 		return err
 	}
-	if err := s.startAPIServer(ctx, etcd, ports[2]); err != nil {
-		return err
-	}
-	return s.startPods(ctx, ports[3:])
+	s.EtcdURL = etcd
+	return s.startAPIServer(ctx, etcd, ports[2])
 }
 
 // startAPIServer starts it with RBAC on. Its certificate is its own, and stays over restarts.
@@ -63,7 +73,7 @@ func (s *Stand) startAPIServer(ctx context.Context, etcd, port string) error {
 		WarningHandlerWithContext: rest.NoWarnings{},
 	}
 	var err error
-	s.APIServer, err = s.run(ctx, &Process{Name: "kube-apiserver", Path: s.bin("envtest/kube-apiserver"), Ready: s.serves, Args: []string{
+	s.APIServer, err = s.Run(ctx, &Process{Name: "kube-apiserver", Path: s.bin("envtest/kube-apiserver"), Ready: s.serves, Args: []string{
 		"--etcd-servers=" + etcd, "--secure-port=" + port, "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
 		"--cert-dir=" + s.file("certs"), "--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.96.0.0/16",
 		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file=" + s.file("sa.key"),
@@ -103,8 +113,17 @@ func serviceAccountKey(path string) error {
 
 // writeKubeconfig writes one for whoever has that token.
 func (s *Stand) writeKubeconfig(name, token string) (string, error) {
+	return s.kubeconfigFor(name, token, s.Config.Host)
+}
+
+// KubeconfigVia writes one of the administrator, who reaches the API server by way of another address.
+func (s *Stand) KubeconfigVia(name, address string) (string, error) {
+	return s.kubeconfigFor(name, s.Config.BearerToken, "https://"+address)
+}
+
+func (s *Stand) kubeconfigFor(name, token, server string) (string, error) {
 	config := clientcmdapi.NewConfig()
-	config.Clusters["stand"] = &clientcmdapi.Cluster{Server: s.Config.Host, CertificateAuthorityData: s.Config.CAData}
+	config.Clusters["stand"] = &clientcmdapi.Cluster{Server: server, CertificateAuthorityData: s.Config.CAData}
 	config.AuthInfos[name] = &clientcmdapi.AuthInfo{Token: token}
 	config.Contexts["stand"] = &clientcmdapi.Context{Cluster: "stand", AuthInfo: name}
 	config.CurrentContext = "stand"
@@ -123,7 +142,7 @@ func (s *Stand) startPods(ctx context.Context, ports []string) (err error) {
 		return err
 	}
 	// The nodes have no kubelet that reports, so nobody may wonder where it is.
-	s.ControllerManager, err = s.run(ctx, &Process{Name: "kube-controller-manager", Path: s.bin("envtest/kube-controller-manager"), Args: []string{
+	s.ControllerManager, err = s.Run(ctx, &Process{Name: "kube-controller-manager", Path: s.bin("envtest/kube-controller-manager"), Args: []string{
 		"--kubeconfig=" + s.kubeconfig, "--leader-elect=false", "--bind-address=127.0.0.1", "--secure-port=" + ports[0], "--cert-dir=" + s.file("certs-kcm"),
 		"--service-account-private-key-file=" + s.file("sa.key"), "--kube-api-qps=200", "--kube-api-burst=400",
 		"--controllers=*,-node-lifecycle-controller,-taint-eviction-controller", "--horizontal-pod-autoscaler-sync-period=5s",
@@ -131,13 +150,13 @@ func (s *Stand) startPods(ctx context.Context, ports []string) (err error) {
 	if err != nil {
 		return err
 	}
-	s.Scheduler, err = s.run(ctx, &Process{Name: "kube-scheduler", Path: s.bin("envtest/kube-scheduler"), Args: []string{
+	s.Scheduler, err = s.Run(ctx, &Process{Name: "kube-scheduler", Path: s.bin("envtest/kube-scheduler"), Args: []string{
 		"--config=" + s.file("scheduler.yaml"), "--bind-address=127.0.0.1", "--secure-port=" + ports[1], "--cert-dir=" + s.file("certs-scheduler"),
 	}})
 	if err != nil {
 		return err
 	}
-	s.KWOK, err = s.run(ctx, &Process{Name: "kwok", Path: s.bin("e2e/kwok"), Args: []string{
+	s.KWOK, err = s.Run(ctx, &Process{Name: "kwok", Path: s.bin("e2e/kwok"), Args: []string{
 		"--kubeconfig=" + s.kubeconfig, "--manage-all-nodes", "--config=" + s.file("stages.yaml"), "--node-ip=127.0.0.1",
 		"--server-address=127.0.0.1:" + ports[2],
 	}})

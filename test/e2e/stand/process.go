@@ -117,6 +117,26 @@ func (p *Process) Running() bool {
 	}
 }
 
+// Signal sends one to it, such as to pause it.
+func (p *Process) Signal(signal os.Signal) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
+		return os.ErrProcessDone
+	}
+	return p.cmd.Process.Signal(signal)
+}
+
+// Once has it not start again when it ends by itself.
+func (p *Process) Once() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wanted = false
+}
+
+// Log is the file that it writes to.
+func (p *Process) Log() string { return p.log }
+
 // Kill ends it as a lost power supply would.
 func (p *Process) Kill() { p.end(syscall.SIGKILL, time.Minute) }
 

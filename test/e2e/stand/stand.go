@@ -44,6 +44,9 @@ type Stand struct {
 	// Watch knows the cluster's Applications, Rollouts and ReplicaSets.
 	Watch *Watch
 
+	// EtcdURL is where etcd answers.
+	EtcdURL string
+
 	// The parts, each of which may be stopped and started.
 	Etcd, APIServer, ControllerManager, Scheduler, KWOK *Process
 	Redis, RepoServer, ArgoCD, Rollouts                 *Process
@@ -59,30 +62,44 @@ type Stand struct {
 
 // Start brings everything up. Folder must not be there yet. What was started ends with Stop, or with this process.
 func Start(ctx context.Context, root, folder string) (*Stand, error) {
-	root, err := filepath.Abs(root)
-	if err != nil {
-		return nil, fmt.Errorf("cannot start a stand: %w", err)
-	}
-	if folder, err = filepath.Abs(folder); err != nil {
-		return nil, fmt.Errorf("cannot start a stand: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Join(folder, "log"), 0o750); err != nil {
-		return nil, fmt.Errorf("cannot start a stand: %w", err)
-	}
 	s := &Stand{Root: root, Folder: folder}
-	for _, step := range []func(context.Context) error{s.checkPrograms, s.startPlane, s.connect, s.startGit, s.startArgo, s.startWatch, s.startController, s.announce} {
+	all := s.needs("envtest/etcd", "envtest/kube-apiserver", "envtest/kube-controller-manager", "envtest/kube-scheduler", "envtest/kubectl",
+		"e2e/kwok", "e2e/argocd", "e2e/rollouts-controller", "e2e/crds", "helm", "dora-controller")
+	err := s.bring(ctx, all, s.startPlane, s.connect, s.startGit, s.startArgo, s.startWatch, s.startController, s.announce)
+	return s, err
+}
+
+// StartServer brings up etcd and the API server alone, for who plays everybody else.
+func StartServer(ctx context.Context, root, folder string) (*Stand, error) {
+	s := &Stand{Root: root, Folder: folder}
+	err := s.bring(ctx, s.needs("envtest/etcd", "envtest/kube-apiserver"), s.startServer, s.connect)
+	return s, err
+}
+
+// bring takes these steps. If one fails, what was started is stopped.
+func (s *Stand) bring(ctx context.Context, steps ...func(context.Context) error) (err error) {
+	if s.Root, err = filepath.Abs(s.Root); err != nil {
+		return fmt.Errorf("cannot start a stand: %w", err)
+	}
+	if s.Folder, err = filepath.Abs(s.Folder); err != nil {
+		return fmt.Errorf("cannot start a stand: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Join(s.Folder, "log"), 0o750); err != nil {
+		return fmt.Errorf("cannot start a stand: %w", err)
+	}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			s.Stop()
-			return nil, err
+			return err
 		}
 	}
 	for _, p := range s.started {
 		if !p.Running() {
 			s.Stop()
-			return nil, fmt.Errorf("%s ended at once; see %s", p.Name, p.log)
+			return fmt.Errorf("%s ended at once; see %s", p.Name, p.log)
 		}
 	}
-	return s, nil
+	return nil
 }
 
 // Stop ends everything, the newest first. The folder stays.
@@ -98,21 +115,20 @@ func (s *Stand) Stop() {
 	}
 }
 
-// checkPrograms says which program is missing before anything is started.
-func (s *Stand) checkPrograms(context.Context) error {
-	var missing []string
-	for _, program := range []string{
-		"envtest/etcd", "envtest/kube-apiserver", "envtest/kube-controller-manager", "envtest/kube-scheduler", "envtest/kubectl",
-		"e2e/kwok", "e2e/argocd", "e2e/rollouts-controller", "e2e/crds", "helm", "dora-controller",
-	} {
-		if _, err := os.Stat(s.bin(program)); err != nil {
-			missing = append(missing, "bin/"+program)
+// needs says which program is missing before anything is started.
+func (s *Stand) needs(programs ...string) func(context.Context) error {
+	return func(context.Context) error {
+		var missing []string
+		for _, program := range programs {
+			if _, err := os.Stat(s.bin(program)); err != nil {
+				missing = append(missing, "bin/"+program)
+			}
 		}
+		if missing != nil {
+			return fmt.Errorf("cannot start a stand without %s: `make e2e-tools` builds them", strings.Join(missing, ", "))
+		}
+		return nil
 	}
-	if missing != nil {
-		return fmt.Errorf("cannot start a stand without %s: `make e2e-tools` builds them", strings.Join(missing, ", "))
-	}
-	return nil
 }
 
 func (s *Stand) bin(program string) string {
@@ -121,8 +137,8 @@ func (s *Stand) bin(program string) string {
 
 func (s *Stand) file(name string) string { return filepath.Join(s.Folder, name) }
 
-// run starts a part and remembers it.
-func (s *Stand) run(ctx context.Context, p *Process) (*Process, error) {
+// Run starts a part and remembers it.
+func (s *Stand) Run(ctx context.Context, p *Process) (*Process, error) {
 	p.log = s.file(filepath.Join("log", p.Name+".log"))
 	s.started = append(s.started, p)
 	err := p.Start(ctx)
@@ -151,8 +167,8 @@ func freePort() (string, error) {
 	return port, errors.Join(err, l.Close())
 }
 
-// freePorts are n different ones.
-func freePorts(n int) ([]string, error) {
+// FreePorts are n different ones.
+func FreePorts(n int) ([]string, error) {
 	seen := map[string]bool{}
 	var ports []string
 	for len(ports) < n {

@@ -1,7 +1,7 @@
 // Package postgrestest runs a real PostgreSQL for tests, and breaks it on demand.
 //
 // The server lives on a temporary directory and a port of 127.0.0.1, is started by the first test of a process that asks for it, and serves
-// all the others; each takes a database of its own. It ends with the process, even with one that is killed: a reaper waits for the end of a
+// all the others; each takes a database of its own. A test may also have a server of its own, with a standby that follows it. It ends with the process, even with one that is killed: a reaper waits for the end of a
 // pipe that only the process holds open, stops the server and removes the directory. So nothing has to be done in a TestMain.
 //
 // Its clock is set to a time zone far from UTC, and it forgets everything in a power cut: fsync is off.
@@ -54,16 +54,19 @@ type Server struct {
 	password string
 	issuer   *authority
 
+	// reaper is the end of the pipe that keeps the reaper waiting.
+	reaper *os.File
+	reaped chan struct{}
+
 	mu        sync.Mutex
 	databases int
 }
 
+// shared is never collected, and neither is the pipe of its reaper.
 var shared struct {
 	once   sync.Once
 	server *Server
 	err    error
-	// reaper is the end of the pipe that keeps the reaper waiting. It is never closed, nor collected while it is here.
-	reaper *os.File
 }
 
 // Start is the server of this process. The first call starts it, which takes some two seconds.
@@ -76,7 +79,86 @@ func Start(tb testing.TB) *Server {
 	return shared.server
 }
 
+// New is a server of a test's own, which may be broken while others work with theirs. It ends with the test.
+func New(tb testing.TB) *Server {
+	tb.Helper()
+	s, err := start()
+	if err != nil {
+		tb.Fatalf("cannot start PostgreSQL: %v", err)
+	}
+	tb.Cleanup(func() { s.end(tb) })
+	return s
+}
+
+// Standby is a copy of a server that follows it, and may be promoted. From then on the server acknowledges a commit only once the copy has it.
+func (s *Server) Standby(tb testing.TB) *Server {
+	tb.Helper()
+	copied, err := prepare()
+	if err != nil {
+		tb.Fatalf("cannot start PostgreSQL: %v", err)
+	}
+	tb.Cleanup(func() { copied.end(tb) })
+	copied.password, copied.issuer, copied.CA = s.password, s.issuer, s.CA
+	for _, step := range []func() error{copied.own, copied.reap, func() error { return copied.follow(s) }, copied.certify, copied.configure, copied.startOnAFreePort} {
+		if err := step(); err != nil {
+			tb.Fatalf("cannot start a standby of PostgreSQL: %v", err)
+		}
+	}
+	s.awaited(tb, "*")
+	tb.Cleanup(func() { s.awaited(tb, "") }) // what is cleaned up later must not wait for who is gone
+	return copied
+}
+
+// awaited says whose copy a commit waits for.
+func (s *Server) awaited(tb testing.TB, standbys string) {
+	tb.Helper()
+	admin := s.Connect(tb, "postgres")
+	Exec(tb, admin, "ALTER SYSTEM SET synchronous_standby_names = "+literal(standbys))
+	Exec(tb, admin, "SELECT pg_reload_conf()")
+	s.await(tb, "synchronous_standby_names", standbys)
+}
+
+// follow copies a server, so that this one begins as its standby.
+func (s *Server) follow(primary *Server) error {
+	if err := s.write("pgpass", []byte("*:*:*:"+superuser+":"+s.password+"\n")); err != nil {
+		return err
+	}
+	from := fmt.Sprintf("host=%s port=%d user=%s passfile=%s application_name=standby", Host, primary.Port, superuser, filepath.Join(s.home, "pgpass"))
+	return s.run("pg_basebackup", "--pgdata", s.data(), "--dbname", from, "--write-recovery-conf", "--checkpoint", "fast", "--no-sync")
+}
+
+// Promote makes a standby take writes, as when the server that it follows is gone.
+func (s *Server) Promote(tb testing.TB) {
+	tb.Helper()
+	if err := s.run("pg_ctl", "promote", "--wait", "--silent", "--pgdata", s.data()); err != nil {
+		tb.Fatalf("cannot promote a standby of PostgreSQL: %v", err)
+	}
+}
+
+// end has the reaper do its work, and waits for it.
+func (s *Server) end(tb testing.TB) {
+	tb.Helper()
+	if err := s.reaper.Close(); err != nil {
+		tb.Errorf("cannot end PostgreSQL: %v", err)
+	}
+	<-s.reaped
+}
+
 func start() (*Server, error) {
+	s, err := prepare()
+	if err != nil {
+		return nil, err
+	}
+	for _, step := range []func() error{s.own, s.reap, s.initialise, s.certify, s.configure, s.startOnAFreePort} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// prepare finds what a server needs, and makes its directory.
+func prepare() (*Server, error) {
 	programs, err := findPrograms()
 	if err != nil {
 		return nil, err
@@ -89,13 +171,7 @@ func start() (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{programs: programs, home: home, identity: identity, password: rand.Text()}
-	for _, step := range []func() error{s.own, s.reap, s.initialise, s.certify, s.configure, s.startOnAFreePort} {
-		if err := step(); err != nil {
-			return nil, err
-		}
-	}
-	return s, nil
+	return &Server{programs: programs, home: home, identity: identity, password: rand.Text(), reaped: make(chan struct{})}, nil
 }
 
 // findPrograms looks where hack/postgres.sh does.
@@ -164,13 +240,16 @@ func (s *Server) reap() error {
 	if err != nil {
 		return err
 	}
-	shared.reaper = kept
+	s.reaper = kept
 	cmd := s.command("/bin/sh", "-c", reaper, "reaper", s.home)
 	cmd.Stdin = input
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	go func() { _ = cmd.Wait() }()
+	go func() {
+		_ = cmd.Wait()
+		close(s.reaped)
+	}()
 	return input.Close()
 }
 
@@ -239,7 +318,8 @@ const Encrypted = "encrypted"
 
 func (s *Server) configure() error {
 	const everyone, network = "all", " " + Host + "/32 "
-	rules := "hostssl all +" + Certificate + network + "cert\n" +
+	rules := "host replication " + superuser + network + "scram-sha-256\n" +
+		"hostssl all +" + Certificate + network + "cert\n" +
 		"hostnossl all +" + Encrypted + network + "reject\n" +
 		"host all " + everyone + network + "scram-sha-256\n"
 	if err := s.write("data/pg_hba.conf", []byte(rules)); err != nil {

@@ -83,3 +83,26 @@ func TestTheServerEndsWithItsProcess(t *testing.T) {
 	g.Eventually(home).WithTimeout(postgrestest.Within).ShouldNot(BeADirectory())
 	g.Expect("/proc/" + first + "/cmdline").NotTo(BeAnExistingFile())
 }
+
+func TestAStandbyHasWhatWasAcknowledgedAndIsPromoted(t *testing.T) {
+	g := NewWithT(t)
+	primary := postgrestest.New(t)
+	database := primary.Database(t)
+	standby := primary.Standby(t)
+	conn, err := dial(t.Context(), database)
+	g.Expect(err).NotTo(HaveOccurred())
+	postgrestest.Exec(t, conn, "CREATE TABLE mine AS SELECT 3 AS a")
+	primary.Crash(t)
+
+	database.Port = standby.Port
+	conn, err = dial(t.Context(), database)
+	g.Expect(err).NotTo(HaveOccurred())
+	var found int
+	g.Expect(conn.QueryRow(t.Context(), "SELECT a FROM mine").Scan(&found)).To(Succeed())
+	g.Expect(found).To(Equal(3))
+	_, err = conn.Exec(t.Context(), "INSERT INTO mine VALUES (4)")
+	g.Expect(err).To(MatchError(ContainSubstring("25006")), "it only follows")
+	standby.Promote(t)
+	postgrestest.Exec(t, conn, "INSERT INTO mine VALUES (4)")
+	g.Expect(conn.Close(t.Context())).To(Succeed())
+}
