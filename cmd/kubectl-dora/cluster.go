@@ -30,16 +30,18 @@ const (
 
 // What is read of a cluster.
 var (
-	targetKind      = dorav1alpha1.GroupVersion.WithResource("doratargets")
-	sinkKind        = dorav1alpha1.GroupVersion.WithResource("dorasinks")
-	podKind         = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
-	eventKind       = schema.GroupVersionResource{Version: "v1", Resource: "events"}
-	deploymentKind  = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
-	statefulSetKind = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "statefulsets"}
-	leaseKind       = schema.GroupVersionResource{Group: "coordination.k8s.io", Version: "v1", Resource: "leases"}
-	crdKind         = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
-	applicationKind = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applications"}
-	rolloutKind     = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "rollouts"}
+	targetKind             = dorav1alpha1.GroupVersion.WithResource("doratargets")
+	sinkKind               = dorav1alpha1.GroupVersion.WithResource("dorasinks")
+	podKind                = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
+	eventKind              = schema.GroupVersionResource{Version: "v1", Resource: "events"}
+	deploymentKind         = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
+	statefulSetKind        = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "statefulsets"}
+	leaseKind              = schema.GroupVersionResource{Group: "coordination.k8s.io", Version: "v1", Resource: "leases"}
+	clusterRoleKind        = schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"}
+	clusterRoleBindingKind = schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterrolebindings"}
+	crdKind                = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+	applicationKind        = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applications"}
+	rolloutKind            = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "rollouts"}
 )
 
 // connection is what the flags that all commands share say.

@@ -294,6 +294,7 @@ func TestOnARealAPIServer(t *testing.T) {
 		{"nothing is wrong with what the manifests install", (*world).healthy},
 		{"what is broken is found", (*world).broken},
 		{"what is said of a Secret lets the controller read it, without a ClusterRole", (*world).mendsSecrets},
+		{"metrics that nobody can read are found, and those that somebody can are not", (*world).securesMetrics},
 		{"who may read little is told what was not checked", (*world).littleRights},
 		{"who may read nothing is told so", (*world).noRights},
 		{"an archive holds no credential", (*world).bundles},
@@ -400,7 +401,7 @@ func (w *world) healthy(t *testing.T) {
 	w.secrets = nil
 	got := w.run(t, "doctor")
 	// What takes longer than doctorTimeout is told as not checked.
-	g.Expect(got).To(Equal(result{stdout: "40 checks passed, 0 problems, 0 warnings, 0 not checked.\n"}))
+	g.Expect(got).To(Equal(result{stdout: "42 checks passed, 0 problems, 0 warnings, 0 not checked.\n"}))
 	for _, asked := range w.secrets { // their metadata alone, which the API server leaves the content out of
 		g.Expect(asked).To(ContainSubstring("as=PartialObjectMetadata"))
 		g.Expect(asked).NotTo(HaveSuffix("application/json"))
@@ -543,6 +544,45 @@ func (w *world) marksRefused(t *testing.T) {
 	got = run(t, "mark", id, "--ignore", "--reason", "a drill", "--target", "payments-prod", "--kubeconfig", nobody)
 	g.Expect(got.code).To(Equal(exitFailure))
 	g.Expect(got.stderr).To(ContainSubstring("you may not"))
+}
+
+// securesMetrics switches --metrics-secure on, and then gives what is missing, one after the other.
+func (w *world) securesMetrics(t *testing.T) {
+	t.Helper()
+	g := NewWithT(t)
+	ctx := t.Context()
+	checks := func() (names []string) {
+		var found doctor.Report
+		g.Expect(json.Unmarshal([]byte(w.run(t, "doctor", "-o", "json").stdout), &found)).To(Succeed())
+		g.Expect(found.Unchecked).To(BeEmpty())
+		for _, f := range found.Findings {
+			names = append(names, f.Check)
+		}
+		return names
+	}
+	var deployment appsv1.Deployment
+	w.must(w.api.Get(ctx, client.ObjectKey{Namespace: "dora-system", Name: "dora-controller"}, &deployment))
+	container := &deployment.Spec.Template.Spec.Containers[0]
+	container.Args = append(container.Args, "--metrics-secure")
+	w.must(w.api.Update(ctx, &deployment))
+	g.Expect(checks()).To(Equal([]string{"metrics-rights", "metrics-readers"}))
+
+	bind := func(role string, subject rbacv1.Subject) {
+		w.must(w.api.Create(ctx, &rbacv1.ClusterRoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: "metrics-" + subject.Name}, Subjects: []rbacv1.Subject{subject},
+			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+		}))
+	}
+	bind("system:auth-delegator", rbacv1.Subject{Kind: "ServiceAccount", Namespace: "dora-system", Name: "dora-controller"})
+	g.Eventually(checks).WithTimeout(time.Minute).Should(Equal([]string{"metrics-readers"}))
+	w.must(w.api.Create(ctx, &rbacv1.ClusterRole{
+		ObjectMeta: metav1.ObjectMeta{Name: "scrapes"}, Rules: []rbacv1.PolicyRule{{NonResourceURLs: []string{"/metr*"}, Verbs: []string{"get"}}},
+	}))
+	bind("scrapes", rbacv1.Subject{Kind: "ServiceAccount", Namespace: "monitoring", Name: "prometheus"})
+	g.Expect(checks()).To(BeEmpty())
+
+	container.Args = container.Args[:len(container.Args)-1]
+	w.must(w.api.Update(ctx, &deployment))
 }
 
 // may lets a user do something everywhere.

@@ -15,6 +15,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -54,7 +55,7 @@ func (c *connection) snapshot(ctx context.Context, cl *cluster) (*doctor.Snapsho
 		return nil, err
 	}
 	g.inParallel(ctx, g.crds, g.controller, g.objects)
-	g.inParallel(ctx, g.access, g.secrets)
+	g.inParallel(ctx, g.access, g.secrets, g.metricsReaders)
 	return g.snapshot, nil
 }
 
@@ -223,9 +224,11 @@ func workloadOf(kind string, o metav1.Object, replicas *int32, pod *corev1.PodTe
 	container := controllerContainer(pod.Annotations, &pod.Spec)
 	value := func(flag string) string { text, _ := argument(container, flag); return text }
 	elect, found := argument(container, "leader-elect")
+	secure, secured := argument(container, "metrics-secure")
 	w := &doctor.Workload{
 		Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName(), ServiceAccount: cmp.Or(pod.Spec.ServiceAccountName, "default"), Replicas: 1,
-		LeaderElect: found && elect != "false", LeaseNamespace: cmp.Or(value("leader-election-namespace"), o.GetNamespace()),
+		MetricsSecure: secured && secure != "false",
+		LeaderElect:   found && elect != "false", LeaseNamespace: cmp.Or(value("leader-election-namespace"), o.GetNamespace()),
 		Namespaces: listed(value("namespaces")), Trusted: listed(value("trusted-namespaces")), Ledger: cmp.Or(value("ledger"), usualLedger),
 	}
 	if replicas != nil {
@@ -404,6 +407,54 @@ func neededRights(w *doctor.Workload) []right {
 	return all
 }
 
+// rightsToAsk are those by which it is asked who wants metrics, and whether they may.
+func rightsToAsk(w *doctor.Workload) []right {
+	if !w.MetricsSecure {
+		return nil
+	}
+	return []right{
+		{verb: "create", group: "authentication.k8s.io", resource: "tokenreviews"},
+		{verb: "create", group: "authorization.k8s.io", resource: "subjectaccessreviews"},
+	}
+}
+
+// metricsReaders reads who may get /metrics, where that is asked. What a cluster has from its beginning is for its own parts.
+func (g *gatherer) metricsReaders(ctx context.Context) {
+	if w := g.snapshot.Workload; w == nil || !w.MetricsSecure {
+		return
+	}
+	roles, err := listOf[rbacv1.ClusterRole](ctx, g.cl, clusterRoleKind, "", metav1.ListOptions{})
+	if err != nil {
+		g.put(doctor.PartReaders, err, nil)
+		return
+	}
+	may := map[string]bool{}
+	for i := range roles {
+		may[roles[i].Name] = slices.ContainsFunc(roles[i].Rules, getsMetrics)
+	}
+	var readers []string
+	later := metav1.ListOptions{LabelSelector: "kubernetes.io/bootstrapping!=rbac-defaults"}
+	bindings, err := listOf[rbacv1.ClusterRoleBinding](ctx, g.cl, clusterRoleBindingKind, "", later)
+	for i := range bindings {
+		for _, s := range bindings[i].Subjects {
+			if may[bindings[i].RoleRef.Name] {
+				readers = append(readers, s.Kind+" "+s.Namespace+"/"+s.Name)
+			}
+		}
+	}
+	g.put(doctor.PartReaders, err, func(s *doctor.Snapshot) { s.MetricsReaders = readers })
+}
+
+// getsMetrics reads a rule as the API server does: a star at the end stands for all that follows.
+func getsMetrics(rule rbacv1.PolicyRule) bool {
+	const metrics = "/metrics"
+	may := slices.Contains(rule.Verbs, "get") || slices.Contains(rule.Verbs, "*")
+	return may && slices.ContainsFunc(rule.NonResourceURLs, func(url string) bool {
+		start, open := strings.CutSuffix(url, "*")
+		return url == metrics || open && len(start) <= len(metrics) && metrics[:len(start)] == start
+	})
+}
+
 // access asks the API server what the controller's service account may do.
 func (g *gatherer) access(ctx context.Context) {
 	w := g.snapshot.Workload
@@ -415,6 +466,9 @@ func (g *gatherer) access(ctx context.Context) {
 	var rights []right
 	for _, r := range neededRights(w) {
 		rights, asked = append(rights, r), append(asked, doctor.Access{What: r.what(), Namespace: r.namespace})
+	}
+	for _, r := range rightsToAsk(w) {
+		rights, asked = append(rights, r), append(asked, doctor.Access{What: r.what(), Metrics: true})
 	}
 	for _, n := range doctor.NamedSecrets(g.snapshot.Targets, g.snapshot.Sinks) {
 		r := right{verb: "get", resource: "secrets", namespace: n.Namespace, name: n.Name}

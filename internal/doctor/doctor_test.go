@@ -28,11 +28,16 @@ func healthy() *Snapshot {
 			Image: "ghcr.io/dora-controller/dora-controller:v0.3.1", CreatedAt: ago(24 * time.Hour),
 		}},
 		Workload: &Workload{
-			Kind: "Deployment", Namespace: "dora-system", Name: "dora-controller", ServiceAccount: "dora-controller", Replicas: 1, LeaderElect: true,
+			Kind: "Deployment", Namespace: "dora-system", Name: "dora-controller", ServiceAccount: "dora-controller", Replicas: 1, LeaderElect: true, MetricsSecure: true,
 			LeaseNamespace: "dora-system", Trusted: []string{"argocd"}, Ledger: "/var/lib/dora-controller/ledger.db", LedgerVolume: "persistentVolumeClaim",
 		},
-		Lease:   &Lease{Holder: "dora-controller-0_x", RenewedAt: ago(2 * time.Second), Duration: 15 * time.Second},
-		Access:  []Access{{What: "list applications.argoproj.io", Allowed: true}, {What: "get secrets", Namespace: "argocd", Secret: "port", For: "DoraSink argocd/port", Allowed: true}},
+		Lease:          &Lease{Holder: "dora-controller-0_x", RenewedAt: ago(2 * time.Second), Duration: 15 * time.Second},
+		MetricsReaders: []string{"ServiceAccount monitoring/prometheus"},
+		Access: []Access{
+			{What: "list applications.argoproj.io", Allowed: true},
+			{What: "get secrets", Namespace: "argocd", Secret: "port", For: "DoraSink argocd/port", Allowed: true},
+			{What: "create tokenreviews.authentication.k8s.io", Metrics: true, Allowed: true},
+		},
 		Secrets: map[string]bool{"argocd/port": true},
 		Targets: []dorav1alpha1.DoraTarget{target("argocd", "production")},
 		Sinks:   []dorav1alpha1.DoraSink{portSink("argocd", "port")},
@@ -112,6 +117,8 @@ var broken = map[string]struct {
 	"controller-restarting": {func(s *Snapshot) { s.Pods[0].Restarts, s.Pods[0].LastReason = 7, "OOMKilled" }, "limit of memory"},
 	"controller-version":    {func(s *Snapshot) { s.Pods[0].Image = "ghcr.io/dora-controller/dora-controller:v0.4.0" }, "the controller is v0.4.0 and this plugin v0.3.0"},
 	"controller-rights":     {func(s *Snapshot) { s.Access[0].Allowed = false }, "may not list applications.argoproj.io"},
+	"metrics-rights":        {func(s *Snapshot) { s.Access[2].Allowed = false }, "may not create tokenreviews.authentication.k8s.io, so nobody can read metrics kubectl create clusterrolebinding"},
+	"metrics-readers":       {func(s *Snapshot) { s.MetricsReaders = nil }, "no ClusterRoleBinding lets anybody get /metrics"},
 	"ledger-volume":         {func(s *Snapshot) { s.Workload.LedgerVolume = "emptyDir" }, "lost with the pod"},
 	"replicas-without-election": {func(s *Snapshot) {
 		s.Workload.Replicas, s.Workload.LeaderElect = 2, false
@@ -219,7 +226,7 @@ func TestEveryCheckHasSomethingThatBreaksIt(t *testing.T) {
 // What could not be read is said, and neither passes nor fails.
 func TestWhatMayNotBeReadIsToldAsNotChecked(t *testing.T) {
 	for _, part := range []Part{
-		PartCRDs, PartPods, PartWorkload, PartLease, PartAccess, PartSecrets, PartTargets, PartSinks, PartApplications, PartRollouts, PartClock,
+		PartCRDs, PartPods, PartWorkload, PartLease, PartAccess, PartSecrets, PartTargets, PartSinks, PartApplications, PartRollouts, PartClock, PartReaders,
 	} {
 		t.Run(string(part), func(t *testing.T) {
 			g := NewWithT(t)
@@ -246,6 +253,8 @@ func TestWhatMayNotBeReadIsToldAsNotChecked(t *testing.T) {
 				s.Applications = nil
 			case PartRollouts:
 				s.Rollouts = nil
+			case PartReaders:
+				s.MetricsReaders = nil
 			case PartClock:
 				s.ServerNow = time.Time{}
 			}

@@ -44,6 +44,8 @@ func installation() []Check {
 		{"controller-restarting", "Does it keep running?", Problem, []Part{PartPods}, controllerRestarting},
 		{"controller-version", "Is it of the plugin's version?", Warning, []Part{PartPods}, controllerVersion},
 		{"controller-rights", "May the controller do what it needs?", Problem, []Part{PartAccess}, controllerRights},
+		{"metrics-rights", "May the controller ask who reads its metrics?", Problem, []Part{PartAccess}, metricsRights},
+		{"metrics-readers", "May anybody read metrics that are secured?", Warning, []Part{PartWorkload, PartReaders}, metricsReaders},
 		{"ledger-volume", "Does the ledger outlive its pod?", Problem, []Part{PartWorkload}, ledgerVolume},
 		{"replicas-without-election", "Does one process write?", Problem, []Part{PartWorkload}, replicasWithoutElection},
 		{"lease-not-held", "Does a leader hold the lease?", Problem, []Part{PartWorkload, PartLease, PartClock}, leaseNotHeld},
@@ -171,7 +173,7 @@ func controllerVersion(s *Snapshot) []Finding {
 func controllerRights(s *Snapshot) (found []Finding) {
 	missing := map[string][]string{}
 	for _, a := range s.Access {
-		if !a.Allowed && a.Secret == "" {
+		if !a.Allowed && a.Secret == "" && !a.Metrics {
 			missing[a.Namespace] = append(missing[a.Namespace], a.What)
 		}
 	}
@@ -186,6 +188,35 @@ func controllerRights(s *Snapshot) (found []Finding) {
 		})
 	}
 	return found
+}
+
+// metricsRights: without them the controller refuses everybody who asks for metrics.
+func metricsRights(s *Snapshot) []Finding {
+	var missing []string
+	for _, a := range s.Access {
+		if a.Metrics && !a.Allowed {
+			missing = append(missing, a.What)
+		}
+	}
+	if missing == nil {
+		return nil
+	}
+	account := s.serviceAccount()
+	return []Finding{{
+		Object: "ServiceAccount " + account, Wrong: "it runs with --metrics-secure and may not " + strings.Join(missing, ", ") + ", so nobody can read metrics",
+		Mend: "kubectl create clusterrolebinding dora-controller-metrics --clusterrole=system:auth-delegator --serviceaccount=" +
+			strings.Replace(account, "/", ":", 1),
+	}}
+}
+
+func metricsReaders(s *Snapshot) []Finding {
+	if s.Workload == nil || !s.Workload.MetricsSecure || len(s.MetricsReaders) > 0 {
+		return nil
+	}
+	return []Finding{{
+		Object: s.Workload.object(), Wrong: "it runs with --metrics-secure, and no ClusterRoleBinding lets anybody get /metrics",
+		Mend: "name Prometheus' service account in metrics.secure.readers of the Helm chart, or bind it a ClusterRole that may get the nonResourceURL /metrics",
+	}}
 }
 
 func (s *Snapshot) serviceAccount() string {

@@ -22,6 +22,7 @@ const (
 	PartApplications Part = "applications"
 	PartRollouts     Part = "rollouts"
 	PartClock        Part = "the API server's clock"
+	PartReaders      Part = "who may read metrics"
 )
 
 // Snapshot is what was read of a cluster at one time.
@@ -44,6 +45,8 @@ type Snapshot struct {
 	Lease *Lease
 	// Access is what the API server says of the rights of the controller's service account.
 	Access []Access
+	// MetricsReaders are who may get /metrics, but for those whom Kubernetes itself lets.
+	MetricsReaders []string
 	// Secrets says of those that objects name, as namespace/name, whether they exist.
 	Secrets map[string]bool
 
@@ -83,6 +86,8 @@ type Workload struct {
 	Replicas              int32
 	LeaderElect           bool
 	LeaseNamespace        string
+	// MetricsSecure is --metrics-secure.
+	MetricsSecure bool
 	// Namespaces and Trusted are --namespaces and --trusted-namespaces.
 	Namespaces, Trusted []string
 	Ledger              string
@@ -106,7 +111,9 @@ type Access struct {
 	Namespace string
 	// Secret is the Secret that it is about, if it is one, and For the object that names it.
 	Secret, For string
-	Allowed     bool
+	// Metrics is whether it is for asking who reads metrics.
+	Metrics bool
+	Allowed bool
 }
 
 // Subject is what is of interest of an Application or a Rollout.
