@@ -24,7 +24,7 @@ STEP := hack/step.sh
 .DEFAULT_GOAL := help
 .PHONY: help build test check test-go test-race fmt fmt-check vet lint dockerlint generate verify \
         envtest crds chart chart-tools postgres demo bench fuzz fuzz-short drift image tools clean \
-        e2e e2e-tools e2e-random e2e-up compare crash chaos soak \
+        e2e e2e-tools e2e-random e2e-up compare crash load chaos soak \
         actionlint vulncheck reproducible dist sbom
 
 ##@ Everyday
@@ -100,6 +100,9 @@ e2e-up: build e2e-tools ## Keep a cluster with all that up, to look around or to
 
 crash: ## Kill a process that delivers, and count what is lost (KILLS)
 	@DELIVERY_KILLS=$(KILLS) go test -run '^TestKilled$$' -v -count 1 -timeout 60m ./test/delivery
+
+load: envtest ## Report five hundred times a second for a minute, and kill the controller meanwhile (RECEIVE_SECONDS)
+	@RECEIVE_SECONDS=$(or $(RECEIVE_SECONDS),60) go test -run '^TestKilledWhileItReceives$$' -v -count 1 -timeout 60m ./test/receiving
 
 chaos: envtest crds postgres ## Break what stands around the controller, and the controller, by seeds (SEEDS, CHAOS_SEED, CHAOS_ROUNDS)
 	@CHAOS_SEEDS=$(SEEDS) CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),7) \

@@ -130,7 +130,7 @@ var _ = Describe("What is reported over HTTP", func() {
 				mac := hmac.New(sha256.New, []byte(secret))
 				mac.Write([]byte(body))
 				request.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
-				request.Header.Set("X-GitHub-Event", "push")
+				request.Header.Set("X-Github-Event", "push")
 			}}
 		}
 		push, err := os.ReadFile("../../internal/ingest/github/testdata/push.json")
@@ -138,7 +138,7 @@ var _ = Describe("What is reported over HTTP", func() {
 		id := hook(before).expect(http.StatusAccepted, string(push))
 		hook(after).expect(http.StatusUnauthorized, string(push))
 
-		write := func(values map[string][]byte, limit int32) { // a change of the spec is looked at at once, and the Secret with it
+		write := func(values map[string][]byte, limit int32) { // who changes the spec has the Secret read at once
 			secret := &corev1.Secret{}
 			Expect(api.Get(ctx, client.ObjectKeyFromObject(receiver), secret)).To(Succeed())
 			secret.Data = values
