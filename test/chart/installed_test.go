@@ -85,6 +85,10 @@ func (c *cluster) tell(t *testing.T, deployment *appsv1.Deployment, namespace st
 		CloudEvents: &dorav1alpha1.CloudEventsSink{URL: receiver.URL, SecretRef: &dorav1alpha1.SecretReference{Name: "hooks"}},
 	}}
 	g.Expect(c.api.Create(ctx, sink)).To(Succeed())
+	reports := &dorav1alpha1.DoraReceiver{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "ci"}, Spec: dorav1alpha1.DoraReceiverSpec{
+		Type: dorav1alpha1.ReceiverEvents, SecretRef: dorav1alpha1.SecretReference{Name: "hooks"},
+	}}
+	g.Expect(c.api.Create(ctx, reports)).To(Succeed())
 	target := &dorav1alpha1.DoraTarget{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "all"}}
 	g.Expect(yaml.Unmarshal([]byte(`{applications: {}, rollouts: {}, source: {repository: {fromAnnotation: example.com/repository}}}`), &target.Spec)).To(Succeed())
 	g.Expect(c.api.Create(ctx, target)).To(Succeed())
@@ -104,6 +108,8 @@ func (c *cluster) tell(t *testing.T, deployment *appsv1.Deployment, namespace st
 		g.Expect(sink.Status.Pending).To(BeZero())
 	}).WithTimeout(patience).Should(Succeed())
 	g.Expect(receiver.Received()).NotTo(BeEmpty())
+	g.Expect(c.api.Get(ctx, client.ObjectKeyFromObject(reports), reports)).To(Succeed())
+	g.Expect(meta.FindStatusCondition(reports.Status.Conditions, "Ready")).To(HaveField("Status", metav1.ConditionFalse), "nobody listens")
 	g.Eventually(func(g Gomega) {
 		var list eventsv1.EventList
 		g.Expect(c.api.List(ctx, &list, client.InNamespace(namespace))).To(Succeed())

@@ -71,7 +71,7 @@ var continued = regexp.MustCompile(`(?s)'[^']*'|\\\n`)
 func (r *restorer) steps() (backup string, restore []string) {
 	r.t.Helper()
 	_, section, _ := strings.Cut(page(r.t, "docs/operations.md"), "\n### Backup\n")
-	section, _, _ = strings.Cut(section, "\n### ")
+	section, _, _ = strings.Cut(section, "\n###") // of a file, not of a database
 	blocks := docs.Page{Name: "operations.md", Text: section}.Blocks()
 	NewWithT(r.t).Expect(blocks).To(HaveLen(2))
 	backup, _, _ = strings.Cut(blocks[0].Text, "\n")
