@@ -152,6 +152,19 @@ func TestCommitsUnresolvedLeavesReadyAsItIs(t *testing.T) {
 	}
 }
 
+func TestFollowedInArgoNamesAFewServices(t *testing.T) {
+	for want, services := range map[string][]string{
+		"the deployments of a, b, so":                         {"b", "a"},
+		"the deployments of a, b, c, d, e and 1 other, so":    {"f", "e", "d", "c", "b", "a"},
+		"the deployments of a, b, c, d, e and 2 others, so":   {"g", "f", "e", "d", "c", "b", "a"},
+		"counted; stop to report them, or narrow spec.report": {"a"},
+	} {
+		if got := FollowedInArgo(services...); !strings.Contains(got.Message, want) {
+			t.Errorf("%q does not say %q", got.Message, want)
+		}
+	}
+}
+
 // Every state that is not in order tells what to do next, in the same words each time.
 func TestEveryStateTellsTheNextStep(t *testing.T) {
 	verbs := []string{"look at", "install", "label", "change", "remove", "Correct", "set", "make", "keep"}

@@ -28,6 +28,8 @@ const (
 	sayDecimal   = `write a decimal number in quotes, such as "7" or "0.25"`
 	sayPercent   = "write a percentage from 0% to 100%, such as 5% or 2.5%"
 	sayImage     = "changes must include Image: a new image is always a deployment"
+	sayReceiver  = "receivers are names of DoraReceivers of this namespace"
+	sayServices  = "services: the name of a service has 1 to 253 characters"
 	saySelect    = "select something: set applications, rollouts or reported (applications: {} selects all of them)"
 
 	sayDegradedFor    = "degradedFor must be a duration between 0s and 30m, such as 60s or 1m30s"
@@ -102,6 +104,9 @@ func acceptable() []string {
 		`{applications: {}, changes: [Image]}`,
 		`{applications: {}, changes: [Config, Image]}`,
 		`{applications: {}, suspend: true}`,
+		`{reported: {services: ["*"]}}`,
+		`{applications: {}, incidents: {}}`,
+		`{rollouts: {}, incidents: {receivers: [pager, a.b-c], severities: [P1, "1 - Critical"], services: {"Checkout API": checkout}, argo: Ignore}, reported: {services: [pay-*]}}`,
 		`{applications: {}, freezes: [{name: game-day, from: "2026-11-12T09:00:00Z", to: "2026-11-12T09:00:01Z", reason: a drill}]}`,
 		`{applications: {}, freezes: [{name: a, from: "2026-11-12T10:00:00+02:00", to: "2026-11-12T09:00:00Z", reason: "é"}]}`,
 		`{applications: {}, bands: {preset: Guide}}`,
@@ -325,6 +330,11 @@ func orderRefusals() []refusal {
 func otherRefusals() []refusal {
 	return []refusal{
 		{"a target that selects nothing", `{}`, "spec", saySelect},
+		{"an incident's receiver of another namespace", `{applications: {}, incidents: {receivers: [other/pager]}}`, "spec.incidents.receivers[0]", sayReceiver},
+		{"an incident's service without a name", `{applications: {}, incidents: {services: {"": checkout}}}`, "spec.incidents.services", sayServices},
+		{"incidents of nobody", `{applications: {}, incidents: {receivers: []}}`, "spec.incidents.receivers", "should have at least 1 items"},
+		{"Argo's failures counted otherwise", `{applications: {}, incidents: {argo: Sometimes}}`, "spec.incidents.argo", `supported values: "Count", "Ignore"`},
+		{"reports of nothing", `{reported: {services: []}}`, "spec.reported.services", "should have at least 1 items"},
 		{"changes without Image", `{applications: {}, changes: [Config]}`, "spec.changes", sayImage},
 		{"no change at all", `{applications: {}, changes: []}`, "spec.changes", "should have at least 1 items"},
 		{"an unknown change", `{applications: {}, changes: [Image, Secret]}`, "spec.changes[1]", `supported values: "Image", "Config"`},
