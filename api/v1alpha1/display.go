@@ -20,6 +20,15 @@ func (s *DoraTargetStatus) SetServices(services []ServiceStatus) {
 	s.ServiceCount, s.Services, s.ServicesOmitted = int64(len(services)), services[:kept:kept], int64(len(services)-kept)
 }
 
+// SetTeams lists the teams in the order of their names, as many as fit, and counts the rest.
+func (s *DoraTargetStatus) SetTeams(teams []TeamStatus) {
+	teams = slices.SortedFunc(slices.Values(teams), func(a, b TeamStatus) int {
+		return strings.Compare(a.Team+"\x00"+a.Environment, b.Team+"\x00"+b.Environment)
+	})
+	kept := min(len(teams), MaxTeams)
+	s.Teams, s.TeamsOmitted = teams[:kept:kept], int64(len(teams)-kept)
+}
+
 // SetOpenFailures lists the failures, oldest first, as many as fit.
 func (s *DoraTargetStatus) SetOpenFailures(failures []OpenFailure) {
 	failures = slices.SortedFunc(slices.Values(failures), func(a, b OpenFailure) int {

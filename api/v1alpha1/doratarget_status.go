@@ -7,6 +7,8 @@ import (
 // The most that lists in status hold. What is left out is counted.
 const (
 	MaxServices     = 100
+	MaxTeams        = 50
+	MaxDrags        = 3
 	MaxOpenFailures = 50
 )
 
@@ -57,6 +59,19 @@ type DoraTargetStatus struct {
 	// servicesOmitted is the number of services that are not listed.
 	// +optional
 	ServicesOmitted int64 `json:"servicesOmitted,omitempty"`
+
+	// teams holds the figures of each team, in the order of their names and environments. At most 50 are listed; teamsOmitted counts the
+	// rest. It is absent while no service names a team.
+	// +kubebuilder:validation:MaxItems=50
+	// +listType=map
+	// +listMapKey=team
+	// +listMapKey=environment
+	// +optional
+	Teams []TeamStatus `json:"teams,omitempty"`
+
+	// teamsOmitted is the number of teams that are not listed, each counted once per environment.
+	// +optional
+	TeamsOmitted int64 `json:"teamsOmitted,omitempty"`
 
 	// commits says for how many deployments of the window the commits are known. It is absent while spec.source is.
 	// +optional

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"maps"
 	"reflect"
 	"slices"
@@ -89,6 +90,8 @@ type account struct {
 	leaves time.Time
 
 	tally fourkeys.Tally
+	// before is the tally over the window before, if figures are compared with it.
+	before fourkeys.Tally
 	// newest is when the latest event occurred; team is whose it was.
 	newest time.Time
 	team   string
@@ -149,6 +152,29 @@ func accountOf(of subjects, rows []ledger.Row, from time.Time, kinds []dora.Chan
 	slices.Sort(a.active)
 	a.active = slices.Clone(slices.Compact(a.active))
 	return a
+}
+
+// compare adds up the window before as well, which is of that length: from the events of the account, and the deployments that were read beside
+// them because they are older.
+func (a *account) compare(rows, older []ledger.Row, length time.Duration, kinds []dora.ChangeKind) {
+	began := a.from.Add(-length)
+	events := make([]*dora.Event, 0, len(rows)+len(older))
+	for _, part := range [][]ledger.Row{older, rows} {
+		for i := range part {
+			e := &part[i].Event
+			events = append(events, e)
+			at := e.OccurredAt.Truncate(time.Microsecond)
+			if !e.OccurredAt.Before(began) && e.OccurredAt.Before(a.from) {
+				a.until = earlier(a.until, at.Add(length))
+			} else if e.OccurredAt.Before(began) && e.Type == dora.TypeDeploy {
+				a.until = earlier(a.until, at.Add(length+margin))
+			}
+		}
+	}
+	if a.members != nil {
+		events = fourkeys.AsOne(events, a.members)
+	}
+	a.before = fourkeys.TallyOf(events, fourkeys.Window{From: began, To: a.from}, kinds...)
 }
 
 // past is a time after the newest event.
@@ -227,11 +253,9 @@ func (a *account) match(events []*dora.Event) {
 
 // book are the accounts of a target, from one look to the next. It is only ever used by one look at a time.
 type book struct {
-	target    types.UID
-	kinds     []dora.ChangeKind
-	spread    dorav1alpha1.Spread
-	incidents *dorav1alpha1.Incidents
-	accounts  map[fourkeys.Service]*account
+	terms
+
+	accounts map[fourkeys.Service]*account
 
 	// long is the latest deployment of a target that has none in its accounts, as the ledger told it at a revision.
 	long struct {
@@ -241,6 +265,21 @@ type book struct {
 	}
 }
 
+// terms are what the accounts of a book are of.
+type terms struct {
+	target    types.UID
+	kinds     []dora.ChangeKind
+	spread    dorav1alpha1.Spread
+	incidents *dorav1alpha1.Incidents
+	// before is how long the window is that figures are compared with; 0 if they are not.
+	before time.Duration
+}
+
+func (t *terms) same(other *terms) bool {
+	return t.target == other.target && t.spread == other.spread && t.before == other.before && slices.Equal(t.kinds, other.kinds) &&
+		reflect.DeepEqual(t.incidents, other.incidents)
+}
+
 // books are those of all targets.
 type books struct {
 	mu sync.Mutex
@@ -248,20 +287,17 @@ type books struct {
 }
 
 // open gives the book of a target. It is a new one unless what is counted is the same as before.
-func (b *books) open(target *dorav1alpha1.DoraTarget, kinds []dora.ChangeKind) *book {
+func (b *books) open(target *dorav1alpha1.DoraTarget, kinds []dora.ChangeKind, before time.Duration) *book {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.of == nil {
 		b.of = map[types.NamespacedName]*book{}
 	}
-	key := client.ObjectKeyFromObject(target)
-	if known := b.of[key]; known != nil && known.target == target.UID && known.spread == target.Spec.Spread && slices.Equal(known.kinds, kinds) &&
-		reflect.DeepEqual(known.incidents, target.Spec.Incidents) {
+	key, what := client.ObjectKeyFromObject(target), terms{target.UID, kinds, target.Spec.Spread, target.Spec.Incidents, before}
+	if known := b.of[key]; known != nil && known.same(&what) {
 		return known
 	}
-	b.of[key] = &book{
-		target: target.UID, kinds: kinds, spread: target.Spec.Spread, incidents: target.Spec.Incidents, accounts: map[fourkeys.Service]*account{},
-	}
+	b.of[key] = &book{terms: what, accounts: map[fourkeys.Service]*account{}}
 	return b.of[key]
 }
 
@@ -290,39 +326,68 @@ func (r *Reconciler) bring(ctx context.Context, b *book, s *scope, services map[
 		for ; n < len(stale) && len(uids) < together; n++ {
 			uids = append(uids, services[stale[n]].uids...)
 		}
-		rows, err := r.eventsOf(ctx, s, slices.Compact(slices.Sorted(slices.Values(uids))), from)
+		rows, older, err := r.eventsOf(ctx, s, slices.Compact(slices.Sorted(slices.Values(uids))), from, b.before)
 		if err != nil {
 			return err
 		}
 		for _, service := range stale[:n] {
-			b.accounts[service] = accountOf(services[service], b.counted(services[service], rows[service]), from, b.kinds)
+			of := services[service]
+			own := b.counted(of, rows[service])
+			a := accountOf(of, own, from, b.kinds)
+			if b.before > 0 {
+				a.compare(own, b.counted(of, older[service]), b.before, b.kinds)
+			}
+			b.accounts[service] = a
 		}
 		stale = stale[n:]
 	}
 	return nil
 }
 
+// rows are what the ledger has of some services.
+type rows map[fourkeys.Service][]ledger.Row
+
+// query is a question to a ledger, and where the answer goes.
+type query struct {
+	to rows
+	ledger.EventQuery
+}
+
 // eventsOf reads what figures need of some subjects: their failures from long ago, since one can be open for long, then all that happened
-// from the margin before the window on.
-func (r *Reconciler) eventsOf(ctx context.Context, s *scope, uids []string, from time.Time) (map[fourkeys.Service][]ledger.Row, error) {
+// from the margin before the window on. Older is what the window before needs besides, if it is of any length: what else happened from the
+// margin before that.
+func (r *Reconciler) eventsOf(ctx context.Context, s *scope, uids []string, from time.Time, before time.Duration) (found, older rows, err error) {
 	from = from.Add(-margin)
-	found := map[fourkeys.Service][]ledger.Row{}
+	found, older = rows{}, rows{}
 	for _, at := range r.places(s) {
 		own := slices.DeleteFunc(slices.Clone(uids), func(uid string) bool { _, there := slices.BinarySearch(at.uids, uid); return !there })
 		if len(own) == 0 {
 			continue
 		}
-		recent := ledger.EventQuery{Cluster: at.cluster, UIDs: own, Since: from}
-		before := ledger.EventQuery{Cluster: at.cluster, UIDs: own, Until: from, Types: []dora.Type{dora.TypeDegraded, dora.TypeRecovered}}
-		for _, q := range []ledger.EventQuery{before, recent} {
-			for row, err := range at.Events(ctx, q) {
-				if err != nil {
-					return nil, fmt.Errorf("cannot read events: %w", err)
-				}
-				service := serviceOf(&row.Event)
-				found[service] = append(found[service], row)
+		queries := []query{
+			{found, ledger.EventQuery{Until: from, Types: []dora.Type{dora.TypeDegraded, dora.TypeRecovered}}},
+			{found, ledger.EventQuery{Since: from}},
+		}
+		if before > 0 {
+			queries = append(queries, query{older, ledger.EventQuery{Since: from.Add(-before), Until: from, Types: []dora.Type{dora.TypeDeploy}}})
+		}
+		for _, q := range queries {
+			q.Cluster, q.UIDs = at.cluster, own
+			if err := q.to.add(at.Events(ctx, q.EventQuery)); err != nil {
+				return nil, nil, err
 			}
 		}
 	}
-	return found, nil
+	return found, older, nil
+}
+
+func (r rows) add(events iter.Seq2[ledger.Row, error]) error {
+	for row, err := range events {
+		if err != nil {
+			return fmt.Errorf("cannot read events: %w", err)
+		}
+		service := serviceOf(&row.Event)
+		r[service] = append(r[service], row)
+	}
+	return nil
 }

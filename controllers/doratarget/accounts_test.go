@@ -31,6 +31,7 @@ type figures struct {
 	Window   fourkeys.Window
 	Services map[fourkeys.Service]time.Time
 	Fleet    fourkeys.Fleet
+	Before   fourkeys.Fleet
 	Teams    map[fourkeys.Service]string
 	Last     *dorav1alpha1.LastDeployment
 	Open     []dorav1alpha1.OpenFailure
@@ -42,6 +43,9 @@ func remembered(s *scope, h *history) figures {
 	f := figures{Window: h.window, Services: h.services, Fleet: *h.fleet(), Teams: map[fourkeys.Service]string{}, Last: h.last, Open: h.openFailures(), Commits: h.commits}
 	for service := range h.services {
 		f.Teams[service] = h.teamOf(s, service)
+	}
+	if h.length > 0 {
+		f.Before = h.before()
 	}
 	return f
 }
@@ -65,6 +69,11 @@ func full(ctx context.Context, store ledger.Store, s *scope) (figures, error) {
 		return !kept
 	})
 	f.Fleet = fourkeys.Aggregate(events, f.Window, f.Services, kinds...)
+	if len(s.teams) > 0 {
+		if f.Before, err = before(ctx, store, s, f.Window.From, f.Services, kinds); err != nil {
+			return f, err
+		}
+	}
 	for service := range f.Services {
 		f.Teams[service] = teamIn(s, service, events)
 	}
@@ -80,6 +89,19 @@ func full(ctx context.Context, store ledger.Store, s *scope) (figures, error) {
 	f.Commits, err = searches(ctx, store, s, f.Window.From)
 	f.Commits.Pending, f.Commits.Failing = queued.Pending, queued.Failing
 	return f, err
+}
+
+// before is the figures of these services over the window before, from all events of it and of the margin before it.
+func before(
+	ctx context.Context, store ledger.Store, s *scope, to time.Time, services map[fourkeys.Service]time.Time, kinds []dora.ChangeKind,
+) (fourkeys.Fleet, error) {
+	w := fourkeys.Window{From: to.Add(-s.target.Timings.Window), To: to}
+	events, err := allEvents(ctx, store, s, w.From.Add(-margin))
+	events = slices.DeleteFunc(events, func(e dora.Event) bool {
+		_, kept := services[serviceOf(&e)]
+		return !kept
+	})
+	return fourkeys.Aggregate(events, w, services, kinds...), err
 }
 
 // searches counts those that ended, of the deployments from a time on. The ledger's own count goes by microseconds, events are finer.
@@ -254,10 +276,10 @@ func (w *world) commit(t *rapid.T, change ledger.Change) {
 	}
 }
 
-// event draws one of the last 45 days, or of an hour to come: a window of a week, the margin before it, and more.
+// event draws one of the last 60 days, or of an hour to come: two windows of a week, the margin before them, and more.
 func (w *world) event(t *rapid.T) dora.Event {
 	w.events++
-	ago := rapid.OneOf(rapid.IntRange(-1, 48), rapid.IntRange(-1, 45*24), rapid.SampledFrom([]int{7 * 24, 37 * 24})).Draw(t, "hours ago")
+	ago := rapid.OneOf(rapid.IntRange(-1, 48), rapid.IntRange(-1, 60*24), rapid.SampledFrom([]int{7 * 24, 14 * 24, 37 * 24, 44 * 24})).Draw(t, "hours ago")
 	e := dora.Event{
 		ID: strconv.Itoa(w.events), Cluster: "eu", OccurredAt: w.now.Add(-time.Duration(ago) * time.Hour),
 		Service: servicesDrawn.Draw(t, "service"), Environment: "production", Team: rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "team"),
@@ -470,6 +492,52 @@ func (c *counting) Events(ctx context.Context, q ledger.EventQuery) iter.Seq2[le
 			if !yield(row, err) {
 				return
 			}
+		}
+	}
+}
+
+// TestWhatLeavesTheWindowBefore: the window is a week. The attempt failed 44 days ago but an hour and healed eight days ago: a deployment of the week
+// before as long as the attempt is known, which is 30 days before that. Another was made 14 days ago but two hours. Nothing happens after that, so
+// the account holds until they leave.
+func TestWhatLeavesTheWindowBefore(t *testing.T) {
+	store := ledgertest.NewMemory(func() time.Time { return epoch })
+	r := &Reconciler{Events: store, Cluster: "eu"}
+	failed := dora.Event{
+		ID: "attempt", Type: dora.TypeDeploy, Outcome: dora.Failed, Change: dora.ChangeImage, OccurredAt: epoch.Add(-44*24*time.Hour + time.Hour),
+		Version: &dora.Version{Images: []string{"cart"}},
+	}
+	began := dora.Event{ID: "began", Type: dora.TypeDegraded, OccurredAt: failed.OccurredAt, FailureID: "f", CausedBy: failed.ID}
+	ended := dora.Event{ID: "ended", Type: dora.TypeRecovered, OccurredAt: epoch.Add(-8 * 24 * time.Hour), FailureID: "f"}
+	other := succeeded(epoch.Add(-14*24*time.Hour + 2*time.Hour))
+	other.ID = "other"
+	commit := func(service string, events ...dora.Event) {
+		for i := range events {
+			e := &events[i]
+			e.Cluster, e.Service, e.Subject.UID = "eu", service, service
+		}
+		if err := store.Commit(t.Context(), ledger.Change{Events: events}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commit("cart", failed, began, ended)
+	commit("search", other)
+	long := epoch.AddDate(-1, 0, 0)
+	s := &scope{
+		target: &kube.Target{Object: &dorav1alpha1.DoraTarget{}, Timings: dorav1alpha1.Timings{Window: 7 * 24 * time.Hour}}, now: epoch,
+		known: map[string]ledger.Subject{"cart": {Team: "shop"}, "search": {}}, uids: []string{"cart", "search"},
+		followed: map[fourkeys.Service]time.Time{{Name: "cart"}: long, {Name: "search"}: long},
+	}
+	for _, step := range []struct {
+		later time.Duration
+		want  int
+	}{{0, 2}, {time.Hour, 2}, {time.Second, 1}, {time.Hour - time.Second, 1}, {time.Second, 0}} {
+		s.now = s.now.Add(step.later)
+		h, err := r.read(t.Context(), s, ledger.Resolutions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := h.before().Whole.Frequency.Deployments; got != step.want {
+			t.Errorf("%s: %d deployments in the window before, want %d", s.now, got, step.want)
 		}
 	}
 }

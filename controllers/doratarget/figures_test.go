@@ -122,7 +122,13 @@ func TestMetricsShowEachTarget(t *testing.T) {
 	status := &dorav1alpha1.DoraTargetStatus{ServiceCount: 2, Summary: &dorav1alpha1.Figures{
 		DeploymentFrequency: dorav1alpha1.FrequencyFigure{PerWeek: "1.5", Samples: 6},
 		LeadTime:            dorav1alpha1.LeadTimeFigure{P50Seconds: new(int64(60)), Rejected: 1},
-	}, Commits: &dorav1alpha1.CommitCounts{Pending: 3}}
+	}, Commits: &dorav1alpha1.CommitCounts{Pending: 3}, Teams: []dorav1alpha1.TeamStatus{{
+		Team: "cart", Environment: "prod", Bands: dorav1alpha1.BandDistribution{Elite: 1, Low: 2},
+		DeploymentFrequency: dorav1alpha1.TeamFrequency{PerWeek: "1.5", BeforePerWeek: "2"},
+		LeadTime:            dorav1alpha1.TeamTime{P50Seconds: new(int64(60)), BeforeP50Seconds: new(int64(30))},
+		ChangeFailureRate:   dorav1alpha1.TeamRatio{Ratio: "0", BeforeRatio: "0.5"},
+		Recovery:            dorav1alpha1.TeamTime{BeforeP50Seconds: new(int64(7))},
+	}}}
 	m.Set(types.NamespacedName{Namespace: "shop", Name: "all"}, status)
 	m.Set(types.NamespacedName{Namespace: "bank", Name: "new"}, &dorav1alpha1.DoraTargetStatus{})
 	const want = `
@@ -151,6 +157,28 @@ dora_target_open_failures{namespace="shop",target="all"} 0
 # TYPE dora_target_services gauge
 dora_target_services{namespace="bank",target="new"} 0
 dora_target_services{namespace="shop",target="all"} 2
+# HELP dora_team_change_failure_ratio Change failure rate of the team, from 0 to 1.
+# TYPE dora_team_change_failure_ratio gauge
+dora_team_change_failure_ratio{environment="prod",namespace="shop",target="all",team="cart",window="before"} 0.5
+dora_team_change_failure_ratio{environment="prod",namespace="shop",target="all",team="cart",window="current"} 0
+# HELP dora_team_deployments_per_week Deployments of the team per week and service.
+# TYPE dora_team_deployments_per_week gauge
+dora_team_deployments_per_week{environment="prod",namespace="shop",target="all",team="cart",window="before"} 2
+dora_team_deployments_per_week{environment="prod",namespace="shop",target="all",team="cart",window="current"} 1.5
+# HELP dora_team_lead_time_seconds Median lead time for changes of the team.
+# TYPE dora_team_lead_time_seconds gauge
+dora_team_lead_time_seconds{environment="prod",namespace="shop",target="all",team="cart",window="before"} 30
+dora_team_lead_time_seconds{environment="prod",namespace="shop",target="all",team="cart",window="current"} 60
+# HELP dora_team_recovery_seconds Median failed deployment recovery time of the team.
+# TYPE dora_team_recovery_seconds gauge
+dora_team_recovery_seconds{environment="prod",namespace="shop",target="all",team="cart",window="before"} 7
+# HELP dora_team_services Services of the team by the lowest of their bands.
+# TYPE dora_team_services gauge
+dora_team_services{band="Elite",environment="prod",namespace="shop",target="all",team="cart"} 1
+dora_team_services{band="High",environment="prod",namespace="shop",target="all",team="cart"} 0
+dora_team_services{band="Low",environment="prod",namespace="shop",target="all",team="cart"} 2
+dora_team_services{band="Medium",environment="prod",namespace="shop",target="all",team="cart"} 0
+dora_team_services{band="NoData",environment="prod",namespace="shop",target="all",team="cart"} 0
 `
 	if err := testutil.CollectAndCompare(m, strings.NewReader(want)); err != nil {
 		t.Error(err)

@@ -43,6 +43,8 @@ type history struct {
 	accounts map[fourkeys.Service]*account
 	// services are those that figures are about: that are followed now, or have an event in the window.
 	services map[fourkeys.Service]time.Time
+	// length is how long the window before is that figures are compared with; 0 if they are not.
+	length time.Duration
 	// last is the latest deployment ever. Nil if there is none.
 	last     *dorav1alpha1.LastDeployment
 	measured *fourkeys.Fleet
@@ -53,14 +55,24 @@ type history struct {
 // fleet is the figures of the services.
 func (h *history) fleet() *fourkeys.Fleet {
 	if h.measured == nil {
-		tallies := make(map[fourkeys.Service]fourkeys.Tally, len(h.services))
-		for service := range h.services {
-			var none account
-			tallies[service] = cmp.Or(h.accounts[service], &none).tally
-		}
-		h.measured = new(fourkeys.FleetOf(tallies, h.window, h.services))
+		h.measured = new(h.fleetOver(h.window, func(a *account) fourkeys.Tally { return a.tally }))
 	}
 	return h.measured
+}
+
+// before is the figures of the same services over the window before.
+func (h *history) before() fourkeys.Fleet {
+	w := fourkeys.Window{From: h.window.From.Add(-h.length), To: h.window.From}
+	return h.fleetOver(w, func(a *account) fourkeys.Tally { return a.before })
+}
+
+func (h *history) fleetOver(w fourkeys.Window, of func(*account) fourkeys.Tally) fourkeys.Fleet {
+	tallies := make(map[fourkeys.Service]fourkeys.Tally, len(h.services))
+	for service := range h.services {
+		var none account
+		tallies[service] = of(cmp.Or(h.accounts[service], &none))
+	}
+	return fourkeys.FleetOf(tallies, w, h.services)
 }
 
 // read finds out what a target's figures need, from what is known of its services and from the ledger where that changed.
@@ -68,13 +80,14 @@ func (r *Reconciler) read(ctx context.Context, s *scope, queued ledger.Resolutio
 	h := &history{
 		window: fourkeys.Last(s.target.Timings.Window, s.now, time.Time{}),
 		kinds:  kindsOf(&s.target.Object.Spec),
+		length: s.compared(),
 	}
 	services, revision, err := r.services(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	s.silence(services)
-	b := r.books.open(s.target.Object, h.kinds)
+	b := r.books.open(s.target.Object, h.kinds, h.length)
 	if err := r.bring(ctx, b, s, services, h.window.From); err != nil {
 		return nil, err
 	}

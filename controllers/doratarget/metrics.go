@@ -63,6 +63,9 @@ func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
 	} {
 		to <- d
 	}
+	for _, d := range teamDescs {
+		to <- d
+	}
 }
 
 // Collect implements prometheus.Collector.
@@ -75,6 +78,9 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 		g.put(servicesDesc, float64(status.ServiceCount))
 		if status.Summary != nil {
 			g.figures(status.Summary)
+		}
+		for i := range status.Teams {
+			g.team(&status.Teams[i])
 		}
 		if status.Commits != nil {
 			g.put(searchedDesc, float64(status.Commits.Pending))
@@ -106,14 +112,14 @@ func (g gauges) put(d *prometheus.Desc, value float64, more ...string) {
 	g.to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 }
 
-func (g gauges) decimal(d *prometheus.Desc, value dorav1alpha1.Decimal) {
+func (g gauges) decimal(d *prometheus.Desc, value dorav1alpha1.Decimal, more ...string) {
 	if number, err := value.Parse(); err == nil {
-		g.put(d, number)
+		g.put(d, number, more...)
 	}
 }
 
-func (g gauges) seconds(d *prometheus.Desc, value *int64, percentile string) {
+func (g gauges) seconds(d *prometheus.Desc, value *int64, more ...string) {
 	if value != nil {
-		g.put(d, float64(*value), percentile)
+		g.put(d, float64(*value), more...)
 	}
 }

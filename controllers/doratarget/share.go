@@ -24,9 +24,6 @@ func (r *Reconciler) share(object *dorav1alpha1.DoraTarget, s *scope, h *history
 	}
 }
 
-// team is whom services belong to. Figures of a team are of one environment.
-type team struct{ name, environment string }
-
 // figuresFor are the figures of each service, of each team and of the target.
 func figuresFor(target, cluster string, s *scope, h *history, t thresholds) []sink.Figures {
 	if len(h.services) == 0 {
@@ -39,23 +36,19 @@ func figuresFor(target, cluster string, s *scope, h *history, t thresholds) []si
 	whole.Measure(&fleet.Whole, t.Bands(fleet.Whole))
 
 	all := []sink.Figures{whole}
-	primary, teams := s.primary(), map[team][]fourkeys.Service{}
+	primary := s.primary()
 	for service, summary := range fleet.Services {
 		f := about
 		f.Scope, f.Service, f.Environment, f.Primary = sink.ScopeService, service.Name, service.Environment, primary[service]
 		f.Team = h.teamOf(s, service)
 		f.Measure(&summary, t.Bands(summary))
 		all = append(all, f)
-		if f.Team != "" {
-			of := team{f.Team, f.Environment}
-			teams[of] = append(teams[of], service)
-		}
 	}
-	for of, services := range teams {
+	for of, services := range h.teams(s) {
 		f := about
 		f.Scope, f.Team, f.Environment = sink.ScopeTeam, of.name, of.environment
 		f.Primary = slices.ContainsFunc(services, func(service fourkeys.Service) bool { return primary[service] })
-		summary := h.fleet().Pool(services...)
+		summary := fleet.Pool(services...)
 		f.Measure(&summary, t.Bands(summary))
 		all = append(all, f)
 	}

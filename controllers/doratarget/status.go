@@ -82,6 +82,7 @@ func tellFigures(status *dorav1alpha1.DoraTargetStatus, s *scope, h *history, t 
 		all += n
 	}
 	status.SetServices(services)
+	status.SetTeams(teamsOf(s, h, t))
 	status.Summary = new(figuresOf(&fleet.Whole, t.Bands(fleet.Whole), all))
 	status.Bands = distributionsOf(new(fleet.Distribution(t)))
 	status.Display = dorav1alpha1.NewDisplay(status, environments)
@@ -198,18 +199,28 @@ func steady(written, status *dorav1alpha1.DoraTargetStatus) *dorav1alpha1.DoraTa
 			drifted(&written.Services[i].DeploymentFrequency, &status.Services[i].DeploymentFrequency)
 		}
 	}
+	if len(written.Teams) == len(status.Teams) {
+		for i := range status.Teams {
+			steadyTeam(&written.Teams[i], &status.Teams[i])
+		}
+	}
 	return status
 }
 
 // drifted makes a frequency the one that is written if it is the same but for the time that has passed.
 func drifted(was, is *dorav1alpha1.FrequencyFigure) bool {
-	before, errBefore := was.PerWeek.Parse()
-	now, errNow := is.PerWeek.Parse()
-	if errBefore != nil || errNow != nil || was.Samples != is.Samples || was.Band != is.Band || math.Abs(now-before) > drift*before {
+	if was.Samples != is.Samples || was.Band != is.Band || !near(was.PerWeek, is.PerWeek) {
 		return false
 	}
 	*is = *was
 	return true
+}
+
+// near tells whether two rates are the same but for the time that may have passed.
+func near(was, is dorav1alpha1.Decimal) bool {
+	before, errBefore := was.Parse()
+	now, errNow := is.Parse()
+	return errBefore == nil && errNow == nil && math.Abs(now-before) <= drift*before
 }
 
 // same compares as the API server stores it: times to the second.

@@ -87,11 +87,14 @@ type Distribution struct {
 	Frequency, LeadTime, ChangeFailureRate, Recovery, Overall Spread
 }
 
-// Distribution judges each service for itself.
-func (f Fleet) Distribution(t Thresholds) Distribution {
+// Distribution judges each service for itself: those that are named, or all if none is.
+func (f Fleet) Distribution(t Thresholds, services ...Service) Distribution {
+	if len(services) == 0 {
+		services = slices.Collect(maps.Keys(f.Services))
+	}
 	var d Distribution
-	for _, s := range f.Services {
-		b := t.Bands(s)
+	for _, service := range services {
+		b := t.Bands(f.Services[service])
 		d.Frequency = d.Frequency.with(b.Frequency)
 		d.LeadTime = d.LeadTime.with(b.LeadTime)
 		d.ChangeFailureRate = d.ChangeFailureRate.with(b.ChangeFailureRate)
