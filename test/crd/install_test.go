@@ -25,11 +25,11 @@ const system = "dora-system"
 var _ = Describe("Samples", func() {
 	It("are admitted", func() {
 		printed := kubectl("apply", "--server-side", "--dry-run=server", "-k", root+"/config/samples")
-		Expect(strings.Count(printed, "doratarget.dora-controller.io/")).To(Equal(7), printed)
+		Expect(strings.Count(printed, "doratarget.dora-controller.io/")).To(Equal(8), printed)
 		Expect(strings.Count(printed, "dorasink.dora-controller.io/")).To(Equal(4), printed)
 		Expect(strings.Count(printed, "dorareceiver.dora-controller.io/")).To(Equal(3), printed)
 		Expect(strings.Count(printed, "secret/")).To(Equal(6), printed)
-		Expect(strings.Count(printed, "serverside-applied")).To(Equal(20), printed)
+		Expect(strings.Count(printed, "serverside-applied")).To(Equal(21), printed)
 	})
 
 	It("are all in the kustomization, and leave out no type of sink", func() {

@@ -28,6 +28,7 @@ applications: {}
 changes: [Image]
 degradedFor: 60s
 failureWindow: 1h
+spread: Each
 verdictTimeout: 24h
 window: 30d
 statusInterval: 10s
