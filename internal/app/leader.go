@@ -50,9 +50,7 @@ const endWithin = 90 * time.Second
 
 // Start implements manager.Runnable: it opens the ledger, starts what works on it, and returns when the context ends.
 func (l *leader) Start(ctx context.Context) error {
-	context.AfterFunc(ctx, func() {
-		l.options.board.Begin("end", "of the process, which was told to stop or leads no more", endWithin)
-	})
+	l.noteEnd(ctx)
 	store, err := l.open(ctx)
 	if ctx.Err() != nil && err != nil {
 		return nil // it was told to stop

@@ -45,9 +45,11 @@ func drawEvent(t *rapid.T, id string) dora.Event {
 	case dora.TypeChange:
 		e.Version = images(version.Draw(t, "version"))
 	}
-	e.Say(dora.Mark{Verdict: rapid.SampledFrom([]dora.Verdict{
-		dora.Withdrawn, dora.Withdrawn, dora.Withdrawn, dora.Withdrawn, dora.Withdrawn, dora.Withdrawn, dora.Failure, dora.NotAFailure, dora.Ignore,
-	}).Draw(t, "mark"), At: e.OccurredAt})
+	if e.Type == dora.TypeDeploy || e.Type == dora.TypeDegraded { // nothing else can be marked
+		e.Say(dora.Mark{Verdict: rapid.SampledFrom([]dora.Verdict{
+			dora.Withdrawn, dora.Withdrawn, dora.Withdrawn, dora.Withdrawn, dora.Withdrawn, dora.Withdrawn, dora.Failure, dora.NotAFailure, dora.Ignore,
+		}).Draw(t, "mark"), At: e.OccurredAt})
+	}
 	return e
 }
 

@@ -57,13 +57,14 @@ var _ = Describe("Of two processes", func() {
 		}
 		elected := func(o *app.Options) { o.LeaderElect, o.LeaderElectionNamespace = true, namespace }
 		first := start(cluster, watching(namespace), elected, shared)
-		first.awaitReady()
+		first.awaitBeginning() // that it is ready tells nothing: it may stand by
 		cart := newApplication(ctx, api, first.clock, namespace, "cart", nil)
 		cart.deploy(v1)
 		first.expectEvents("cart: succeeded main-1a1a1a1")
 		second := startAt(cluster, first.clock, watching(namespace), elected, shared)
 		second.awaitReady()
 		Expect(second.stdout.string()).To(BeEmpty(), "it stands by")
+		second.end() // or it takes over from the first, and from the third too
 
 		third := startAt(cluster, first.clock, watching(namespace), shared) // as a leader whom the first, being paused, does not know of
 		third.awaitReady()

@@ -121,6 +121,18 @@ func (p *process) awaitReady() {
 	Eventually(p.ready).WithTimeout(patience).WithPolling(20 * time.Millisecond).Should(Succeed())
 }
 
+// awaitBeginning waits until the ledger has begun, from when on deployments count.
+func (p *process) awaitBeginning() {
+	GinkgoHelper()
+	Eventually(func(g Gomega) {
+		p.ledger(g, func(ctx context.Context, l ledger.Reader) {
+			since, err := l.Since(ctx)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(since.IsZero()).To(BeFalse())
+		})
+	}).WithTimeout(patience).WithPolling(20 * time.Millisecond).Should(Succeed())
+}
+
 // ledger reads the ledger while it is written.
 func (p *process) ledger(g Gomega, read func(ctx context.Context, l ledger.Reader)) {
 	store, err := app.ReadLedger(context.Background(), p.options.Ledger, p.options.Cluster)
