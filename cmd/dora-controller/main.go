@@ -5,6 +5,9 @@
 //	dora-controller record     recordings for it, of a cluster or of files
 //	dora-controller events     what the ledger holds
 //	dora-controller decisions  what was decided about a service, also what led to no event
+//	dora-controller marks      what people said about events
+//	dora-controller evidence   what was seen of Argo's status when something was decided
+//	dora-controller recompute  decide again, by the rules of this release
 //	dora-controller backfill   look again for the commits of deployments that have none
 //	dora-controller sinks      what stands in the way of sinks; try again
 //	dora-controller deliveries what was sent to sinks; send again
@@ -12,7 +15,8 @@
 //	dora-controller port       prepare a portal of Port
 //	dora-controller demo       all of it on a control plane of its own
 //
-// Errors go to stderr. The exit code is 0 when all went well, 1 on failure and 2 when the command line was wrong.
+// Errors go to stderr. The exit code is 0 when all went well, 1 on failure, 2 when the command line was wrong and 3 when recompute
+// found a difference.
 package main
 
 import (
@@ -39,6 +43,7 @@ const (
 	exitOK      = 0
 	exitFailure = 1
 	exitUsage   = 2
+	exitDiffers = 3 // recompute found a difference
 )
 
 func main() {
@@ -74,6 +79,8 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errOut io.Wr
 		return exitOK
 	case errors.Is(err, errReported):
 		return exitFailure
+	case errors.Is(err, errDiffers):
+		return exitDiffers
 	case errors.As(err, &usage):
 		fmt.Fprintf(errOut, "error: %v\nSee '%s --help'.\n", err, usage.Command)
 		return exitUsage
@@ -108,8 +115,8 @@ deployment: succeeded, failed, rolled back. Without a command it runs the contro
 	}
 	root.SuggestionsMinimumDistance = 2
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.AddCommand(newRunCommand(), newReplayCommand(), newEventsCommand(), newDecisionsCommand(), newMarksCommand())
-	root.AddCommand(newBackupCommand(), newBackfillCommand(), newDemoCommand())
+	root.AddCommand(newRunCommand(), newReplayCommand(), newEventsCommand(), newDecisionsCommand(), newMarksCommand(), newEvidenceCommand())
+	root.AddCommand(newRecomputeCommand(), newBackupCommand(), newBackfillCommand(), newDemoCommand())
 	root.AddCommand(cli.NewVersionCommand("dora-controller", "Print the version", buildVersion()))
 	root.AddCommand(newSinksCommand(), newDeliveriesCommand(), newMigrateCommand())
 	root.AddCommand(newPortCommand(), newRecordCommand())

@@ -14,6 +14,7 @@ import (
 
 	"github.com/dora-controller/dora-controller/internal/cli"
 	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/evidence"
 	"github.com/dora-controller/dora-controller/internal/show"
 )
 
@@ -56,8 +57,10 @@ type told struct {
 	Counts string      `json:"counts"`
 	Event  *dora.Event `json:"event,omitempty"`
 	// Marks are all that was ever said of one event, the newest last.
-	Marks    []dora.Mark `json:"marks,omitempty"`
-	Decision *decision   `json:"decision,omitempty"`
+	Marks []dora.Mark `json:"marks,omitempty"`
+	// Evidence is what was seen when the event came of it, by which policy it was judged, and what was known before.
+	Evidence *evidence.Evidence `json:"evidence,omitempty"`
+	Decision *decision          `json:"decision,omitempty"`
 }
 
 func (o *explainOptions) run(cmd *cobra.Command, args []string) error {
@@ -75,11 +78,7 @@ func (o *explainOptions) run(cmd *cobra.Command, args []string) error {
 	context := events
 	events = slices.DeleteFunc(slices.Clone(events), func(e dora.Event) bool { return e.Service != args[0] && e.Subject.Name != args[0] })
 	if len(args) > 1 {
-		marks, err := h.marks(cmd.Context(), args[1])
-		if err != nil {
-			return err
-		}
-		return o.event(cmd.OutOrStdout(), events, context, args[1], marks)
+		return o.event(cmd, h, events, context, args[1])
 	}
 	decisions, err := h.decisions(cmd.Context(), args[0])
 	missing := errors.Is(err, errNoDecisions)
@@ -146,18 +145,39 @@ func printTold(out io.Writer, lines []told) error {
 }
 
 // event says everything about one.
-func (o *explainOptions) event(out io.Writer, events, all []dora.Event, id string, marks []dora.Mark) error {
+func (o *explainOptions) event(cmd *cobra.Command, h history, events, all []dora.Event, id string) error {
 	i := slices.IndexFunc(events, func(e dora.Event) bool { return e.ID == id })
 	if i < 0 {
 		return fmt.Errorf("there is no event %s of that service, Application or Rollout; kubectl dora events -o json lists ids", id)
 	}
 	e := &events[i]
+	marks, err := h.marks(cmd.Context(), id)
+	if err != nil {
+		return err
+	}
+	seen, err := h.evidence(cmd.Context(), e)
+	if err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
 	if o.output.Value == asJSON {
-		return printTold(out, []told{{At: e.OccurredAt, Rule: ruleOf(e), Counts: countsAs(e), Event: e, Marks: marks}})
+		return printTold(out, []told{{At: e.OccurredAt, Rule: ruleOf(e), Counts: countsAs(e), Event: e, Marks: marks, Evidence: seen}})
 	}
 	fmt.Fprintf(out, "%s\n\n", show.Line(e))
+	if err := printAnswers(out, append(answers(e, all), saidOf(marks)...)); err != nil || seen == nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nWhat Argo's status said then, as it was seen at %s\n\n", stamp(seen.Now))
+	table := show.NewGrid("FIELD", "SAID")
+	for _, row := range show.Seen(&seen.Observation) {
+		table.Add(row[0], row[1])
+	}
+	return table.Print(painted(out))
+}
+
+func printAnswers(out io.Writer, all [][2]string) error {
 	table := show.NewGrid("QUESTION", "ANSWER")
-	for _, answer := range append(evidence(e, all), saidOf(marks)...) {
+	for _, answer := range all {
 		if answer[1] != "" {
 			table.Add(answer[0], answer[1])
 		}

@@ -114,9 +114,9 @@ func why(e *dora.Event) string {
 	return cmp.Or(strings.Join(parts, "; "), show.Nothing)
 }
 
-// evidence is questions about one event, with their answers.
-func evidence(e *dora.Event, all []dora.Event) [][2]string {
-	answers := [][2]string{
+// answers are questions about one event, with their answers.
+func answers(e *dora.Event, all []dora.Event) [][2]string {
+	told := [][2]string{
 		{"what it counts as", countsAs(e)},
 		{"by which rule", ruleOf(e) + " of docs/concepts.md"},
 		{"of which object", string(e.Subject.Kind) + " " + e.Subject.Namespace + "/" + e.Subject.Name + " (" + e.Subject.UID + ")"},
@@ -139,14 +139,14 @@ func evidence(e *dora.Event, all []dora.Event) [][2]string {
 		other := &all[i]
 		switch {
 		case e.CausedBy != "" && other.ID == e.CausedBy:
-			answers = append(answers, [2]string{"caused by", show.Line(other) + " (" + other.ID + ")"})
+			told = append(told, [2]string{"caused by", show.Line(other) + " (" + other.ID + ")"})
 		case other.Type == dora.TypeDegraded && other.CausedBy == e.ID:
-			answers = append(answers, [2]string{"it caused", "a failure since " + stamp(other.OccurredAt) + " (" + other.ID + "), so it is a failed attempt"})
+			told = append(told, [2]string{"it caused", "a failure since " + stamp(other.OccurredAt) + " (" + other.ID + "), so it is a failed attempt"})
 		case e.FailureID != "" && other.FailureID == e.FailureID && other.ID != e.ID:
-			answers = append(answers, [2]string{"the same failure", string(other.Type) + " at " + stamp(other.OccurredAt) + " (" + other.ID + ")"})
+			told = append(told, [2]string{"the same failure", string(other.Type) + " at " + stamp(other.OccurredAt) + " (" + other.ID + ")"})
 		}
 	}
-	return answers
+	return told
 }
 
 // saidOf is what people said of an event, the first of it first.

@@ -8,7 +8,9 @@ import (
 
 	. "github.com/onsi/gomega"
 
+	"github.com/dora-controller/dora-controller/internal/deploy"
 	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/evidence"
 	"github.com/dora-controller/dora-controller/internal/ledger"
 	"github.com/dora-controller/dora-controller/internal/ledger/sqlite"
 )
@@ -27,9 +29,9 @@ func TestWhatPeopleSaidIsExplained(t *testing.T) {
 	g.Expect(before.stdout).NotTo(ContainSubstring("said at"))
 
 	at := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
-	other := aLedgerWith(t, dora.Mark{EventID: failed.ID, Verdict: dora.Ignore, Reason: "a drill", By: "ada", At: at, Source: "DoraTarget argocd/all"},
-		dora.Mark{EventID: failed.ID, By: "DoraTarget argocd/all", At: at.Add(time.Hour), Source: "DoraTarget argocd/all"},
-		dora.Mark{EventID: failed.ID, Verdict: dora.NotAFailure, Reason: "the quota", By: "bob", At: at.Add(2 * time.Hour), Source: "DoraTarget argocd/all"})
+	other := aLedgerWith(t, ledger.Change{Marks: []dora.Mark{{EventID: failed.ID, Verdict: dora.Ignore, Reason: "a drill", By: "ada", At: at, Source: "DoraTarget argocd/all"},
+		{EventID: failed.ID, By: "DoraTarget argocd/all", At: at.Add(time.Hour), Source: "DoraTarget argocd/all"},
+		{EventID: failed.ID, Verdict: dora.NotAFailure, Reason: "the quota", By: "bob", At: at.Add(2 * time.Hour), Source: "DoraTarget argocd/all"}}})
 	got := run(t, "explain", "checkout", failed.ID, "--ledger", other)
 	g.Expect(got.stdout).To(And(
 		MatchRegexp(`what it counts as +a deployment that did not fail, since people say so\n`),
@@ -43,8 +45,8 @@ func TestWhatPeopleSaidIsExplained(t *testing.T) {
 	g.Expect(explained.Marks).To(HaveLen(3))
 }
 
-// aLedgerWith is a ledger's file with the month, and what people said.
-func aLedgerWith(t *testing.T, marks ...dora.Mark) string {
+// aLedgerWith is a ledger's file with the month, and what was recorded besides.
+func aLedgerWith(t *testing.T, changes ...ledger.Change) string {
 	t.Helper()
 	path := strings.TrimSuffix(t.TempDir(), "/") + "/said.db"
 	store, err := sqlite.Open(t.Context(), path, sqlite.Options{})
@@ -55,10 +57,30 @@ func aLedgerWith(t *testing.T, marks ...dora.Mark) string {
 	if err := store.Commit(t.Context(), ledger.Change{Events: monthOf(t)}); err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range marks {
-		if err := store.Commit(t.Context(), ledger.Change{Marks: []dora.Mark{m}}); err != nil {
+	for _, change := range changes {
+		if err := store.Commit(t.Context(), change); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return path
+}
+
+func TestWhatArgoSaidIsExplained(t *testing.T) {
+	g := NewWithT(t)
+	events := monthOf(t)
+	e := events[0]
+	packed, err := evidence.Encode(&evidence.Evidence{Now: e.ObservedAt, Observation: deploy.Observation{
+		Subject: e.Subject, App: &deploy.App{Health: deploy.Healthy, HealthSince: e.OccurredAt, Synced: true, ReconciledAt: e.OccurredAt},
+	}})
+	g.Expect(err).NotTo(HaveOccurred())
+	e.ID = "seen"
+	seen := ledger.Observation{UID: e.Subject.UID, At: e.ObservedAt, Data: packed}
+	other := aLedgerWith(t, ledger.Change{Events: []dora.Event{e}, Observation: &seen})
+	got := run(t, "explain", "checkout", "seen", "--ledger", other)
+	g.Expect(got.stdout).To(And(
+		MatchRegexp(`What Argo's status said then, as it was seen at 2026-11-03T10:00:00Z\n`), MatchRegexp(`health.status +Healthy since 2026-11-03T10:00:00Z\n`)))
+	g.Expect(run(t, "explain", "checkout", events[0].ID, "--ledger", other).stdout).NotTo(ContainSubstring("What Argo's status said"))
+	var explained told
+	g.Expect(json.Unmarshal([]byte(run(t, "explain", "checkout", "seen", "--ledger", other, "-o", "json").stdout), &explained)).To(Succeed())
+	g.Expect(explained.Evidence.Observation.App.Health).To(Equal(deploy.Healthy))
 }

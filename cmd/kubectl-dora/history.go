@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/evidence"
 	"github.com/dora-controller/dora-controller/internal/fourkeys"
 	"github.com/dora-controller/dora-controller/internal/ledger"
 	"github.com/dora-controller/dora-controller/internal/ledger/sqlite"
@@ -49,6 +50,8 @@ type history interface {
 	decisions(ctx context.Context, of string) ([]decision, error)
 	// marks are all that was ever said of an event, as it was said; none if the controller is too old to tell them.
 	marks(ctx context.Context, id string) ([]dora.Mark, error)
+	// evidence is what was seen when an event came of it; nil if that is not kept, or the controller is too old to tell it.
+	evidence(ctx context.Context, e *dora.Event) (*evidence.Evidence, error)
 	// followed says since when services are followed, as far as that is known.
 	followed(ctx context.Context) (map[fourkeys.Service]time.Time, error)
 	// close ends the reading.
@@ -191,6 +194,18 @@ func (h *fileHistory) marks(ctx context.Context, id string) ([]dora.Mark, error)
 	return all, nil
 }
 
+func (h *fileHistory) evidence(ctx context.Context, e *dora.Event) (*evidence.Evidence, error) {
+	kept, err := h.store.Observations(ctx, e.Subject.UID)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(kept, func(o ledger.Observation) bool { return slices.Contains(o.Events, e.ID) })
+	if i < 0 {
+		return nil, nil //nolint:nilnil // none is kept, and nothing is wrong with that
+	}
+	return evidence.Decode(kept[i].Data)
+}
+
 func (h *fileHistory) followed(ctx context.Context) (map[fourkeys.Service]time.Time, error) {
 	subjects, err := h.store.Subjects(ctx, ledger.SubjectQuery{})
 	if err != nil {
@@ -296,6 +311,21 @@ func (h *podHistory) marks(ctx context.Context, id string) ([]dora.Mark, error) 
 		return nil, nil
 	}
 	return all, err
+}
+
+func (h *podHistory) evidence(ctx context.Context, e *dora.Event) (found *evidence.Evidence, err error) {
+	err = h.lines(ctx, append(append([]string{usualName, "evidence", "-o", "json"}, h.ledger...), "--id="+e.ID), func(line []byte) error {
+		found = &evidence.Evidence{}
+		if err := json.Unmarshal(line, found); err != nil {
+			return fmt.Errorf("cannot understand what the controller prints, is its version a much other one? %w", err)
+		}
+		return nil
+	})
+	var ended *exitCodeError
+	if errors.As(err, &ended) && ended.code == exitUsage {
+		return nil, nil //nolint:nilnil // that controller keeps none
+	}
+	return found, err
 }
 
 // followed is not known: the command of the controller prints events alone.

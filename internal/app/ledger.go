@@ -61,6 +61,15 @@ func ReadLedger(ctx context.Context, location, cluster string) (OpenedLedger, er
 	return sqlite.OpenReadOnly(ctx, location)
 }
 
+// WriteLedger opens a ledger for somebody who mends it while no controller has it open: a file alone, since who opens one in a database takes it
+// from the controller that writes it.
+func WriteLedger(ctx context.Context, location string) (ledger.Store, error) {
+	if postgres.IsURL(location) {
+		return nil, errors.New("a ledger in a database is written by its controller alone: do this with a copy in a file, or without --apply")
+	}
+	return sqlite.Open(ctx, location, sqlite.Options{})
+}
+
 // open waits for a ledger that another process writes, or that cannot be reached. It gives up when the context ends.
 func (l *leader) open(ctx context.Context) (ledger.Store, error) {
 	for waited := false; ; waited = true {

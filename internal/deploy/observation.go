@@ -9,18 +9,18 @@ import (
 // Observation is what one look at a subject showed: only what decisions need, in our own words.
 // Every field may be missing; a zero value means that Argo did not tell.
 type Observation struct {
-	Cluster string
-	Subject dora.Subject
+	Cluster string       `json:"cluster,omitempty"`
+	Subject dora.Subject `json:"subject,omitzero"`
 	// CreatedAt is the object's creationTimestamp.
-	CreatedAt time.Time
+	CreatedAt time.Time `json:"created_at,omitzero"`
 	// Destination names where the subject deploys to: cluster and namespace.
-	Destination string
+	Destination string `json:"destination,omitempty"`
 	// Deleting is set while the object waits for its finalizers, and once it is gone.
-	Deleting bool
+	Deleting bool `json:"deleting,omitempty"`
 	// App is set for an Application.
-	App *App
+	App *App `json:"app,omitempty"`
 	// Rollouts are those the Application manages and that can be seen here, or the one standalone Rollout.
-	Rollouts []Rollout
+	Rollouts []Rollout `json:"rollouts,omitempty"`
 }
 
 // Health is an Application's health code.
@@ -38,34 +38,35 @@ const (
 
 // App is what an Application's status tells.
 type App struct {
-	Health Health
+	Health Health `json:"health,omitempty"`
 	// HealthSince is health.lastTransitionTime; zero before Argo CD 2.14.
-	HealthSince time.Time
+	HealthSince time.Time `json:"health_since,omitzero"`
 	// Synced and OutOfSync are sync.status; both are false while it is unknown.
-	Synced, OutOfSync bool
+	Synced    bool `json:"synced,omitempty"`
+	OutOfSync bool `json:"out_of_sync,omitempty"`
 	// ReconciledAt is when the comparison started that sync and health come from.
-	ReconciledAt time.Time
+	ReconciledAt time.Time `json:"reconciled_at,omitzero"`
 	// Images is summary.images: a union over pods.
-	Images []string
+	Images []string `json:"images,omitempty"`
 	// Operation is status.operationState.
-	Operation *Operation
+	Operation *Operation `json:"operation,omitempty"`
 	// Requested is the top-level operation, present until it completes.
-	Requested *Request
+	Requested *Request `json:"requested,omitempty"`
 	// History is status.history, oldest first.
-	History []HistoryEntry
+	History []HistoryEntry `json:"history,omitempty"`
 	// Resources are the rows of status.resources that decisions need: workloads, and whatever is Degraded.
-	Resources []Resource
+	Resources []Resource `json:"resources,omitempty"`
 	// Stale says that Argo CD itself reports this status to be out of date.
-	Stale bool
+	Stale bool `json:"stale,omitempty"`
 }
 
 // Request is what an operation was asked to do.
 type Request struct {
 	// Partial: only some resources were selected, so history will not list it.
-	Partial bool
-	DryRun  bool
+	Partial bool `json:"partial,omitempty"`
+	DryRun  bool `json:"dry_run,omitempty"`
 	// SelfHeal: Argo CD repairs drift.
-	SelfHeal bool
+	SelfHeal bool `json:"self_heal,omitempty"`
 }
 
 // Phase is the phase of an operation.
@@ -83,45 +84,49 @@ const (
 // Operation is one sync operation as status.operationState shows it.
 type Operation struct {
 	Request
-	StartedAt  time.Time
-	FinishedAt time.Time
-	Phase      Phase
-	Message    string
+	StartedAt  time.Time `json:"started_at,omitzero"`
+	FinishedAt time.Time `json:"finished_at,omitzero"`
+	Phase      Phase     `json:"phase,omitempty"`
+	Message    string    `json:"message,omitempty"`
 	// Revisions are what the operation resolved: one for each source.
-	Revisions []string
+	Revisions []string `json:"revisions,omitempty"`
 	// Rows are syncResult.resources. While Phase is Running they may be the previous operation's.
-	Rows []Row
+	Rows []Row `json:"rows,omitempty"`
 }
 
 // Row is one resource of an operation's result.
 type Row struct {
-	Kind, Namespace, Name string
+	Kind      string `json:"kind,omitempty"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name,omitempty"`
 	// Workload: a kind that runs pods.
-	Workload bool
+	Workload bool `json:"workload,omitempty"`
 	// Applied: status Synced in phase Sync, and no hook.
-	Applied bool
+	Applied bool `json:"applied,omitempty"`
 	// Unchanged: the message says that the apply changed nothing.
-	Unchanged bool
+	Unchanged bool `json:"unchanged,omitempty"`
 	// Images are the target object's, since Argo CD 3.1.
-	Images []string
+	Images []string `json:"images,omitempty"`
 }
 
 // HistoryEntry is one of status.history: a full sync that succeeded.
 type HistoryEntry struct {
 	// ID is Argo's number. It identifies nothing (it can repeat), but a first id above 0 shows that older entries were dropped.
-	ID         int64
-	StartedAt  time.Time
-	DeployedAt time.Time
-	Revisions  []string
+	ID         int64     `json:"id,omitempty"`
+	StartedAt  time.Time `json:"started_at,omitzero"`
+	DeployedAt time.Time `json:"deployed_at,omitzero"`
+	Revisions  []string  `json:"revisions,omitempty"`
 	// Images are full references named by the entry's source, where it names any.
-	Images []string
+	Images []string `json:"images,omitempty"`
 }
 
 // Resource is one managed object.
 type Resource struct {
-	Kind, Namespace, Name string
+	Kind      string `json:"kind,omitempty"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name,omitempty"`
 	// Health is empty where Argo CD does not persist it (the default since 3.0).
-	Health Health
+	Health Health `json:"health,omitempty"`
 }
 
 // ConditionStatus of a Rollout's condition.
@@ -136,10 +141,10 @@ const (
 
 // Condition is one of a Rollout's conditions.
 type Condition struct {
-	Status ConditionStatus
+	Status ConditionStatus `json:"status,omitempty"`
 	// Since is lastTransitionTime.
-	Since  time.Time
-	Reason string
+	Since  time.Time `json:"since,omitzero"`
+	Reason string    `json:"reason,omitempty"`
 }
 
 // RolloutPhase is the effective phase of a Rollout.
@@ -155,48 +160,56 @@ const (
 
 // Rollout is what a Rollout and its ReplicaSets tell.
 type Rollout struct {
-	UID, Namespace, Name string
-	CreatedAt            time.Time
+	UID       string    `json:"uid,omitempty"`
+	Namespace string    `json:"namespace,omitempty"`
+	Name      string    `json:"name,omitempty"`
+	CreatedAt time.Time `json:"created_at,omitzero"`
 	// Revision is the annotation rollout.argoproj.io/revision; 0 if there is none yet.
-	Revision int
+	Revision int `json:"revision,omitempty"`
 	// Observed: the status describes the current spec (generation, workload generation).
-	Observed bool
-	Phase    RolloutPhase
-	Message  string
+	Observed bool         `json:"observed,omitempty"`
+	Phase    RolloutPhase `json:"phase,omitempty"`
+	Message  string       `json:"message,omitempty"`
 	// CurrentHash is the pod-template hash that the spec asks for, StableHash the promoted one.
-	CurrentHash, StableHash string
+	CurrentHash string `json:"current_hash,omitempty"`
+	StableHash  string `json:"stable_hash,omitempty"`
 	// Aborted: abort is set. AbortedAt is when the controller carried it out; zero until then.
-	Aborted   bool
-	AbortedAt time.Time
+	Aborted   bool      `json:"aborted,omitempty"`
+	AbortedAt time.Time `json:"aborted_at,omitzero"`
 	// TimedOut: the current hash exceeded its progress deadline, by condition and message.
-	TimedOut bool
+	TimedOut bool `json:"timed_out,omitempty"`
 
-	Progressing, CompletedCond, HealthyCond, Available, PausedCond Condition
+	Progressing   Condition `json:"progressing,omitzero"`
+	CompletedCond Condition `json:"completed_cond,omitzero"`
+	HealthyCond   Condition `json:"healthy_cond,omitzero"`
+	Available     Condition `json:"available,omitzero"`
+	PausedCond    Condition `json:"paused_cond,omitzero"`
 
 	// BlueGreen strategy; ActiveHash is the hash that takes traffic.
-	BlueGreen  bool
-	ActiveHash string
+	BlueGreen  bool   `json:"blue_green,omitempty"`
+	ActiveHash string `json:"active_hash,omitempty"`
 	// TrafficRouted: the canary's weight is set by a traffic router; Weight is that weight in percent.
-	TrafficRouted bool
-	Weight        int
+	TrafficRouted bool `json:"traffic_routed,omitempty"`
+	Weight        int  `json:"weight,omitempty"`
 
 	// Desired is spec.replicas (1 if it is not set).
-	Desired int
+	Desired int `json:"desired,omitempty"`
 	// TemplateImages are those of spec.template; empty with workloadRef.
-	TemplateImages []string
-	ReplicaSets    []ReplicaSet
+	TemplateImages []string     `json:"template_images,omitempty"`
+	ReplicaSets    []ReplicaSet `json:"replica_sets,omitempty"`
 }
 
 // ReplicaSet is one of a Rollout's.
 type ReplicaSet struct {
-	Hash     string
-	Revision int
+	Hash     string `json:"hash,omitempty"`
+	Revision int    `json:"revision,omitempty"`
 	// Reused: it served an earlier revision too (annotation rollout.argoproj.io/revision-history).
-	Reused    bool
-	CreatedAt time.Time
-	Images    []string
+	Reused    bool      `json:"reused,omitempty"`
+	CreatedAt time.Time `json:"created_at,omitzero"`
+	Images    []string  `json:"images,omitempty"`
 	// InitImages are those of its init containers. They are no part of a version, but live while its pods start.
-	InitImages []string
+	InitImages []string `json:"init_images,omitempty"`
 	// Replicas exist; Available of them are.
-	Replicas, Available int
+	Replicas  int `json:"replicas,omitempty"`
+	Available int `json:"available,omitempty"`
 }

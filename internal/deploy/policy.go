@@ -15,26 +15,29 @@ const (
 
 // Policy is what the deciding target says about a subject.
 type Policy struct {
-	Service, Team, Environment string
+	Service     string `json:"service,omitempty"`
+	Team        string `json:"team,omitempty"`
+	Environment string `json:"environment,omitempty"`
 	// Include and Exclude are globs over image references; `*` matches any run of characters. No Include means all.
-	Include, Exclude []string
+	Include []string `json:"include,omitempty"`
+	Exclude []string `json:"exclude,omitempty"`
 	// Sourced: a target says where the commits are, so they are looked for once a deployment is recorded.
-	Sourced bool
+	Sourced bool `json:"sourced,omitempty"`
 	// CommitImage is a glob over the images whose tags may carry the commit; empty means all. Tags says where in the tag it stands.
-	CommitImage string
-	Tags        *dora.TagPattern
+	CommitImage string           `json:"commit_image,omitempty"`
+	Tags        *dora.TagPattern `json:"-"`
 	// CountConfig counts changes that leave the images alone.
-	CountConfig bool
+	CountConfig bool `json:"count_config,omitempty"`
 	// DegradedFor is how long a Degraded must last before it counts.
-	DegradedFor time.Duration
+	DegradedFor time.Duration `json:"degraded_for,omitempty"`
 	// FailureWindow is how long after a deployment a failure is still caused by it.
-	FailureWindow time.Duration
+	FailureWindow time.Duration `json:"failure_window,omitempty"`
 	// VerdictTimeout is how long a finished operation may go without a verdict.
-	VerdictTimeout time.Duration
+	VerdictTimeout time.Duration `json:"verdict_timeout,omitempty"`
 	// ImportHistory judges, at first sight, what an Application's history tells of the time before it was followed.
-	ImportHistory bool
+	ImportHistory bool `json:"import_history,omitempty"`
 	// FollowedSince is the later of the ledger's first record and the creation of the first target that selects the subject.
-	FollowedSince time.Time
+	FollowedSince time.Time `json:"followed_since,omitzero"`
 }
 
 // Decision names why something was, or was not, counted.

@@ -125,7 +125,24 @@ type Change struct {
 	Resolve bool
 	// Decisions are numbered by the ledger: their Seq is ignored.
 	Decisions []Decision
+	// Observation, if set, is what all of this rests on. Its N and Events are told by the ledger: the events are those of the change. The
+	// newest KeptObservations of a subject are kept.
+	Observation *Observation
 }
+
+// Observation is what somebody saw of a subject, in a form that the ledger does not know (package evidence does).
+type Observation struct {
+	UID string
+	At  time.Time
+	// N puts the observations of a subject into the order in which they were made.
+	N int64
+	// Events are the ids of those that came of it.
+	Events []string
+	Data   []byte
+}
+
+// KeptObservations is how many observations are kept of each subject: those of some five deployments.
+const KeptObservations = 40
 
 // EventQuery selects events. Zero fields select everything; a list that is empty but not nil selects nothing,
 // so that a target without subjects does not count everybody's.
@@ -363,8 +380,8 @@ type ReasonCount struct {
 
 // Retention bounds what is kept.
 type Retention struct {
-	// EventsBefore, unless zero, drops events that occurred earlier and are pending for no sink; their parked rows go with them, and so
-	// do their facts, their marks and their place in the queue of those to be looked into.
+	// EventsBefore, unless zero, drops observations that were made earlier, and events that occurred earlier and are pending for no sink;
+	// the parked rows of these go with them, and so do their facts, their marks and their place in the queue of those to be looked into.
 	// A dropped event's id is forgotten: that it is not recorded again is up to its subject's state.
 	EventsBefore time.Time
 	// DecisionsPerSubject keeps the newest n of each subject; zero means DefaultDecisions.
@@ -402,6 +419,8 @@ type Reader interface {
 	Marks(ctx context.Context, q MarkQuery) ([]Marked, error)
 	// Decisions lists the newest decisions about a subject (by uid) first, up to limit, or all if that is zero.
 	Decisions(ctx context.Context, uid string, limit int) ([]Decision, error)
+	// Observations lists those that are kept of a subject (by uid), as they were made.
+	Observations(ctx context.Context, uid string) ([]Observation, error)
 	// Deliveries lists the selected records of the log, newest (by Seq) first.
 	Deliveries(ctx context.Context, q DeliveryQuery) ([]DeliveryRecord, error)
 	// Outstanding lists the selected rows of the outbox, by event in the order of writing, then by sink.

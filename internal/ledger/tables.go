@@ -28,6 +28,7 @@ var Tables = []Table{
 	table(2, "outbox", "seq sink service recorded_at next_at attempts parked failed_at last_error"),
 	table(1, "commits", "seq state recorded_at next_at attempts reason message facts content"),
 	table(2, "marks", "seq n mark"),
+	table(2, "observations", "uid n at events data"),
 	table(1, "cache", "seq key value"),
 	table(1, "deliveries", "seq sink event_seq event_id service type outcome fate content at took answer"),
 }

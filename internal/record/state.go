@@ -11,6 +11,7 @@ import (
 
 	"github.com/dora-controller/dora-controller/internal/deploy"
 	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/evidence"
 	"github.com/dora-controller/dora-controller/internal/ledger"
 )
 
@@ -97,12 +98,41 @@ func (r *Recorder) write(s *subject, v *service, id serviceID, l *look, result *
 	if err := w.state(r.subjectKey(l.obs.Subject.UID), &w.subject, &result.State); err != nil {
 		return w, err
 	}
-	err := w.state(r.serviceKey(id), &w.service, &result.Service)
+	if err := w.state(r.serviceKey(id), &w.service, &result.Service); err != nil {
+		return w, err
+	}
+	err := w.rest(s, v, l, result)
 	return w, err
 }
 
+// rest keeps on what the decision rests, if it decided anything: what changes a row of the directory alone is no decision.
+func (w *written) rest(s *subject, v *service, l *look, result *deploy.Result) error {
+	if !result.Changed {
+		return nil
+	}
+	before, err := encode(&s.state)
+	if err != nil {
+		return fmt.Errorf("cannot encode what was known of a subject: %w", err)
+	}
+	shared, err := encode(&v.state)
+	if err != nil {
+		return fmt.Errorf("cannot encode what was known of a service: %w", err)
+	}
+	data, err := evidence.Encode(&evidence.Evidence{
+		Now: l.now, Observation: *l.obs, Policy: evidence.MakePolicy(&l.policy), State: before, Service: shared,
+	})
+	if err != nil {
+		return err
+	}
+	w.change.Observation = &ledger.Observation{UID: l.obs.Subject.UID, At: l.now, Data: data}
+	return nil
+}
+
+// encode writes a state as the ledger keeps it.
+func encode(state any) ([]byte, error) { return json.Marshal(state) }
+
 func (w *written) state(key string, at *stored, value any) error {
-	data, err := json.Marshal(value)
+	data, err := encode(value)
 	if err != nil {
 		return fmt.Errorf("cannot encode state %s: %w", key, err)
 	}

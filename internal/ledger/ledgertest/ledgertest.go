@@ -46,6 +46,7 @@ func Run(t *testing.T, open Open) {
 	t.Run("Completion", func(t *testing.T) { completion(t, open) })
 	t.Run("Redelivery", func(t *testing.T) { redelivery(t, open) })
 	t.Run("Marks", func(t *testing.T) { marking(t, open) })
+	t.Run("Observations", func(t *testing.T) { observing(t, open) })
 	t.Run("Searches", func(t *testing.T) { searches(t, open) })
 	t.Run("Cache", func(t *testing.T) { caching(t, open) })
 	t.Run("Retention", func(t *testing.T) { retention(t, open) })

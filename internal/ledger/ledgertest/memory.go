@@ -19,24 +19,25 @@ import (
 // Memory is a ledger in memory: plain loops over plain slices, so that a reader can see that it is right.
 // The zero value is not ready; see NewMemory.
 type Memory struct {
-	mu        sync.Mutex
-	now       func() time.Time
-	closed    bool
-	states    map[string]ledger.State
-	subjects  map[[2]string]ledger.Subject // by cluster and uid
-	events    []ledger.Row                 // by sequence
-	decisions []ledger.Decision
-	outbox    []*owed // by sequence
-	sinks     map[string]*ledger.SinkState
-	log       []ledger.DeliveryRecord  // by sequence
-	commits   map[int64]*search        // by sequence of the event
-	marks     map[int64][]dora.Mark    // by sequence of the event, as they were made
-	cache     []cached                 // by age
-	histories map[ledger.History]int64 // the revision, by the rest of it
-	cacheSize int
-	seq       int64
-	revision  int64
-	since     time.Time
+	mu           sync.Mutex
+	now          func() time.Time
+	closed       bool
+	states       map[string]ledger.State
+	subjects     map[[2]string]ledger.Subject // by cluster and uid
+	events       []ledger.Row                 // by sequence
+	decisions    []ledger.Decision
+	outbox       []*owed // by sequence
+	sinks        map[string]*ledger.SinkState
+	log          []ledger.DeliveryRecord         // by sequence
+	commits      map[int64]*search               // by sequence of the event
+	observations map[string][]ledger.Observation // by uid, as they were made
+	marks        map[int64][]dora.Mark           // by sequence of the event, as they were made
+	cache        []cached                        // by age
+	histories    map[ledger.History]int64        // the revision, by the rest of it
+	cacheSize    int
+	seq          int64
+	revision     int64
+	since        time.Time
 }
 
 // owed is an outbox row.
@@ -53,13 +54,14 @@ var _ ledger.Store = (*Memory)(nil)
 // NewMemory makes an empty ledger whose records are stamped by now.
 func NewMemory(now func() time.Time) *Memory {
 	return &Memory{
-		now:       func() time.Time { return micro(now()) },
-		states:    map[string]ledger.State{},
-		subjects:  map[[2]string]ledger.Subject{},
-		sinks:     map[string]*ledger.SinkState{},
-		commits:   map[int64]*search{},
-		marks:     map[int64][]dora.Mark{},
-		histories: map[ledger.History]int64{},
+		now:          func() time.Time { return micro(now()) },
+		states:       map[string]ledger.State{},
+		subjects:     map[[2]string]ledger.Subject{},
+		sinks:        map[string]*ledger.SinkState{},
+		commits:      map[int64]*search{},
+		marks:        map[int64][]dora.Mark{},
+		observations: map[string][]ledger.Observation{},
+		histories:    map[ledger.History]int64{},
 
 		cacheSize: ledger.DefaultCached,
 	}
@@ -110,7 +112,8 @@ func (m *Memory) Commit(ctx context.Context, change ledger.Change) error {
 		return err
 	}
 	defer leave()
-	if len(change.States)+len(change.Events)+len(change.Facts)+len(change.Marks)+len(change.Decisions) == 0 && change.Subject == nil {
+	if len(change.States)+len(change.Events)+len(change.Facts)+len(change.Marks)+len(change.Decisions) == 0 && change.Subject == nil &&
+		change.Observation == nil {
 		return nil
 	}
 	for _, event := range change.Events {
@@ -170,6 +173,9 @@ func (m *Memory) keep(change ledger.Change) {
 	}
 	for _, mark := range change.Marks {
 		m.keepMark(mark, change.Sinks)
+	}
+	if o := change.Observation; o != nil {
+		m.keepObservation(*o, change.Events)
 	}
 	for _, d := range change.Decisions {
 		m.seq++

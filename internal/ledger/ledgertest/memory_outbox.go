@@ -236,6 +236,7 @@ func (m *Memory) Prune(ctx context.Context, r ledger.Retention) (int64, error) {
 	}
 	defer leave()
 	pruned := m.pruneEvents(micro(r.EventsBefore))
+	m.pruneObservations(micro(r.EventsBefore))
 	kept := map[string]int{}
 	slices.Reverse(m.decisions)
 	m.decisions = slices.DeleteFunc(m.decisions, func(d ledger.Decision) bool {

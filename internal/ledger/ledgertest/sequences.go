@@ -41,6 +41,7 @@ func sequences(t *testing.T, open Open) {
 				p.compareSearches(t)
 				p.compareHistories(t)
 				p.compareMarks(t)
+				p.compareObservations(t)
 			}, "commit": p.commit, "deliver": p.deliver, "fail": p.fail, "wait": p.wait,
 			"requeue": p.requeue, "forget": p.forget, "prune": p.prune, "reopen": p.reopen,
 			"pass": p.pass, "hasten": p.hasten, "owe": p.owe, "gone": p.gone,
@@ -134,6 +135,9 @@ func (p *pair) commit(t *rapid.T) {
 	for range rapid.IntRange(0, 3).Draw(t, "decisions") {
 		service := rapid.SampledFrom(services).Draw(t, "service")
 		change.Decisions = append(change.Decisions, Decision(service, "Because", p.clock.Now()))
+	}
+	if rapid.Bool().Draw(t, "with an observation") {
+		change.Observation = Observation(rapid.SampledFrom(services).Draw(t, "observed"), rapid.StringN(0, 3, -1).Draw(t, "seen"), p.clock.Now())
 	}
 	if rapid.Bool().Draw(t, "with a subject") {
 		subject := Subject(rapid.SampledFrom(services).Draw(t, "subject"))
@@ -401,6 +405,19 @@ func (p *pair) compareHistories(t *rapid.T) {
 		slices.SortFunc(changed, func(a, b ledger.History) int { return strings.Compare(a.UID, b.UID) })
 		return changed, err
 	})
+}
+
+// compareObservations reads what was seen.
+func (p *pair) compareObservations(t *rapid.T) {
+	for _, service := range services {
+		p.both(t, "observations", func(s ledger.Store) (any, error) {
+			seen, err := s.Observations(t.Context(), "uid-"+service)
+			for i := range seen {
+				seen[i].N = 0 // they may begin anew once none is left
+			}
+			return seen, err
+		})
+	}
 }
 
 // compareMarks reads what was said.

@@ -57,6 +57,9 @@ func (t *transaction) keep(rec rows.Record) error {
 	for _, decision := range rec.Decisions {
 		t.keepDecision(decision)
 	}
+	if rec.Observation != nil {
+		t.keepObservation(*rec.Observation, rec.Led)
+	}
 	t.at.revision++
 	return t.send()
 }

@@ -22,6 +22,9 @@ func (s *Store) Prune(ctx context.Context, r ledger.Retention) (int64, error) {
 	if err := s.pruneDecisions(ctx, cmp.Or(r.DecisionsPerSubject, ledger.DefaultDecisions)); err != nil {
 		return events, err
 	}
+	if err := s.pruneObservations(ctx, r.EventsBefore); err != nil {
+		return events, err
+	}
 	return events, s.pruneDeliveries(ctx, cmp.Or(r.DeliveriesPerSink, ledger.DefaultDeliveries))
 }
 

@@ -53,6 +53,11 @@ func (c *connection) keep(rec rows.Record) error {
 			return err
 		}
 	}
+	if rec.Observation != nil {
+		if err := c.keepObservation(*rec.Observation, rec.Led); err != nil {
+			return err
+		}
+	}
 	c.grown++
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 var embedded embed.FS
 
 // schemaVersion is the number of the newest embedded migration.
-const schemaVersion = 6
+const schemaVersion = 7
 
 // applicationID marks a SQLite file as a ledger: "dora" in ASCII. The first migration writes it.
 const applicationID = 0x646f7261

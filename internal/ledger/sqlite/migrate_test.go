@@ -59,7 +59,7 @@ func TestUpgradeFrom1(t *testing.T) {
 			VALUES (3, 'port', 'cart', ?, ?, 1, 1, ?, 'refused')`, at, at, at)
 	})
 	_, err := OpenReadOnly(t.Context(), path)
-	g.Expect(err).To(MatchError(ContainSubstring("has schema 1, but this release reads 6")))
+	g.Expect(err).To(MatchError(ContainSubstring("has schema 1, but this release reads 7")))
 
 	s := open(t, path, Options{Now: func() time.Time { return noon }})
 	g.Expect(ids(t, s)).To(Equal([]string{"first", "second", "failure"}))

@@ -165,7 +165,7 @@ func TestRefusedAndLeftUntouched(t *testing.T) {
 			path := filled(t)
 			execute(t, path, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)`)
 			return path
-		}, And(MatchError(ledger.ErrNewerSchema), MatchError(ContainSubstring("has schema 99, but this release knows up to 6")))},
+		}, And(MatchError(ledger.ErrNewerSchema), MatchError(ContainSubstring("has schema 99, but this release knows up to 7")))},
 		"another program's database": {func(t *testing.T) string {
 			t.Helper()
 			path := ledgerPath(t)
@@ -329,7 +329,7 @@ func TestReadOnlyRefusesOtherSchemas(t *testing.T) {
 
 	execute(t, path, `DELETE FROM goose_db_version WHERE version_id > 0`)
 	_, err = OpenReadOnly(t.Context(), path)
-	g.Expect(err).To(MatchError(ContainSubstring("has schema 0, but this release reads 6")))
+	g.Expect(err).To(MatchError(ContainSubstring("has schema 0, but this release reads 7")))
 
 	put(t, path, []byte("this is no database, and it is longer than a header of one hundred bytes, which SQLite reads first"))
 	_, err = OpenReadOnly(t.Context(), path)

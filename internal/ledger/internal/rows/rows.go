@@ -73,12 +73,14 @@ type Record struct {
 	Payloads []string // of the events
 	Encoded  []string // the facts
 	Said     []string // the marks
+	Led      string   // to which events the observation led, as JSON
 	Labels   any      // of the subject: JSON, or nil
 }
 
 // Empty tells whether a change writes nothing.
 func Empty(change ledger.Change) bool {
-	return len(change.States)+len(change.Events)+len(change.Facts)+len(change.Marks)+len(change.Decisions) == 0 && change.Subject == nil
+	return len(change.States)+len(change.Events)+len(change.Facts)+len(change.Marks)+len(change.Decisions) == 0 &&
+		change.Subject == nil && change.Observation == nil
 }
 
 // Encode makes a change ready.
@@ -105,6 +107,17 @@ func Encode(change ledger.Change) (Record, error) {
 		}
 		rec.Said = append(rec.Said, text)
 	}
+	if change.Observation != nil {
+		led := make([]string, 0, len(change.Events))
+		for _, event := range change.Events {
+			led = append(led, event.ID)
+		}
+		text, err := json.Marshal(led)
+		if err != nil {
+			return Record{}, fmt.Errorf("cannot encode what an observation led to: %w", err)
+		}
+		rec.Led = string(text)
+	}
 	if change.Subject != nil && len(change.Subject.Labels) > 0 {
 		labels, err := json.Marshal(change.Subject.Labels)
 		if err != nil {
@@ -125,6 +138,9 @@ func encodeMark(mark dora.Mark) (string, error) {
 	}
 	return string(text), nil
 }
+
+// PrunedObservations is how many observations one transaction drops.
+const PrunedObservations = 500
 
 // Contents are those that a caller tells of rows, by sequence: the newest of one that is told twice.
 func Contents(told []ledger.Delivery) map[int64]int64 {
