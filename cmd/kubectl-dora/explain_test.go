@@ -29,9 +29,11 @@ func TestWhatPeopleSaidIsExplained(t *testing.T) {
 	g.Expect(before.stdout).NotTo(ContainSubstring("said at"))
 
 	at := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
-	other := aLedgerWith(t, ledger.Change{Marks: []dora.Mark{{EventID: failed.ID, Verdict: dora.Ignore, Reason: "a drill", By: "ada", At: at, Source: "DoraTarget argocd/all"},
+	other := aLedgerWith(t, ledger.Change{Marks: []dora.Mark{
+		{EventID: failed.ID, Verdict: dora.Ignore, Reason: "a drill", By: "ada", At: at, Source: "DoraTarget argocd/all"},
 		{EventID: failed.ID, By: "DoraTarget argocd/all", At: at.Add(time.Hour), Source: "DoraTarget argocd/all"},
-		{EventID: failed.ID, Verdict: dora.NotAFailure, Reason: "the quota", By: "bob", At: at.Add(2 * time.Hour), Source: "DoraTarget argocd/all"}}})
+		{EventID: failed.ID, Verdict: dora.NotAFailure, Reason: "the quota", By: "bob", At: at.Add(2 * time.Hour), Source: "DoraTarget argocd/all"},
+	}})
 	got := run(t, "explain", "checkout", failed.ID, "--ledger", other)
 	g.Expect(got.stdout).To(And(
 		MatchRegexp(`what it counts as +a deployment that did not fail, since people say so\n`),
