@@ -58,6 +58,18 @@ func met(e *dora.Event) bool {
 // words are what mentions say, in lower case, without the punctuation around.
 type words []string
 
+// names is how many of the words of notes are kept until the opening comes, and nameLength how long each may be.
+const (
+	names      = 64
+	nameLength = 128
+)
+
+// Names are the words of mentions that may name a deployment: all of those that do have a digit.
+func Names(mentions []string) []string {
+	all := slices.DeleteFunc([]string(wordsOf(mentions)), func(word string) bool { return len(word) > nameLength || !strings.ContainsAny(word, digits) })
+	return all[:min(len(all), names)]
+}
+
 // longest is how much of the mentions is read.
 const longest = 64 << 10
 

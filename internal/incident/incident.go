@@ -10,6 +10,8 @@
 //	   ▼                          ▼
 //	waits for the opening      waits for the resolution, which has to be between
 //
+// A note may come before the opening, too. It never opens an incident: when that began, its sender tells in another message.
+//
 // Each time that it opened has a number, from 1. What was told about an opening stays: a second message about the same one changes the
 // incident's severity, title and link for those events that are still to come, and nothing else.
 //
@@ -25,7 +27,9 @@ import (
 type Message struct {
 	OpenedAt, ResolvedAt time.Time
 	// Reopened tells that the incident, which had been resolved, is open again since OpenedAt.
-	Reopened              bool
+	Reopened bool
+	// Note tells that it adds to what is known of an incident, and says nothing of whether it is open.
+	Note                  bool
 	Severity, Title, Link string
 }
 
@@ -57,6 +61,9 @@ type Step struct {
 // Hear takes in a message that came at a time, and returns what follows from it.
 func (s State) Hear(m Message, now time.Time) (State, []Step) {
 	s.Severity, s.Title, s.Link = cmp.Or(m.Severity, s.Severity), cmp.Or(m.Title, s.Title), cmp.Or(m.Link, s.Link)
+	if m.Note {
+		return s, nil
+	}
 	h := hearing{State: s}
 	if m.OpenedAt.IsZero() && m.ResolvedAt.IsZero() {
 		m.OpenedAt = now

@@ -40,7 +40,11 @@ func whole(from, to float64) message {
 	return message{incident.Message{OpenedAt: at(from), ResolvedAt: at(to)}, at(60)}
 }
 
-func note(minutes float64) message { return message{incident.Message{}, at(minutes)} }
+func untimed(minutes float64) message { return message{incident.Message{}, at(minutes)} }
+
+func note(minutes float64) message {
+	return message{incident.Message{Note: true, Title: "a note"}, at(minutes)}
+}
 
 func tell(messages ...message) (incident.State, []string) {
 	var s incident.State
@@ -64,14 +68,16 @@ func TestStories(t *testing.T) {
 		messages []message
 		want     []string
 	}{
-		"opened and resolved":                               {[]message{opened(1), resolved(9)}, []string{"1 opens at 1m0s", "1 ends after 8m0s at 9m0s"}},
-		"one message tells both":                            {[]message{whole(1, 9)}, []string{"1 opens at 1m0s", "1 ends after 8m0s at 9m0s"}},
-		"everything comes twice":                            {[]message{opened(1), opened(1), resolved(9), resolved(9), opened(1)}, []string{"1 opens at 1m0s", "1 ends after 8m0s at 9m0s"}},
-		"the resolution comes first, and waits":             {[]message{resolved(9), opened(1)}, []string{"1 opens at 1m0s", "1 ends after 8m0s at 9m0s"}},
-		"the resolution that comes first tells the opening": {[]message{whole(1, 9), opened(1)}, []string{"1 opens at 1m0s", "1 ends after 8m0s at 9m0s"}},
-		"a resolution alone is nothing":                     {[]message{resolved(9), resolved(9)}, nil},
-		"it is open when nobody says otherwise":             {[]message{opened(1), note(70), opened(2)}, []string{"1 opens at 1m0s"}},
-		"a message without a time opens it when it comes":   {[]message{note(30), note(31), resolved(40)}, []string{"1 opens at 30m0s", "1 ends after 10m0s at 40m0s"}},
+		"opened and resolved":                                  {[]message{opened(1), resolved(9)}, []string{"1 opens at 1m0s", "1 ends after 8m0s at 9m0s"}},
+		"one message tells both":                               {[]message{whole(1, 9)}, []string{"1 opens at 1m0s", "1 ends after 8m0s at 9m0s"}},
+		"everything comes twice":                               {[]message{opened(1), opened(1), resolved(9), resolved(9), opened(1)}, []string{"1 opens at 1m0s", "1 ends after 8m0s at 9m0s"}},
+		"the resolution comes first, and waits":                {[]message{resolved(9), opened(1)}, []string{"1 opens at 1m0s", "1 ends after 8m0s at 9m0s"}},
+		"the resolution that comes first tells the opening":    {[]message{whole(1, 9), opened(1)}, []string{"1 opens at 1m0s", "1 ends after 8m0s at 9m0s"}},
+		"a resolution alone is nothing":                        {[]message{resolved(9), resolved(9)}, nil},
+		"it is open when nobody says otherwise":                {[]message{opened(1), note(70), opened(2)}, []string{"1 opens at 1m0s"}},
+		"a message without a time opens it when it comes":      {[]message{untimed(30), untimed(31), resolved(40)}, []string{"1 opens at 30m0s", "1 ends after 10m0s at 40m0s"}},
+		"a note that comes first opens nothing":                {[]message{note(30), opened(1), note(31), resolved(40), note(41)}, []string{"1 opens at 1m0s", "1 ends after 39m0s at 40m0s"}},
+		"notes alone are nothing":                              {[]message{note(30), resolved(40), note(41)}, nil},
 		"reopened":                                             {[]message{opened(1), resolved(9), reopened(20), resolved(25)}, []string{"1 opens at 1m0s", "1 ends after 8m0s at 9m0s", "2 opens at 20m0s", "2 ends after 5m0s at 25m0s"}},
 		"opened after the end is opened again":                 {[]message{opened(1), resolved(9), opened(20)}, []string{"1 opens at 1m0s", "1 ends after 8m0s at 9m0s", "2 opens at 20m0s"}},
 		"reopened before the resolution was told":              {[]message{opened(1), reopened(20), resolved(9)}, []string{"1 opens at 1m0s", "1 ends after 8m0s at 9m0s", "2 opens at 20m0s"}},
@@ -95,6 +101,7 @@ func TestStories(t *testing.T) {
 
 func TestSeverityTitleAndLinkAreThoseOfTheNewestMessageThatTellsThem(t *testing.T) {
 	first, second, third := opened(1), note(61), resolved(9)
+	second.Title = ""
 	first.Severity, first.Title, first.Link = "P3", "slow", "https://incidents.example.com/1"
 	second.Severity = "P1"
 	third.Title = "down"
@@ -112,7 +119,7 @@ func TestOpeningsAndEndsTakeTurns(t *testing.T) {
 		last, open := 0, false
 		for range rapid.IntRange(0, 30).Draw(t, "messages") {
 			minutes := float64(rapid.IntRange(0, 100).Draw(t, "minutes"))
-			m := rapid.SampledFrom([]message{opened(minutes), reopened(minutes), resolved(minutes), whole(minutes, minutes+5), note(minutes)}).Draw(t, "message")
+			m := rapid.SampledFrom([]message{opened(minutes), reopened(minutes), resolved(minutes), whole(minutes, minutes+5), untimed(minutes), note(minutes)}).Draw(t, "message")
 			var steps []incident.Step
 			s, steps = s.Hear(m.Message, at(60))
 			for _, step := range steps {

@@ -102,6 +102,8 @@ type Incident struct {
 	OpenedAt, ResolvedAt time.Time
 	// Reopened tells that an incident which was resolved is open again, at OpenedAt.
 	Reopened bool
+	// Note tells that this adds texts to an incident and nothing else: it has no times, and never opens one.
+	Note bool
 	// Severity in the sender's own words, such as P1, critical or SEV2.
 	Severity string
 	// Title and Link are for people. Link is empty unless it is an absolute https or http address.

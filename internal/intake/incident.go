@@ -30,12 +30,14 @@ type incidentState struct {
 
 	// Named is the service as the sender calls it. Service and Environment are those of the opening, and CausedBy the deployment that it is
 	// held against.
-	Named       string  `json:"named,omitempty"`
-	Service     string  `json:"service,omitempty"`
-	Environment string  `json:"environment,omitempty"`
-	Team        string  `json:"team,omitempty"`
-	CausedBy    string  `json:"caused_by,omitempty"`
-	Taken       []taken `json:"taken,omitempty"`
+	Named       string `json:"named,omitempty"`
+	Service     string `json:"service,omitempty"`
+	Environment string `json:"environment,omitempty"`
+	Team        string `json:"team,omitempty"`
+	CausedBy    string `json:"caused_by,omitempty"`
+	// Noted are the words of notes that came before the first opening, of those that may name a deployment.
+	Noted []string `json:"noted,omitempty"`
+	Taken []taken  `json:"taken,omitempty"`
 }
 
 // taken is a message that was taken, by its key, and the event that it was about.
@@ -103,8 +105,11 @@ type hearing struct {
 func (h *hearing) hear(ctx context.Context) error {
 	m := h.report.Incident
 	next, steps := h.state.Hear(incident.Message{
-		OpenedAt: m.OpenedAt, ResolvedAt: m.ResolvedAt, Reopened: m.Reopened, Severity: m.Severity, Title: m.Title, Link: m.Link,
+		OpenedAt: m.OpenedAt, ResolvedAt: m.ResolvedAt, Reopened: m.Reopened, Note: m.Note, Severity: m.Severity, Title: m.Title, Link: m.Link,
 	}, h.now)
+	if h.state.Opening == 0 {
+		h.state.Noted = incident.Names(slices.Concat(h.state.Noted, m.Mentions))
+	}
 	open := h.state.Opening > 0 && h.state.ResolvedAt.IsZero()
 	h.state.State = next
 	if open && next.Severity != h.severity {
@@ -175,13 +180,14 @@ func (h *hearing) open(ctx context.Context, at time.Time) error {
 		return err
 	}
 	s.Service = cmp.Or(counting.Service, s.Named)
-	s.CausedBy = ""
+	mentions := slices.Concat(s.Noted, r.Incident.Mentions)
+	s.CausedBy, s.Noted = "", nil
 	if counting.Sees == nil {
 		return nil
 	}
 	events, err := h.deployments(ctx, at, &counting)
 	if err == nil {
-		s.CausedBy = incident.CauseOf(at, r.Incident.Mentions, events, counting.Window)
+		s.CausedBy = incident.CauseOf(at, mentions, events, counting.Window)
 	}
 	return err
 }

@@ -43,6 +43,24 @@ func TestAResolutionThatComesFirstWaits(t *testing.T) {
 	}
 }
 
+// A note that comes before the opening is no opening, at whatever time it comes; what it names is looked for once the incident has begun.
+func TestANoteThatComesFirstWaits(t *testing.T) {
+	w := newWorld(t)
+	deployed := w.take(deployment("v1.4.2", -300), deployment("v1.5.0", -30))
+	cause, latest := deployed[0], deployed[1]
+	note := w.take(noted("n", "since v1.4.2, they say"))[0]
+	diff(t, 2, len(w.events()))
+	w.Intake = w.open() // after a restart
+	id := w.take(opened(0))[0]
+	if e := w.event(id); note != id || e.OccurredAt != at(0) || e.Service != "checkout" || e.CausedBy != cause {
+		t.Errorf("it began with %+v", e)
+	}
+	w.take(resolved(9))
+	if e := w.event(w.take(reopened(20))[0]); e.CausedBy != latest {
+		t.Error("what was noted before the first opening is held against the second")
+	}
+}
+
 func TestAnIncidentOpensAgain(t *testing.T) {
 	w := newWorld(t)
 	w.take(opened(0), resolved(10))

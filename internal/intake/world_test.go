@@ -185,6 +185,13 @@ func opened(minutes float64, mentions ...string) ingest.Report {
 	return message(fmt.Sprint("opened", minutes), ingest.Incident{OpenedAt: at(minutes), Mentions: mentions, Severity: "P1", Title: "checkout is down"})
 }
 
+// noted is a message that does not name its service, as notes do not.
+func noted(key string, mentions ...string) ingest.Report {
+	r := message(key, ingest.Incident{Note: true, Mentions: mentions})
+	r.Service = ""
+	return r
+}
+
 func reopened(minutes float64) ingest.Report {
 	return message(fmt.Sprint("reopened", minutes), ingest.Incident{OpenedAt: at(minutes), Reopened: true})
 }

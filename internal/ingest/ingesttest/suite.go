@@ -458,6 +458,8 @@ func wrongIncident(i *ingest.Incident) string {
 		return "with too many mentions"
 	case i.Reopened && i.OpenedAt.IsZero():
 		return "of an incident that was opened again at no time"
+	case i.Note && (!i.OpenedAt.IsZero() || !i.ResolvedAt.IsZero()):
+		return "of a note that has times"
 	}
 	for _, mention := range i.Mentions {
 		if mention == "" || len(mention) > ingest.MaxMention || !shows(strings.ReplaceAll(mention, "\n", "")) {

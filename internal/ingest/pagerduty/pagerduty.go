@@ -176,7 +176,7 @@ func part(m *message, report *ingest.Report) (err error) {
 	if i.ID, err = ingest.Name("event.data.incident.id", d.Incident.ID); err != nil {
 		return err
 	}
-	i.Title, i.Link = d.Incident.Summary, d.Incident.Link
+	i.Title, i.Link, i.Note = d.Incident.Summary, d.Incident.Link, true
 	i.Mentions = []string{d.Content, d.Message}
 	for _, field := range d.Fields {
 		i.Mentions = append(i.Mentions, ingest.Texts(field.Value)...)

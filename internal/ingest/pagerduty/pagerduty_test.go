@@ -32,7 +32,7 @@ func incident(key string, i ingest.Incident) []ingest.Report {
 }
 
 func part(key, title string, mentions ...string) []ingest.Report {
-	return []ingest.Report{{Source: "pagerduty", Key: key, Incident: &ingest.Incident{ID: "PINC001", Link: link, Title: title, Mentions: mentions}}}
+	return []ingest.Report{{Source: "pagerduty", Key: key, Incident: &ingest.Incident{ID: "PINC001", Link: link, Title: title, Note: true, Mentions: mentions}}}
 }
 
 func reopened() []ingest.Report {
