@@ -71,6 +71,7 @@ func startAt(config *rest.Config, clock *clocktesting.FakeClock, changes ...func
 		series := p.series()
 		p.end()
 		leaks.search(p, series)
+		decideAgain(p)
 	})
 	return p
 }
