@@ -94,6 +94,7 @@ func (c *cluster) tell(t *testing.T, deployment *appsv1.Deployment, namespace st
 	g.Expect(c.api.Create(ctx, target)).To(Succeed())
 
 	world := argo{t, c.api, namespace}
+	world.nextSecond() // what was made in the second in which the ledger began may have been there before it
 	world.rollout("films", v1)
 	books := world.application("books")
 	c.expectSeen(t, target)

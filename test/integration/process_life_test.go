@@ -57,7 +57,7 @@ var _ = Describe("Of two processes", func() {
 		}
 		elected := func(o *app.Options) { o.LeaderElect, o.LeaderElectionNamespace = true, namespace }
 		first := start(cluster, watching(namespace), elected, shared)
-		first.awaitBeginning() // that it is ready tells nothing: it may stand by
+		first.awaitBeginning()
 		cart := newApplication(ctx, api, first.clock, namespace, "cart", nil)
 		cart.deploy(v1)
 		first.expectEvents("cart: succeeded main-1a1a1a1")

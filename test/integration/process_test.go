@@ -122,7 +122,7 @@ func (p *process) awaitReady() {
 	Eventually(p.ready).WithTimeout(patience).WithPolling(20 * time.Millisecond).Should(Succeed())
 }
 
-// awaitBeginning waits until the ledger has begun, from when on deployments count.
+// awaitBeginning waits until the ledger has begun, from when on deployments count. With a database that it is ready does not tell: it may stand by.
 func (p *process) awaitBeginning() {
 	GinkgoHelper()
 	Eventually(func(g Gomega) {
@@ -136,7 +136,11 @@ func (p *process) awaitBeginning() {
 
 // ledger reads the ledger while it is written.
 func (p *process) ledger(g Gomega, read func(ctx context.Context, l ledger.Reader)) {
-	store, err := app.ReadLedger(context.Background(), p.options.Ledger, p.options.Cluster)
+	name := p.options.Cluster
+	if p.options.Shard != "" {
+		name += "/" + p.options.Shard
+	}
+	store, err := app.ReadLedger(context.Background(), p.options.Ledger, name)
 	g.Expect(err).NotTo(HaveOccurred())
 	defer store.Close()
 	read(context.Background(), store)
@@ -150,6 +154,15 @@ func (p *process) events(g Gomega) (events []dora.Event) {
 		}
 	})
 	return events
+}
+
+func (p *process) subjects(g Gomega) (subjects []ledger.Subject) {
+	p.ledger(g, func(ctx context.Context, l ledger.Reader) {
+		var err error
+		subjects, err = l.Subjects(ctx, ledger.SubjectQuery{})
+		g.Expect(err).NotTo(HaveOccurred())
+	})
+	return subjects
 }
 
 // expectDecision waits until the ledger says why something about an object was not counted.

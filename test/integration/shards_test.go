@@ -13,8 +13,6 @@ import (
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/internal/app"
-	"github.com/dora-controller/dora-controller/internal/dora"
-	"github.com/dora-controller/dora-controller/internal/ledger"
 	"github.com/dora-controller/dora-controller/internal/sink/postgres/postgrestest"
 )
 
@@ -31,8 +29,8 @@ var _ = Describe("Shards of one cluster", func() {
 		}
 		rest := start(cluster, watching(namespace), sharing)
 		payments := startAt(cluster, rest.clock, watching(namespace), sharing, func(o *app.Options) { o.Shard = "payments" })
-		rest.awaitReady()
-		payments.awaitReady()
+		rest.awaitBeginning()
+		payments.awaitBeginning()
 		ofRest := newTarget(ctx, api, namespace, "all", `{applications: {}}`)
 		ofPayments := newTarget(ctx, api, namespace, "payments", `{applications: {}}`, func(t *dorav1alpha1.DoraTarget) {
 			t.Labels = map[string]string{dorav1alpha1.LabelShard: "payments"}
@@ -43,7 +41,7 @@ var _ = Describe("Shards of one cluster", func() {
 		cart.deploy(v1)
 		card.deploy(v1)
 		rest.expectEvents("cart: succeeded main-1a1a1a1")
-		Eventually(payments.ofShard).WithTimeout(patience).Should(ConsistOf(And(HaveField("Service", "card"), HaveField("Cluster", "test"))))
+		Eventually(payments.events).WithTimeout(patience).Should(ConsistOf(And(HaveField("Service", "card"), HaveField("Cluster", "test"))))
 		expectPart(ctx, ofRest, "cart", "Following 1 Application and 0 Rollouts")
 		expectPart(ctx, ofPayments, "card",
 			"Following 1 Application and 0 Rollouts; only what is labelled dora-controller.io/shard=payments is seen and counted here")
@@ -53,8 +51,8 @@ var _ = Describe("Shards of one cluster", func() {
 		rest.expectFollowed(2)
 		card.deploy(v2)
 		events := rest.expectEvents("cart: succeeded main-1a1a1a1", "card: succeeded main-1a1a1a1", "card: succeeded main-2b2b2b2")
-		Expect(payments.ofShard(Default)).To(ConsistOf(HaveField("ID", events[1].ID)))
-		Eventually(payments.subjectsOfShard).WithTimeout(patience).Should(ConsistOf(HaveField("DeletedAt.IsZero()", false)))
+		Expect(payments.events(Default)).To(ConsistOf(HaveField("ID", events[1].ID)))
+		Eventually(payments.subjects).WithTimeout(patience).Should(ConsistOf(HaveField("DeletedAt.IsZero()", false)))
 		By("the table that everybody reads, which has each event once")
 		rows, err := server.Connect(GinkgoTB(), database.Name).Query(ctx, "SELECT service || ' ' || outcome FROM dora.delivery_events ORDER BY 1")
 		Expect(err).NotTo(HaveOccurred())
@@ -72,31 +70,4 @@ func expectPart(ctx context.Context, target *dorav1alpha1.DoraTarget, service, m
 		g.Expect(s.Summary.Counts.Succeeded).To(Equal(int64(1)))
 		g.Expect(s.Conditions).To(ContainElement(And(HaveField("Type", "Ready"), HaveField("Status", metav1.ConditionTrue), HaveField("Message", message))))
 	})
-}
-
-// readShard reads the shard's ledger, which in a database has its name behind the cluster's.
-func (p *process) readShard(g Gomega, read func(ctx context.Context, l ledger.Reader)) {
-	store, err := app.ReadLedger(context.Background(), p.options.Ledger, p.options.Cluster+"/"+p.options.Shard)
-	g.Expect(err).NotTo(HaveOccurred())
-	defer store.Close()
-	read(context.Background(), store)
-}
-
-func (p *process) ofShard(g Gomega) (events []dora.Event) {
-	p.readShard(g, func(ctx context.Context, l ledger.Reader) {
-		for row, err := range l.Events(ctx, ledger.EventQuery{}) {
-			g.Expect(err).NotTo(HaveOccurred())
-			events = append(events, row.Event)
-		}
-	})
-	return events
-}
-
-func (p *process) subjectsOfShard(g Gomega) (subjects []ledger.Subject) {
-	p.readShard(g, func(ctx context.Context, l ledger.Reader) {
-		var err error
-		subjects, err = l.Subjects(ctx, ledger.SubjectQuery{})
-		g.Expect(err).NotTo(HaveOccurred())
-	})
-	return subjects
 }
