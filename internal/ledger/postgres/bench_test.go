@@ -23,9 +23,9 @@ import (
 // sideBySide is how many write at a time.
 const sideBySide = 16
 
-// BenchmarkRecordPostgres16 measures durable changes per second with 16 writers, each change one state, one event in both tables, one decision, one outbox
-// row and one place in the queue of deployments to be looked into. Beside it stands pgbench with 16 clients on the same server, which inserts
-// the same rows, each change in a transaction of its own, prepared, and reads nothing.
+// BenchmarkRecordPostgres16 measures durable changes per second with 16 writers, each change one state, one event in both tables, one decision, one
+// observation, one outbox row and one place in the queue of deployments to be looked into. Beside it stands pgbench with 16 clients on the same
+// server, which inserts the same rows, each change in a transaction of its own, prepared, and reads nothing.
 func BenchmarkRecordPostgres16(b *testing.B) {
 	server := postgrestest.Start(b)
 	d := server.Database(b)
@@ -79,6 +79,7 @@ func benchmarkChange(i int) ledger.Change {
 		Decisions: []ledger.Decision{{
 			Cluster: "eu-1", UID: uid, Service: "cart", At: at, Reason: "Counted", Message: "the version reached Healthy",
 		}},
+		Observation: &ledger.Observation{UID: uid, At: at, Data: make([]byte, 1000)},
 	}
 }
 
@@ -90,7 +91,7 @@ func pgbench(b *testing.B, d postgrestest.Database, conn *pgx.Conn) float64 {
 	postgrestest.Exec(b, conn, "GRANT ALL ON SEQUENCE dora.bench TO PUBLIC")
 	script := []string{"BEGIN;\n", "SELECT nextval('bench') AS n, gen_random_uuid()::text AS fresh \\gset\n"}
 	args := []string{"--no-vacuum", "--protocol=prepared", "--client=" + strconv.Itoa(sideBySide), "--jobs=2", "--time=5"}
-	for _, table := range []string{"ledger_states", "ledger_events", "delivery_events", "ledger_decisions", "ledger_outbox", "ledger_commits"} {
+	for _, table := range []string{"ledger_states", "ledger_events", "delivery_events", "ledger_decisions", "ledger_observations", "ledger_outbox", "ledger_commits"} {
 		insert, variables := insertLike(b, conn, table)
 		script = append(script, insert)
 		args = append(args, variables...)
@@ -118,7 +119,7 @@ func pgbench(b *testing.B, d postgrestest.Database, conn *pgx.Conn) float64 {
 // its script would take colons in them for some.
 func insertLike(b *testing.B, conn *pgx.Conn, table string) (insert string, variables []string) {
 	b.Helper()
-	keys := map[string]string{"seq": ":n", "id": ":fresh", "key": ":fresh", "event_id": ":fresh"}
+	keys := map[string]string{"seq": ":n", "n": ":n", "id": ":fresh", "key": ":fresh", "event_id": ":fresh"}
 	rows, err := conn.Query(b.Context(), "SELECT key, value FROM (SELECT to_jsonb(t) AS j FROM "+table+" t LIMIT 1) r, jsonb_each_text(j) WHERE value IS NOT NULL")
 	if err != nil {
 		b.Fatal(err)

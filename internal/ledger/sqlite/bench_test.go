@@ -12,8 +12,8 @@ import (
 	"github.com/dora-controller/dora-controller/internal/ledger"
 )
 
-// BenchmarkRecord16 measures durable changes per second with 16 writers, each change one state, one event, one decision,
-// one outbox row and one place in the queue of deployments to be looked into. Beside it stand, from the same run on the same
+// BenchmarkRecord16 measures durable changes per second with 16 writers, each change one state, one event, one decision, one
+// observation, one outbox row and one place in the queue of deployments to be looked into. Beside it stand, from the same run on the same
 // disk, what one writer gets and what 16 writers would get if every change were a transaction of its own.
 func BenchmarkRecord16(b *testing.B) {
 	const baseline = 2000 // enough for a steady rate
@@ -73,5 +73,6 @@ func benchmarkChange(i int) ledger.Change {
 		Decisions: []ledger.Decision{{
 			Cluster: "eu-1", UID: uid, Service: "cart", At: at, Reason: "Counted", Message: "the version reached Healthy",
 		}},
+		Observation: &ledger.Observation{UID: uid, At: at, Data: make([]byte, 1000)},
 	}
 }
