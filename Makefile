@@ -76,7 +76,7 @@ test-go: build envtest crds postgres chart-tools ## Run the Go tests (PKG, TESTF
 test-race: ## Run the Go tests with the race detector
 	@$(MAKE) --no-print-directory test-go TESTFLAGS="-race $(TESTFLAGS)"
 
-bench: envtest crds postgres ## Measure, and print the aims beside it; some twenty minutes (BENCHTIME, ROW)
+bench: envtest crds postgres ## Measure, and print the aims beside it; half an hour (BENCHTIME, ROW)
 	@$(STEP) benchtable go build -o bin/benchtable ./hack/benchtable
 	@bin/benchtable -benchtime $(BENCHTIME) -row "$(value ROW)"
 

@@ -39,6 +39,7 @@ var suites = []suite{
 	{folder: "./internal/ledger/sqlite", bench: "."},
 	{folder: "./internal/argocd", bench: "Trim10000/(unstructured|trimmed)", once: true},
 	{folder: "./internal/fourkeys", bench: "."},
+	{folder: "./controllers/doratarget", bench: ".", once: true},
 	{folder: "./internal/commit/git", bench: ".", once: true},
 	{folder: "./internal/sink/postgres", bench: "."},
 	{folder: "./internal/ledger/postgres", bench: "."},

@@ -40,6 +40,14 @@ var rows = []row{
 	{"  git's own fetch and log", "IncrementalResolve", baseline, milliseconds("ms/git")},
 	{"figures of 10,000 events of one service", "Compute", "", timeAndAllocs},
 	{"figures of 10,000 events of 1,000 services", "Aggregate", "", timeAndAllocs},
+	{"status of a target with 1,000,000 events, SQLite", "Status/sqlite", "< 50 ms", milliseconds("ms/look")},
+	{"  with a history of twice the length", "Status/sqlite", "as without", milliseconds("ms/look-doubled")},
+	{"  with nothing remembered, so that all is read", "Status/sqlite", baseline, milliseconds("ms/first")},
+	{"  kept in memory, for each event", "Status/sqlite", "", inBytes("B/event")},
+	{"status of a target with 1,000,000 events, PostgreSQL", "Status/postgres", "< 50 ms", milliseconds("ms/look")},
+	{"  with a history of twice the length", "Status/postgres", "as without", milliseconds("ms/look-doubled")},
+	{"  with nothing remembered, so that all is read", "Status/postgres", baseline, milliseconds("ms/first")},
+	{"  kept in memory, for each event", "Status/postgres", "", inBytes("B/event")},
 	{"write new events to PostgreSQL, 200 at a time", "Send", "", eventRate("events/s")},
 	{"  events that are there already", "SendAgain", "", eventRate("events/s")},
 	{"  the same with a bare insert", "BareInsert", baseline, eventRate("events/s")},
@@ -197,6 +205,10 @@ func latency(suffix string) func(map[string]float64) string {
 	return func(figures map[string]float64) string {
 		return fmt.Sprintf("%s, p50 %s, %.0f/s", span(figures["ms-p99"+suffix]*1e6), span(figures["ms-p50"+suffix]*1e6), figures["deployments/s"+suffix])
 	}
+}
+
+func inBytes(unit string) func(map[string]float64) string {
+	return func(figures map[string]float64) string { return thousands(figures[unit]) + " B" }
 }
 
 func kept(figures map[string]float64) string { return thousands(figures["B/app"]) + " B each" }

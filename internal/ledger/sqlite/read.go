@@ -134,7 +134,10 @@ func selection(from string, q ledger.EventQuery) (query string, args []any) {
 	if q.Newest {
 		order = " ORDER BY occurred_at DESC, seq DESC"
 	}
-	return from + where.String() + order + " LIMIT ?", append(where.args, limit(q.Limit))
+	if q.Limit > 0 {
+		return from + where.String() + order + " LIMIT ?", append(where.args, q.Limit)
+	}
+	return from + where.String() + order, where.args // a limit, though it be none, would have SQLite sort in a tree
 }
 
 // limit is a LIMIT: negative is none.
