@@ -83,7 +83,12 @@ type stand struct {
 func newStand(t *testing.T) *stand {
 	t.Helper()
 	s := &stand{ledger: &kept{}, log: &bytes.Buffer{}, now: noon, tokens: map[string]string{}}
-	log := funcr.New(func(_, args string) { s.log.WriteString(args + "\n") }, funcr.Options{})
+	var writing sync.Mutex // requests come side by side; what they said is read when they have ended
+	log := funcr.New(func(_, args string) {
+		writing.Lock()
+		defer writing.Unlock()
+		s.log.WriteString(args + "\n")
+	}, funcr.Options{})
 	s.Server = receive.NewServer(receive.Options{Log: log, Now: func() time.Time { return s.now }})
 	s.desk = receive.NewDesk(nil)
 	s.put(t, s.receiver("ci", "Events"))
