@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -17,6 +18,8 @@ type argoApp struct {
 	object  *unstructured.Unstructured
 	history []any
 	image   string
+	// workload is what it deploys, as it is listed among its resources.
+	workload object
 	// now is Argo's clock: it moves on with what Argo does, and the controller's clock with it.
 	now   time.Time
 	clock *clocktesting.FakeClock
@@ -28,6 +31,7 @@ type object = map[string]any
 func newApplication(ctx context.Context, c client.Client, clock *clocktesting.FakeClock, namespace, name string, labels map[string]string) *argoApp {
 	GinkgoHelper()
 	a := &argoApp{client: c, clock: clock}
+	a.workload = object{"group": "apps", "version": "v1", "kind": "Deployment", "namespace": "prod", "name": "web", "status": "Synced"}
 	a.object = &unstructured.Unstructured{Object: object{
 		"apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
 		"metadata": object{"namespace": namespace, "name": name},
@@ -81,10 +85,8 @@ func (a *argoApp) sync(image string) {
 		"deployStartedAt": started, "deployedAt": finished,
 		"source": object{"repoURL": "https://git.example.com/acme/deploy-config.git"},
 	})
-	row := object{
-		"group": "apps", "version": "v1", "kind": "Deployment", "namespace": "prod", "name": "web",
-		"status": "Synced", "syncPhase": "Sync", "hookPhase": "Running", "message": "deployment.apps/web configured",
-	}
+	row := maps.Clone(a.workload)
+	maps.Copy(row, object{"syncPhase": "Sync", "hookPhase": "Running", "message": "configured"})
 	a.write(func(status object) {
 		status["operationState"] = object{
 			"phase": "Succeeded", "message": "successfully synced (all tasks run)", "startedAt": started, "finishedAt": finished,
@@ -96,7 +98,7 @@ func (a *argoApp) sync(image string) {
 		status["health"] = object{"status": "Progressing", "lastTransitionTime": finished}
 		status["summary"] = object{"images": images(a.image, image)}
 		status["reconciledAt"] = finished
-		status["resources"] = []any{object{"group": "apps", "version": "v1", "kind": "Deployment", "namespace": "prod", "name": "web", "status": "Synced"}}
+		status["resources"] = []any{a.workload}
 	})
 	a.image = image
 }
@@ -110,6 +112,12 @@ func (a *argoApp) becomes(health string) {
 		status["summary"] = object{"images": images(a.image)}
 		status["reconciledAt"] = a.time()
 	})
+}
+
+// brings says that what it deploys is a Rollout.
+func (a *argoApp) brings(namespace, rollout string) *argoApp {
+	a.workload = object{"group": "argoproj.io", "version": "v1alpha1", "kind": "Rollout", "namespace": namespace, "name": rollout, "status": "Synced"}
+	return a
 }
 
 // deploy is a whole deployment that goes well.

@@ -67,9 +67,12 @@ type argoRollout struct {
 	now      time.Time
 	object   *unstructured.Unstructured
 	revision int
+	stable   string // the hash that was Healthy
 }
 
-func newRollout(ctx context.Context, c client.Client, clock *clocktesting.FakeClock, namespace, name string) *argoRollout {
+func newRollout(
+	ctx context.Context, c client.Client, clock *clocktesting.FakeClock, namespace, name string, changes ...func(*unstructured.Unstructured),
+) *argoRollout {
 	GinkgoHelper()
 	r := &argoRollout{client: c, clock: clock, now: time.Now().UTC().Truncate(time.Second)}
 	labels := object{"app": name}
@@ -81,6 +84,9 @@ func newRollout(ctx context.Context, c client.Client, clock *clocktesting.FakeCl
 			"template": object{"metadata": object{"labels": labels}, "spec": object{"containers": []any{object{"name": "web", "image": "none"}}}},
 		},
 	}}
+	for _, change := range changes {
+		change(r.object)
+	}
 	Expect(c.Create(ctx, r.object)).To(Succeed())
 	return r
 }
@@ -88,36 +94,65 @@ func newRollout(ctx context.Context, c client.Client, clock *clocktesting.FakeCl
 // deploy is a deployment that goes well, as it looks once it is over.
 func (r *argoRollout) deploy(image string) {
 	GinkgoHelper()
+	hash := r.next(image, 1)
+	r.stable = hash
+	r.write(image, object{
+		"phase": "Healthy", "currentPodHash": hash, "stableRS": hash, "replicas": int64(1), "availableReplicas": int64(1),
+		"conditions": []any{
+			r.says("Available", "True", "AvailableReason"), r.says("Completed", "True", "RolloutCompleted"), r.says("Healthy", "True", "RolloutHealthy"),
+			r.says("Progressing", "True", "NewReplicaSetAvailable"),
+		},
+	})
+}
+
+// abort is a canary that was aborted, as it looks once its pods are gone.
+func (r *argoRollout) abort(image string) {
+	GinkgoHelper()
+	hash := r.next(image, 0)
+	r.write(image, object{
+		"phase": "Degraded", "message": "RolloutAborted: aborted", "abort": true, "abortedAt": r.now.Format(time.RFC3339),
+		"currentPodHash": hash, "stableRS": r.stable, "replicas": int64(1), "availableReplicas": int64(1),
+		"conditions": []any{
+			r.says("Available", "True", "AvailableReason"), r.says("Completed", "False", "RolloutCompleted"), r.says("Healthy", "False", "RolloutHealthy"),
+			r.says("Progressing", "False", "RolloutAborted"),
+		},
+	})
+}
+
+// next makes the ReplicaSet of a new revision, three seconds before the Rollout is written.
+func (r *argoRollout) next(image string, pods int32) (hash string) {
+	GinkgoHelper()
 	r.revision++
-	hash := fmt.Sprintf("hash%d", r.revision)
-	r.newReplicaSet(hash, image)
+	hash = fmt.Sprintf("hash%d", r.revision)
+	r.newReplicaSet(hash, image, pods)
 	r.now = r.now.Add(3 * time.Second)
 	if r.now.After(r.clock.Now()) {
 		r.clock.SetTime(r.now)
 	}
+	return hash
+}
+
+func (r *argoRollout) says(kind, status, reason string) any {
+	at := r.now.Format(time.RFC3339)
+	return object{"type": kind, "status": status, "reason": reason, "message": reason, "lastTransitionTime": at, "lastUpdateTime": at}
+}
+
+// write puts an image into the template, and then says what became of it.
+func (r *argoRollout) write(image string, status object) {
+	GinkgoHelper()
 	ctx := context.Background()
 	Eventually(func(g Gomega) {
 		g.Expect(r.client.Get(ctx, client.ObjectKeyFromObject(r.object), r.object)).To(Succeed())
 		r.object.SetAnnotations(map[string]string{"rollout.argoproj.io/revision": strconv.Itoa(r.revision)})
 		g.Expect(unstructured.SetNestedField(r.object.Object, []any{object{"name": "web", "image": image}}, "spec", "template", "spec", "containers")).To(Succeed())
 		g.Expect(r.client.Update(ctx, r.object)).To(Succeed())
-		at := r.now.Format(time.RFC3339)
-		yes := func(kind, reason string) any {
-			return object{"type": kind, "status": "True", "reason": reason, "message": reason, "lastTransitionTime": at, "lastUpdateTime": at}
-		}
-		r.object.Object["status"] = object{
-			"phase": "Healthy", "observedGeneration": strconv.FormatInt(r.object.GetGeneration(), 10),
-			"currentPodHash": hash, "stableRS": hash, "replicas": int64(1), "availableReplicas": int64(1),
-			"conditions": []any{
-				yes("Available", "AvailableReason"), yes("Completed", "RolloutCompleted"), yes("Healthy", "RolloutHealthy"),
-				yes("Progressing", "NewReplicaSetAvailable"),
-			},
-		}
+		status["observedGeneration"] = strconv.FormatInt(r.object.GetGeneration(), 10)
+		r.object.Object["status"] = status
 		g.Expect(r.client.Status().Update(ctx, r.object)).To(Succeed())
 	}).WithTimeout(patience).Should(Succeed())
 }
 
-func (r *argoRollout) newReplicaSet(hash, image string) {
+func (r *argoRollout) newReplicaSet(hash, image string, pods int32) {
 	GinkgoHelper()
 	labels := map[string]string{"app": r.object.GetName(), "rollouts-pod-template-hash": hash}
 	set := &appsv1.ReplicaSet{
@@ -129,7 +164,7 @@ func (r *argoRollout) newReplicaSet(hash, image string) {
 			}},
 		},
 		Spec: appsv1.ReplicaSetSpec{
-			Replicas: new(int32(1)), Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Replicas: &pods, Selector: &metav1.LabelSelector{MatchLabels: labels},
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: labels},
 				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "web", Image: image}}},
@@ -138,7 +173,7 @@ func (r *argoRollout) newReplicaSet(hash, image string) {
 	}
 	ctx := context.Background()
 	Expect(r.client.Create(ctx, set)).To(Succeed())
-	set.Status = appsv1.ReplicaSetStatus{Replicas: 1, ReadyReplicas: 1, AvailableReplicas: 1}
+	set.Status = appsv1.ReplicaSetStatus{Replicas: pods, ReadyReplicas: pods, AvailableReplicas: pods}
 	Expect(r.client.Status().Update(ctx, set)).To(Succeed())
 }
 
