@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -27,6 +28,7 @@ type transaction struct {
 	// batch are statements that have not been sent yet; sent tells whether the unit has sent any.
 	batch *pgx.Batch
 	sent  bool
+	units int // how many were attempted
 }
 
 func (t *transaction) now() time.Time { return t.writer.now() }
@@ -111,25 +113,26 @@ func (t *transaction) row(query string, args []any, into ...any) error {
 	return t.conn.QueryRow(t.ctx, query, t.args(args)...).Scan(into...)
 }
 
-// attempt runs one unit inside a savepoint and takes back what a failed one did.
+// attempt runs one unit inside a savepoint and takes back what a failed one did. The savepoint of one that succeeded stays until the commit, since
+// to release it would be a round trip. So each has a name of its own: nothing is taken back to that of the unit before if one was never set.
 func (t *transaction) attempt(run func(*transaction) error) error {
 	at := t.at
+	t.units++
+	savepoint := "unit_" + strconv.Itoa(t.units)
 	t.batch, t.sent = &pgx.Batch{}, false
-	t.batch.Queue(`SAVEPOINT unit`)
+	t.batch.Queue("SAVEPOINT " + savepoint)
 	err := run(t)
 	if err == nil {
 		err = t.send()
 	}
 	if err == nil {
-		t.batch = nil
-		_, err = t.conn.Exec(t.ctx, `RELEASE unit`)
-		return err
+		return nil
 	}
 	t.at, t.batch = at, nil
 	if t.conn.IsClosed() || !t.sent {
 		return err
 	}
-	if _, undo := t.conn.Exec(t.ctx, `ROLLBACK TO unit`); undo != nil {
+	if _, undo := t.conn.Exec(t.ctx, "ROLLBACK TO "+savepoint); undo != nil {
 		return errors.Join(undo, err)
 	}
 	return err
