@@ -96,7 +96,8 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 		Client: mgr.GetClient(), World: s.world, Targets: o.Targets, Served: o.Kinds,
 		Memory: o.Memory, Events: o.Events, Metrics: o.Metrics, Hurried: o.Hurried, Cluster: o.Cluster, Clock: o.Clock,
 		Sinks: o.Sinks, Share: o.Dispatcher.Measure, Neighbours: o.Neighbours,
-		Marks: o.Marks, Owed: o.Owed, Look: func(targets ...types.NamespacedName) { o.Figures.Ask(0, targets...) },
+		Notices: mgr.GetEventRecorder("dora-controller"),
+		Marks:   o.Marks, Owed: o.Owed, Look: func(targets ...types.NamespacedName) { o.Figures.Ask(0, targets...) },
 	}, o.Figures)
 	if err != nil {
 		return err

@@ -24,6 +24,8 @@ const (
 	ConditionCommitsUnresolved = "CommitsUnresolved"
 	// ConditionReportedTwice is there while deployments of a service are reported that the target follows in Argo.
 	ConditionReportedTwice = "ReportedTwice"
+	// ConditionWorsened is there while spec.alerts is: True while a service is in a lower band than it was, or a team's median worsened.
+	ConditionWorsened = "Worsened"
 )
 
 // ConditionMarksRefused is there while annotations of a target mark nothing. Its reason is that of the first of them.
@@ -83,6 +85,12 @@ const (
 	ReasonFollowedInArgo = "FollowedInArgo"
 	// ReasonClusterNotFound: the target names clusters whose ledgers are not in this controller's database.
 	ReasonClusterNotFound = "ClusterNotFound"
+	// ReasonServiceFell: a service is in a lower band than over the window before.
+	ReasonServiceFell = "ServiceFell"
+	// ReasonTeamWorsened: a median of a team is longer than over the window before, by what spec.alerts says.
+	ReasonTeamWorsened = "TeamWorsened"
+	// ReasonNothingWorsened: neither.
+	ReasonNothingWorsened = "NothingWorsened"
 )
 
 // Followed is Ready: the target is being followed. Kinds that the target selects and that are not installed are
@@ -202,16 +210,10 @@ func HistoryGap(deployments int64) metav1.Condition {
 
 // FollowedInArgo says that deployments of these services are reported, and not counted: Argo shows them.
 func FollowedInArgo(services ...string) metav1.Condition {
-	const shown = 5
-	named := slices.Sorted(slices.Values(services))
-	more := ""
-	if len(named) > shown {
-		more = fmt.Sprintf(" and %s", count(int64(len(named)-shown), "other"))
-	}
 	return metav1.Condition{
 		Type: ConditionReportedTwice, Status: metav1.ConditionTrue, Reason: ReasonFollowedInArgo,
-		Message: fmt.Sprintf("Argo shows the deployments of %s%s, so those that are reported are not counted; stop to report them, or narrow spec.reported",
-			strings.Join(named[:min(len(named), shown)], ", "), more),
+		Message: fmt.Sprintf("Argo shows the deployments of %s, so those that are reported are not counted; stop to report them, or narrow spec.reported",
+			few(slices.Sorted(slices.Values(services)))),
 	}
 }
 
@@ -237,9 +239,52 @@ func ClusterNotFound(clusters ...string) metav1.Condition {
 	}
 }
 
+// Worsened says what got worse and has not ended, of the alerts of a target: the services first, a few of each by name.
+func Worsened(alerts []AlertStatus, omitted int64) metav1.Condition {
+	var services, medians []string
+	for i := range alerts {
+		switch a := &alerts[i]; {
+		case a.Ended != nil:
+		case a.Reason == AlertServiceFell:
+			services = append(services, fmt.Sprintf("%s in %s (%s to %s)", a.Service, a.Environment, a.BeforeBand, a.Band))
+		default:
+			medians = append(medians, fmt.Sprintf("%s in %s (%s)", a.Team, a.Environment, a.Metric))
+		}
+	}
+	c := metav1.Condition{Type: ConditionWorsened, Status: metav1.ConditionTrue, Reason: ReasonServiceFell}
+	var says []string
+	if len(services) > 0 {
+		says = append(says, "In a lower band than over the window before: "+few(services))
+	}
+	if len(medians) > 0 {
+		says = append(says, "Medians of teams that worsened: "+few(medians))
+	}
+	switch {
+	case len(says) == 0:
+		c.Status, c.Reason = metav1.ConditionFalse, ReasonNothingWorsened
+		says = append(says, "No service is in a lower band than over the window before, and no median of a team worsened by what spec.alerts says")
+	case len(services) == 0:
+		c.Reason = ReasonTeamWorsened
+	}
+	if omitted > 0 {
+		says = append(says, fmt.Sprintf("%d more, beyond the %d of status.alerts", omitted, MaxAlerts))
+	}
+	c.Message = strings.Join(says, "; ")
+	return c
+}
+
+// few names five, and counts the rest.
+func few(names []string) string {
+	const shown = 5
+	if len(names) <= shown {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %s", strings.Join(names[:shown], ", "), count(int64(len(names)-shown), "other"))
+}
+
 // SetConditions makes these the conditions of the status, for this generation of the spec. Reconciling and Stalled
-// follow from ready; the notes are PolicyOwnedByAnother, HistoryGap or ClusterNotFound, CommitsUnresolved, SinkNotFound, MarksRefused and
-// FollowedInArgo, where they hold. It reports whether anything changed.
+// follow from ready; the notes are PolicyOwnedByAnother, HistoryGap or ClusterNotFound, CommitsUnresolved, SinkNotFound, MarksRefused,
+// FollowedInArgo and Worsened, where they hold. It reports whether anything changed.
 func (s *DoraTargetStatus) SetConditions(generation int64, ready metav1.Condition, notes ...metav1.Condition) bool {
 	wanted := append([]metav1.Condition{ready}, notes...)
 	if abnormal := abnormalType(ready.Reason); abnormal != "" {
@@ -251,7 +296,7 @@ func (s *DoraTargetStatus) SetConditions(generation int64, ready metav1.Conditio
 	s.ObservedGeneration = generation
 	return setConditions(&s.Conditions, generation, wanted,
 		ConditionReady, ConditionReconciling, ConditionStalled, ConditionPolicyOverridden, ConditionIncomplete, ConditionCommitsUnresolved,
-		ConditionSinksMissing, ConditionMarksRefused, ConditionReportedTwice) || changed
+		ConditionSinksMissing, ConditionMarksRefused, ConditionReportedTwice, ConditionWorsened) || changed
 }
 
 // abnormalType tells which of kstatus' two abnormal conditions goes with a reason of Ready. A suspended target has

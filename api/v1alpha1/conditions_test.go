@@ -187,3 +187,23 @@ func TestEveryStateTellsTheNextStep(t *testing.T) {
 		}
 	}
 }
+
+func TestWorsenedNamesWhatIsWorse(t *testing.T) {
+	var many []AlertStatus
+	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
+		many = append(many, AlertStatus{Reason: AlertServiceFell, Service: name, Environment: "prod", BeforeBand: BandElite, Band: BandLow})
+	}
+	median := AlertStatus{Reason: AlertTeamWorsened, Team: "shop", Environment: "prod", Metric: MetricRecovery}
+	ended := AlertStatus{Reason: AlertServiceFell, Service: "x", Ended: &metav1.Time{}}
+	for want, got := range map[string]metav1.Condition{
+		"False NothingWorsened No service is in a lower band than over the window before, and no median of a team worsened by what spec.alerts says": Worsened(
+			[]AlertStatus{ended}, 0),
+		"True TeamWorsened Medians of teams that worsened: shop in prod (Recovery)": Worsened([]AlertStatus{ended, median}, 0),
+		"True ServiceFell In a lower band than over the window before: a in prod (Elite to Low), b in prod (Elite to Low), c in prod (Elite to Low), " +
+			"d in prod (Elite to Low), e in prod (Elite to Low) and 1 other; Medians of teams that worsened: shop in prod (Recovery); 7 more, beyond the 100 of status.alerts": Worsened(append(many, median), 7),
+	} {
+		if said := string(got.Status) + " " + got.Reason + " " + got.Message; said != want {
+			t.Errorf("%s, want %s", said, want)
+		}
+	}
+}

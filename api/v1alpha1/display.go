@@ -130,6 +130,15 @@ func shareText(ratio Decimal) string {
 	}
 }
 
+// Text says what got worse, and how.
+func (a *AlertStatus) Text() string {
+	if a.Reason == AlertServiceFell {
+		return fmt.Sprintf("%s in %s fell from %s to %s by its %s, compared with the window before", a.Service, a.Environment, a.BeforeBand, a.Band, a.Metric)
+	}
+	return fmt.Sprintf("%s of team %s in %s has the median %s, and had %s over the window before",
+		a.Metric, a.Team, a.Environment, secondsText(a.P50Seconds), secondsText(a.BeforeP50Seconds))
+}
+
 // secondsText writes a length of time in at most two units and five characters, until a hundred thousand days.
 func secondsText(seconds *int64) string {
 	if seconds == nil {

@@ -10,6 +10,7 @@ const (
 	MaxTeams        = 50
 	MaxDrags        = 3
 	MaxOpenFailures = 50
+	MaxAlerts       = 100
 )
 
 // DoraTargetStatus shows what was counted. It holds no time of the last look and no ages: it changes when something
@@ -17,8 +18,9 @@ const (
 type DoraTargetStatus struct {
 	// conditions say whether the target is being followed. Ready is always there; Reconciling (it will become ready by
 	// itself) and Stalled (someone has to mend something) are there only while true; PolicyOverridden, Incomplete,
-	// CommitsUnresolved, SinksMissing and MarksRefused are there only while true and leave Ready as it is.
-	// +kubebuilder:validation:MaxItems=8
+	// CommitsUnresolved, SinksMissing, MarksRefused and ReportedTwice are there only while true and leave Ready as it is; Worsened is
+	// there while spec.alerts is, and says whether anything got worse.
+	// +kubebuilder:validation:MaxItems=9
 	// +listType=map
 	// +listMapKey=type
 	// +patchMergeKey=type
@@ -72,6 +74,17 @@ type DoraTargetStatus struct {
 	// teamsOmitted is the number of teams that are not listed, each counted once per environment.
 	// +optional
 	TeamsOmitted int64 `json:"teamsOmitted,omitempty"`
+
+	// alerts are what got worse and was told of, and is not told of again while it is here. At most 100 are listed, and nobody is told of the
+	// rest, which alertsOmitted counts. It is absent while spec.alerts is.
+	// +kubebuilder:validation:MaxItems=100
+	// +listType=atomic
+	// +optional
+	Alerts []AlertStatus `json:"alerts,omitempty"`
+
+	// alertsOmitted is the number of services and medians that got worse and are not listed.
+	// +optional
+	AlertsOmitted int64 `json:"alertsOmitted,omitempty"`
 
 	// commits says for how many deployments of the window the commits are known. It is absent while spec.source is.
 	// +optional

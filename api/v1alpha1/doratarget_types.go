@@ -66,6 +66,7 @@ const LabelShard = "dora-controller.io/shard"
 // DoraTargetSpec says whose deployments are counted, and how.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.applications) || has(self.rollouts) || has(self.reported)",message="select something: set applications, rollouts or reported (applications: {} selects all of them)"
+// +kubebuilder:validation:XValidation:rule="!has(self.alerts) || !has(self.window) || self.window.size() < 2 || !self.window.matches('^([0-9]{1,5}d)?([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$') || [(self.window.contains('d') ? int(self.window.substring(0, self.window.indexOf('d'))) * 86400 : 0) + (self.window.endsWith('d') ? 0 : duration(self.window.substring(self.window.indexOf('d') + 1)).getSeconds())].all(s, s <= 14515200)",message="with alerts, window must be 168d at most: it is compared with the window before, and older events may be gone",fieldPath=".window"
 type DoraTargetSpec struct {
 	// applications selects the Argo CD Applications whose deployments are counted. An empty selector ({}) selects all of
 	// them in the allowed namespaces; without this field none is selected.
@@ -168,6 +169,11 @@ type DoraTargetSpec struct {
 	// +kubebuilder:default={preset: Port}
 	// +optional
 	Bands Bands `json:"bands,omitzero"`
+
+	// alerts tells when a service falls to a lower band than it had over the window before, and when a team's median worsens: by the condition
+	// Worsened, by one Kubernetes Event each, and in status.alerts. Without it nobody is told.
+	// +optional
+	Alerts *Alerts `json:"alerts,omitempty"`
 
 	// sinks are the DoraSinks that the events and metrics of this target are sent to: the name of one in this namespace, or namespace/name
 	// of one that is shared. Without it, it is those of this namespace that are default.

@@ -60,6 +60,9 @@ func FuzzDecimal(f *testing.F) {
 				t.Errorf("%q is %v, of %v, %v", text, got, of, err)
 			}
 		}
+		if got, err := Worsening(text).Parse(); err == nil && (got < 0.01 || got > 9.99) {
+			t.Errorf("%q is %v", text, got)
+		}
 		written := DecimalOf(number, places)
 		if written == "" {
 			if number >= 0 && number <= 99999 {

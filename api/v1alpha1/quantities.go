@@ -18,11 +18,13 @@ import (
 // +kubebuilder:validation:MaxLength=24
 type Duration string
 
-// The three patterns are also in the CEL rules of the schema.
+// The patterns are also in the CEL rules of the schema.
 var (
 	durationPattern = regexp.MustCompile(`^(?:(\d{1,5})d)?(?:(\d{1,5})h)?(?:(\d{1,5})m)?(?:(\d{1,5})s)?$`)
 	decimalPattern  = regexp.MustCompile(`^\d{1,5}(\.\d{1,4})?$`)
 	percentPattern  = regexp.MustCompile(`^(100|\d{1,2}(\.\d{1,2})?)%$`)
+
+	worseningPattern = regexp.MustCompile(`^([1-9]\d{0,2})%$`)
 )
 
 // Parse reads the duration. Five digits of every unit still fit into a time.Duration.
@@ -80,4 +82,14 @@ func (p Percent) Parse() (float64, error) {
 	}
 	number, err := strconv.ParseFloat(strings.TrimSuffix(string(p), "%"), 64)
 	return number / 100, err
+}
+
+// Parse reads the percentage as a fraction: 25% is 0.25. The empty one is DefaultWorsening.
+func (w Worsening) Parse() (float64, error) {
+	groups := worseningPattern.FindStringSubmatch(string(or(w, DefaultWorsening)))
+	if groups == nil {
+		return 0, fmt.Errorf("%q is no whole percentage: write one from 1%% to 999%%, such as 25%%", string(w))
+	}
+	number, err := strconv.Atoi(groups[1])
+	return float64(number) / 100, err
 }

@@ -83,3 +83,16 @@ func TestPercentParse(t *testing.T) {
 		}
 	}
 }
+
+func TestWorseningParse(t *testing.T) {
+	for text, want := range map[Worsening]float64{"": 0.25, "1%": 0.01, "25%": 0.25, "100%": 1, "999%": 9.99} {
+		if got, err := text.Parse(); err != nil || math.Abs(got-want) > 1e-12 {
+			t.Errorf("%q is %v, %v; want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []Worsening{"25", "%", "0%", "025%", "1000%", "-5%", "2.5%", "25 %"} {
+		if got, err := text.Parse(); err == nil {
+			t.Errorf("%q was read as %v", text, got)
+		}
+	}
+}

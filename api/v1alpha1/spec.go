@@ -26,6 +26,7 @@ const (
 	DefaultVerdictTimeout = "24h"
 	DefaultWindow         = "30d"
 	DefaultStatusInterval = "10s"
+	DefaultWorsening      = "25%"
 )
 
 // Timings are the durations of a spec.

@@ -45,7 +45,7 @@ func remembered(s *scope, h *history) figures {
 		f.Teams[service] = h.teamOf(s, service)
 	}
 	if h.length > 0 {
-		f.Before = h.before()
+		f.Before = *h.before()
 	}
 	return f
 }

@@ -46,8 +46,8 @@ type history struct {
 	// length is how long the window before is that figures are compared with; 0 if they are not.
 	length time.Duration
 	// last is the latest deployment ever. Nil if there is none.
-	last     *dorav1alpha1.LastDeployment
-	measured *fourkeys.Fleet
+	last                    *dorav1alpha1.LastDeployment
+	measured, measuredOfOld *fourkeys.Fleet
 	// commits says what is known of the commits of the window's deployments.
 	commits ledger.Resolutions
 }
@@ -61,9 +61,12 @@ func (h *history) fleet() *fourkeys.Fleet {
 }
 
 // before is the figures of the same services over the window before.
-func (h *history) before() fourkeys.Fleet {
-	w := fourkeys.Window{From: h.window.From.Add(-h.length), To: h.window.From}
-	return h.fleetOver(w, func(a *account) fourkeys.Tally { return a.before })
+func (h *history) before() *fourkeys.Fleet {
+	if h.measuredOfOld == nil {
+		w := fourkeys.Window{From: h.window.From.Add(-h.length), To: h.window.From}
+		h.measuredOfOld = new(h.fleetOver(w, func(a *account) fourkeys.Tally { return a.before }))
+	}
+	return h.measuredOfOld
 }
 
 func (h *history) fleetOver(w fourkeys.Window, of func(*account) fourkeys.Tally) fourkeys.Fleet {

@@ -59,7 +59,7 @@ var (
 func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		servicesDesc, deploymentsDesc, perWeekDesc, leadTimeDesc, failuresDesc, recoveryDesc, reworkDesc, openDesc, gapsDesc,
-		rejectedDesc, searchedDesc,
+		rejectedDesc, searchedDesc, alertDesc,
 	} {
 		to <- d
 	}
@@ -81,6 +81,9 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 		}
 		for i := range status.Teams {
 			g.team(&status.Teams[i])
+		}
+		for i := range status.Alerts {
+			g.alert(&status.Alerts[i])
 		}
 		if status.Commits != nil {
 			g.put(searchedDesc, float64(status.Commits.Pending))

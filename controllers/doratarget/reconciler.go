@@ -7,8 +7,11 @@ import (
 	"iter"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -63,6 +66,8 @@ type Reconciler struct {
 	Marks Marks
 	Owed  func(sinks []string)
 	Look  func(targets ...types.NamespacedName)
+	// Notices are the Kubernetes Events about what got worse.
+	Notices events.EventRecorder
 	// Hurried is called when commits are to be looked for at once.
 	Hurried func()
 	Cluster string
@@ -109,14 +114,18 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, r.cannot(ctx, object, err)
 	}
-	status := tell(object, scope, history, thresholds)
+	status, news := tell(object, scope, history, thresholds)
 	status.Backfill, status.Marks = backfill, scope.marks
 	r.Metrics.Set(req.NamespacedName, status)
 	r.share(object, scope, history, thresholds)
 	interval, err := r.show(ctx, target, object, status)
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: settling}, nil // the cache is behind what was told last
+	}
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	r.announce(ctx, object, news)
 	r.pace.rest(object.UID, began, interval)
 	return ctrl.Result{RequeueAfter: scope.within(next(scope, history))}, nil
 }
@@ -152,13 +161,17 @@ func (r *Reconciler) get(ctx context.Context, req ctrl.Request) (*dorav1alpha1.D
 	return nil, false, nil
 }
 
-// write patches the status if it differs from the one that the object has.
+// write patches the status if it differs from the one that the object has. What was told is written only over what was read: else a look at an
+// object that is older than the last one would tell it again.
 func (r *Reconciler) write(ctx context.Context, object *dorav1alpha1.DoraTarget, status *dorav1alpha1.DoraTargetStatus) error {
 	if same(&object.Status, status) {
 		return nil
 	}
 	changed := object.DeepCopy()
 	changed.Status = *status
+	if !equality.Semantic.DeepEqual(object.Status.Alerts, status.Alerts) {
+		return kube.ReplaceStatus(ctx, r.Client, object, changed)
+	}
 	return kube.PatchStatus(ctx, r.Client, object, changed)
 }
 

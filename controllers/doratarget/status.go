@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
@@ -31,23 +32,24 @@ func notes(status *dorav1alpha1.DoraTargetStatus) []metav1.Condition {
 		return !slices.Contains([]string{
 			dorav1alpha1.ConditionPolicyOverridden, dorav1alpha1.ConditionIncomplete, dorav1alpha1.ConditionCommitsUnresolved,
 			dorav1alpha1.ConditionSinksMissing, dorav1alpha1.ConditionMarksRefused, dorav1alpha1.ConditionReportedTwice,
+			dorav1alpha1.ConditionWorsened,
 		}, c.Type)
 	})
 }
 
-// blank is the status of a target that follows nothing until its spec is mended.
+// blank is the status of a target that follows nothing until its spec is mended. What it told is not told again then.
 func blank(object *dorav1alpha1.DoraTarget, ready metav1.Condition) *dorav1alpha1.DoraTargetStatus {
 	status := &dorav1alpha1.DoraTargetStatus{
 		Conditions: slices.Clone(object.Status.Conditions), ObservedGeneration: object.Status.ObservedGeneration,
-		ObservedSubjects: &dorav1alpha1.ObservedSubjects{},
+		ObservedSubjects: &dorav1alpha1.ObservedSubjects{}, Alerts: object.Status.Alerts,
 	}
 	status.Display = dorav1alpha1.NewDisplay(status, nil)
 	status.SetConditions(object.Generation, ready)
 	return status
 }
 
-// tell is the status of a target that is followed.
-func tell(object *dorav1alpha1.DoraTarget, s *scope, h *history, t thresholds) *dorav1alpha1.DoraTargetStatus {
+// tell is the status of a target that is followed, and what of it is to be told as news.
+func tell(object *dorav1alpha1.DoraTarget, s *scope, h *history, t thresholds) (*dorav1alpha1.DoraTargetStatus, []dorav1alpha1.AlertStatus) {
 	status := &dorav1alpha1.DoraTargetStatus{
 		Conditions: slices.Clone(object.Status.Conditions), ObservedGeneration: object.Status.ObservedGeneration,
 		ObservedSubjects: new(s.subjects),
@@ -58,8 +60,14 @@ func tell(object *dorav1alpha1.DoraTarget, s *scope, h *history, t thresholds) *
 	if object.Spec.Source != nil {
 		status.Commits = commitsOf(&h.commits)
 	}
-	status.SetConditions(object.Generation, readiness(s), remarks(s, h.commits.Failing)...)
-	return status
+	w := alertsOf(object, s, h, t)
+	status.Alerts, status.AlertsOmitted = w.alerts, int64(w.omitted)
+	conditions := remarks(s, h.commits.Failing)
+	if object.Spec.Alerts != nil {
+		conditions = append(conditions, dorav1alpha1.Worsened(status.Alerts, status.AlertsOmitted))
+	}
+	status.SetConditions(object.Generation, readiness(s), conditions...)
+	return status, w.news
 }
 
 func tellFigures(status *dorav1alpha1.DoraTargetStatus, s *scope, h *history, t thresholds) {
@@ -176,7 +184,11 @@ func outcome(o dora.Outcome) dorav1alpha1.Outcome {
 func urgent(object *dorav1alpha1.DoraTarget, s *scope, backfill *dorav1alpha1.BackfillStatus, failing []ledger.ReasonCount) bool {
 	wanted := object.Status.DeepCopy()
 	wanted.Backfill, wanted.Marks = backfill, s.marks
-	wanted.SetConditions(object.Generation, readiness(s), remarks(s, failing)...)
+	conditions := remarks(s, failing)
+	if worsened := meta.FindStatusCondition(object.Status.Conditions, dorav1alpha1.ConditionWorsened); worsened != nil {
+		conditions = append(conditions, *worsened) // follows from the figures
+	}
+	wanted.SetConditions(object.Generation, readiness(s), conditions...)
 	return wanted.ObservedGeneration != object.Status.ObservedGeneration ||
 		!equality.Semantic.DeepEqual(wanted.Backfill, object.Status.Backfill) || !equality.Semantic.DeepEqual(wanted.Marks, object.Status.Marks) ||
 		!slices.EqualFunc(wanted.Conditions, object.Status.Conditions, func(a, b metav1.Condition) bool {

@@ -27,6 +27,15 @@ var (
 	teamDescs = []*prometheus.Desc{teamServicesDesc, teamPerWeekDesc, teamLeadTimeDesc, teamFailuresDesc, teamRecoveryDesc}
 )
 
+// alertDesc has as many series as the status has alerts.
+var alertDesc = desc("alert", "1 for what got worse and was told of, as long as it is.", "reason", "service", "team", "environment", "metric")
+
+func (g gauges) alert(a *dorav1alpha1.AlertStatus) {
+	if a.Ended == nil {
+		g.put(alertDesc, 1, string(a.Reason), a.Service, a.Team, a.Environment, string(a.Metric))
+	}
+}
+
 func (g gauges) team(t *dorav1alpha1.TeamStatus) {
 	for band, services := range map[string]int64{
 		"Elite": t.Bands.Elite, "High": t.Bands.High, "Medium": t.Bands.Medium, "Low": t.Bands.Low, "NoData": t.Bands.NoData,

@@ -29,7 +29,7 @@ const longestCompared = (366*24*time.Hour - margin) / 2
 
 // compared is how long the window before is that figures are compared with; 0 if there is no need of that.
 func (s *scope) compared() time.Duration {
-	if window := s.target.Timings.Window; window <= longestCompared && s.hasTeam() {
+	if window := s.target.Timings.Window; window <= longestCompared && (s.hasTeam() || s.target.Object.Spec.Alerts != nil) {
 		return window
 	}
 	return 0
@@ -55,7 +55,7 @@ func teamsOf(s *scope, h *history, t thresholds) []dorav1alpha1.TeamStatus {
 	if len(teams) == 0 {
 		return nil
 	}
-	fleet, before := *h.fleet(), fourkeys.Fleet{}
+	fleet, before := h.fleet(), &fourkeys.Fleet{}
 	if h.length > 0 {
 		before = h.before()
 	}

@@ -38,7 +38,7 @@ var documented = regexp.MustCompile(
 var _ = Describe("The page docs/doratarget.md", func() {
 	It("shows objects that the server admits", func() {
 		shown := blocksOf(targetPage, "yaml")
-		Expect(shown).To(HaveLen(4))
+		Expect(shown).To(HaveLen(5))
 		for _, text := range shown {
 			object := &unstructured.Unstructured{}
 			Expect(yaml.UnmarshalStrict([]byte(text), &object.Object)).To(Succeed())

@@ -42,6 +42,12 @@ bands: {preset: Port}
 		Expect(given.Object["spec"]).To(HaveKeyWithValue("bands", HaveKeyWithValue("preset", "Port")))
 	})
 
+	It("fills in by how much a median must worsen where alerts are asked for", func() {
+		given := target(`{applications: {}, alerts: {}}`)
+		Expect(try(given)).To(Succeed())
+		Expect(given.Object["spec"]).To(HaveKeyWithValue("alerts", HaveKeyWithValue("worsening", dorav1alpha1.DefaultWorsening)))
+	})
+
 	It("means the same to Go without a server as with one", func() {
 		var bare dorav1alpha1.DoraTargetSpec
 		admitted := &dorav1alpha1.DoraTarget{Spec: dorav1alpha1.DoraTargetSpec{Applications: &dorav1alpha1.SubjectSelector{}}}
@@ -113,6 +119,8 @@ bands: {preset: Port}
 			ContainSubstring("degradedFor is how long production must stay Degraded before it counts as a failure"))
 		Expect(unwrapped(kubectl("explain", "dt.status.summary.changeFailureRate"))).To(
 			ContainSubstring("changeFailureRate is the share of deployment attempts that failed."))
+		Expect(unwrapped(kubectl("explain", "doratarget.spec.alerts.worsening"))).To(
+			ContainSubstring("a whole percentage from 1% to 999%, such as 25%."))
 		Expect(unwrapped(kubectl("explain", "dorasink.spec.port"))).To(
 			ContainSubstring("secretRef names a Secret of the sink's own namespace with the keys clientId and clientSecret of a machine credential."))
 		Expect(unwrapped(kubectl("explain", "dsink.spec.postgres.tls"))).To(

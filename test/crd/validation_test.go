@@ -37,6 +37,8 @@ const (
 	sayVerdictTimeout = "verdictTimeout must be a duration between 1h and 30d, such as 24h or 2d"
 	sayFreeze         = "a freeze must end after it begins: to must be later than from"
 	sayWindow         = "window must be a duration between 1d and 366d, such as 30d or 90d"
+	sayWorsening      = "worsening must be a whole percentage from 1% to 999%, such as 25%; at 100% a time has doubled"
+	sayCompared       = "with alerts, window must be 168d at most: it is compared with the window before, and older events may be gone"
 	sayStatusInterval = "statusInterval must be a duration between 1s and 1h, such as 10s or 1m30s"
 
 	preset            = "; a threshold that is left out is the preset's"
@@ -109,6 +111,9 @@ func acceptable() []string {
 		`{rollouts: {}, incidents: {receivers: [pager, a.b-c], severities: [P1, "1 - Critical"], services: {"Checkout API": checkout}, argo: Ignore}, reported: {services: [pay-*]}}`,
 		`{applications: {}, freezes: [{name: game-day, from: "2026-11-12T09:00:00Z", to: "2026-11-12T09:00:01Z", reason: a drill}]}`,
 		`{applications: {}, freezes: [{name: a, from: "2026-11-12T10:00:00+02:00", to: "2026-11-12T09:00:00Z", reason: "é"}]}`,
+		`{applications: {}, alerts: {}}`,
+		`{applications: {}, alerts: {worsening: 1%}, window: 168d}`,
+		`{applications: {}, alerts: {worsening: 999%}, window: 4032h}`,
 		`{applications: {}, bands: {preset: Guide}}`,
 		`{applications: {}, bands: {overrides: {}}}`,
 	}
@@ -166,7 +171,7 @@ func refusals() []refusal {
 		nameRefusals("service"), nameRefusals("team"), nameRefusals("environment"),
 		globRefusals("include"), globRefusals("exclude"),
 		durationRefusals(), thresholdRefusals(), orderRefusals(), otherRefusals(), sourceRefusals(),
-		sinkNameRefusals(), freezeRefusals(),
+		sinkNameRefusals(), freezeRefusals(), alertRefusals(),
 	} {
 		all = append(all, some...)
 	}
@@ -195,6 +200,22 @@ func selectorRefusals(field string) []refusal {
 		{"too many namespaces", fmt.Sprintf(`namespaces: [%s]`, list(65, "n%d")), "namespaces", "must have at most 64 items"},
 	} {
 		all = append(all, refusal{field + " with " + c.why, fmt.Sprintf(`{%s: {%s}}`, field, c.spec), "spec." + field + "." + c.field, c.message})
+	}
+	return all
+}
+
+func alertRefusals() []refusal {
+	var all []refusal
+	for _, text := range []string{"", "25", "0%", "1000%", "2.5%", "-5%", "25 %"} {
+		why := fmt.Sprintf("alerts for a worsening of %q", text)
+		message := sayWorsening
+		if len(text) > 4 {
+			message = "may not be more than 4"
+		}
+		all = append(all, refusal{why, fmt.Sprintf(`{applications: {}, alerts: {worsening: %q}}`, text), "spec.alerts.worsening", message})
+	}
+	for _, window := range []string{"168d1s", "366d", "4032h1s"} {
+		all = append(all, refusal{"alerts for a window of " + window, `{applications: {}, alerts: {}, window: ` + window + `}`, "spec.window", sayCompared})
 	}
 	return all
 }

@@ -77,6 +77,22 @@
     summary: >-
       {{ `{{ $labels.host }} allows no more requests` }}
     description: Lead times come late. Give spec.source a credential with a higher limit, or read the repositories by git.
+- alert: DoraServiceFell
+  expr: dora_target_alert{ {{- $of -}} , reason="ServiceFell"} == 1
+  labels: {severity: warning}
+  annotations:
+    summary: >-
+      {{ `{{ $labels.exported_service }} in {{ $labels.environment }} fell to a lower band, by its {{ $labels.metric }}` }}
+    description: >-
+      {{ `It had a better one over the window before. status.alerts of DoraTarget {{ $labels.exported_namespace }}/{{ $labels.target }} has both bands.` }}
+- alert: DoraTeamWorsened
+  expr: dora_target_alert{ {{- $of -}} , reason="TeamWorsened"} == 1
+  labels: {severity: warning}
+  annotations:
+    summary: >-
+      {{ `{{ $labels.metric }} of team {{ $labels.team }} in {{ $labels.environment }} takes longer than before` }}
+    description: >-
+      {{ `Its median worsened by what spec.alerts of DoraTarget {{ $labels.exported_namespace }}/{{ $labels.target }} says. status.teams has both.` }}
 - alert: DoraWorkStuck
   expr: dora_stuck_work{ {{- $of -}} } > 0
   for: 1m
