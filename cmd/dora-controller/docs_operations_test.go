@@ -15,6 +15,7 @@ import (
 
 	"github.com/dora-controller/dora-controller/controllers/dorasink"
 	"github.com/dora-controller/dora-controller/controllers/doratarget"
+	"github.com/dora-controller/dora-controller/internal/app"
 	"github.com/dora-controller/dora-controller/internal/dispatch"
 	"github.com/dora-controller/dora-controller/internal/enrich"
 	"github.com/dora-controller/dora-controller/internal/progress"
@@ -81,7 +82,7 @@ func (d *described) Unregister(prometheus.Collector) bool     { return false }
 
 // metrics are all that a leader registers, with their labels.
 func metrics() map[string]string {
-	all := described{recordpkg.NewPrometheus(), (*recordpkg.Recorder)(nil).Gauges(), doratarget.NewMetrics(), dorasink.Dropped(), &progress.Board{}}
+	all := described{recordpkg.NewPrometheus(), (*recordpkg.Recorder)(nil).Gauges(), doratarget.NewMetrics(), dorasink.Dropped(), &progress.Board{}, app.NewVolume("")}
 	dispatch.New(nil, dispatch.Options{Registerer: &all})
 	enrich.NewRateLimits(&all)
 	all.MustRegister(receive.NewServer(receive.Options{}).Metrics())

@@ -116,7 +116,7 @@ deployment: succeeded, failed, rolled back. Without a command it runs the contro
 	root.SuggestionsMinimumDistance = 2
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(newRunCommand(), newReplayCommand(), newEventsCommand(), newDecisionsCommand(), newMarksCommand(), newEvidenceCommand())
-	root.AddCommand(newRecomputeCommand(), newBackupCommand(), newBackfillCommand(), newDemoCommand())
+	root.AddCommand(newRecomputeCommand(), newBackupCommand(), newBackfillCommand(), newDemoCommand(), newInspectCommand())
 	root.AddCommand(cli.NewVersionCommand("dora-controller", "Print the version", buildVersion()))
 	root.AddCommand(newSinksCommand(), newDeliveriesCommand(), newMigrateCommand())
 	root.AddCommand(newPortCommand(), newRecordCommand())

@@ -49,7 +49,7 @@ func newBundleCommand(c *connection) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bundle",
 		Short: "Make a redacted archive to send to whoever helps",
-		Long: `Writes a tar.gz of what somebody needs who helps: versions, CustomResourceDefinitions, DoraTargets and DoraSinks, the controller's
+		Long: `Writes a tar.gz of what somebody needs who helps: versions, CustomResourceDefinitions, DoraTargets, DoraSinks and DoraReceivers, the controller's
 manifest without the values of its environment, its logs, the Kubernetes events of its namespace, what doctor finds, and a summary of the ledger. It prints a
 list of what is in it; the archive has that list, too, with what could not be read and why.
 
@@ -133,6 +133,9 @@ func (o *bundleOptions) fill(ctx context.Context, cl *cluster, b *bundle.Bundle,
 			return addAll(ctx, cl, b, "doratargets.yaml", targetKind, namespace, "")
 		}},
 		{"dorasinks.yaml", func(ctx context.Context) error { return addAll(ctx, cl, b, "dorasinks.yaml", sinkKind, namespace, "") }},
+		{"dorareceivers.yaml", func(ctx context.Context) error {
+			return addAll(ctx, cl, b, "dorareceivers.yaml", receiverKind, namespace, "")
+		}},
 		{"controller/deployment.yaml", func(ctx context.Context) error {
 			return errors.Join(addAll(ctx, cl, b, "controller/deployment.yaml", deploymentKind, own, controllerLabels),
 				addAll(ctx, cl, b, "controller/statefulset.yaml", statefulSetKind, own, controllerLabels))
@@ -185,7 +188,7 @@ func addVersions(ctx context.Context, cl *cluster, b *bundle.Bundle, s *doctor.S
 
 func addCRDs(ctx context.Context, cl *cluster, b *bundle.Bundle) error {
 	var found []map[string]any
-	for _, name := range []string{doctor.TargetCRD, doctor.SinkCRD} {
+	for _, name := range []string{doctor.TargetCRD, doctor.SinkCRD, doctor.ReceiverCRD} {
 		o, err := cl.api.Resource(crdKind).Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return inPlainWords("cannot read CustomResourceDefinition "+name, err)
@@ -248,7 +251,7 @@ func addDoctor(b *bundle.Bundle, s *doctor.Snapshot) error {
 		return err
 	}
 	hidden := string(text)
-	for _, n := range doctor.NamedSecrets(s.Targets, s.Sinks) {
+	for _, n := range s.NamedSecrets() {
 		hidden = strings.ReplaceAll(hidden, "Secret "+n.Namespace+"/"+n.Name, "Secret "+n.Namespace+"/"+b.Secret(n.Name))
 	}
 	b.Add("doctor.json", hidden)

@@ -32,6 +32,8 @@ const (
 var (
 	targetKind             = dorav1alpha1.GroupVersion.WithResource("doratargets")
 	sinkKind               = dorav1alpha1.GroupVersion.WithResource("dorasinks")
+	receiverKind           = dorav1alpha1.GroupVersion.WithResource("dorareceivers")
+	serviceKind            = schema.GroupVersionResource{Version: "v1", Resource: "services"}
 	podKind                = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
 	eventKind              = schema.GroupVersionResource{Version: "v1", Resource: "events"}
 	deploymentKind         = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}

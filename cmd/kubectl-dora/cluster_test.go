@@ -55,11 +55,13 @@ type world struct {
 	commands [][]string // that were run in the pod
 	secrets  []string   // paths of Secrets that were asked for, with what was accepted
 	log      string
+	// inspection is what `dora-controller inspect` prints.
+	inspection string
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, month: monthOf(t), environment: &envtest.Environment{
+	w := &world{t: t, month: monthOf(t), inspection: `{"ledger_volume":{"free_bytes":900000000,"size_bytes":1000000000}}`, environment: &envtest.Environment{
 		CRDDirectoryPaths: []string{filepath.Join(root, "config", "crd", "bases"), filepath.Join(root, "bin", "crds")}, ErrorIfCRDPathMissing: true,
 	}}
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
@@ -136,7 +138,11 @@ func (w *world) kubelet(next http.Handler) http.Handler {
 
 // controllerPrints is what `dora-controller events` has of that month.
 func (w *world) controllerPrints(command []string) string {
-	if command[1] != "events" {
+	switch command[1] {
+	case "events":
+	case "inspect":
+		return w.inspection
+	default:
 		return ""
 	}
 	var lines bytes.Buffer
@@ -293,6 +299,7 @@ func TestOnARealAPIServer(t *testing.T) {
 		{"names are completed", (*world).completes},
 		{"nothing is wrong with what the manifests install", (*world).healthy},
 		{"what is broken is found", (*world).broken},
+		{"receivers, their certificate and the ledger's volume are looked at", (*world).receivers},
 		{"what is said of a Secret lets the controller read it, without a ClusterRole", (*world).mendsSecrets},
 		{"metrics that nobody can read are found, and those that somebody can are not", (*world).securesMetrics},
 		{"who may read little is told what was not checked", (*world).littleRights},
@@ -401,7 +408,7 @@ func (w *world) healthy(t *testing.T) {
 	w.secrets = nil
 	got := w.run(t, "doctor")
 	// What takes longer than doctorTimeout is told as not checked.
-	g.Expect(got).To(Equal(result{stdout: "42 checks passed, 0 problems, 0 warnings, 0 not checked.\n"}))
+	g.Expect(got).To(Equal(result{stdout: "51 checks passed, 0 problems, 0 warnings, 0 not checked.\n"}))
 	for _, asked := range w.secrets { // their metadata alone, which the API server leaves the content out of
 		g.Expect(asked).To(ContainSubstring("as=PartialObjectMetadata"))
 		g.Expect(asked).NotTo(HaveSuffix("application/json"))
@@ -439,6 +446,58 @@ func (w *world) broken(t *testing.T) {
 	unlucky.SetNamespace("argocd")
 	unlucky.SetName("unlucky")
 	w.must(w.api.Delete(t.Context(), unlucky))
+}
+
+// receiver makes one, whose Secret is that of the sink, and which was sent something.
+func (w *world) receiver(t *testing.T) (remove func()) {
+	t.Helper()
+	r := &dorav1alpha1.DoraReceiver{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "argocd", Name: "pager", Annotations: map[string]string{
+			"kubectl.kubernetes.io/last-applied-configuration": sinktest.Secret("applied"), "example.com/token": sinktest.Secret("annotation"),
+		}},
+		Spec: dorav1alpha1.DoraReceiverSpec{Type: dorav1alpha1.ReceiverPagerDuty, SecretRef: dorav1alpha1.SecretReference{Name: "port-credential"}},
+	}
+	w.must(w.api.Create(t.Context(), r))
+	r.Status.LastAccepted = new(metav1.Now())
+	r.Status.SetConditions(1, dorav1alpha1.Receiving())
+	w.must(w.api.Status().Update(t.Context(), r))
+	return func() { w.must(w.api.Delete(context.WithoutCancel(t.Context()), r)) }
+}
+
+func (w *world) receivers(t *testing.T) {
+	t.Helper()
+	g := NewWithT(t)
+	defer w.receiver(t)()
+	service := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "dora-system", Name: "dora-controller-receivers", Labels: map[string]string{"app.kubernetes.io/name": "dora-controller"},
+			Annotations: map[string]string{"external-dns.alpha.kubernetes.io/hostname": "hooks.example.com,dora.example.com"},
+		},
+		Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "receivers", Port: 443}}},
+	}
+	w.must(w.api.Create(t.Context(), service))
+	before := w.inspection
+	defer func() {
+		w.inspection = before
+		w.must(w.api.Delete(context.WithoutCancel(t.Context()), service))
+	}()
+	w.inspection, w.commands = `{"ledger_volume":{"free_bytes":1000000,"size_bytes":1000000000},
+		"certificate":{"not_after":"2026-01-01T00:00:00Z","names":["dora.example.com"]}}`, nil
+	got, found := w.run(t, "doctor", "-o", "json"), doctor.Report{}
+	g.Expect(json.Unmarshal([]byte(got.stdout), &found)).To(Succeed())
+	var checks []string
+	for _, f := range found.Findings {
+		checks = append(checks, f.Check+" of "+f.Object)
+	}
+	g.Expect(checks).To(Equal([]string{
+		"ledger-volume-full of Deployment dora-system/dora-controller", "receiver-unheard of DoraReceiver argocd/pager",
+		"receivers-certificate of Deployment dora-system/dora-controller", "receivers-host of Service dora-system/dora-controller-receivers",
+	}))
+	g.Expect(found.Findings[3].Wrong).To(HaveSuffix("not for hooks.example.com"))
+	g.Expect(w.commands).To(Equal([][]string{{"dora-controller", "inspect", "--ledger=/var/lib/dora-controller/ledger.db"}}))
+
+	w.inspection = "no JSON"
+	g.Expect(w.run(t, "doctor").stdout).To(ContainSubstring("not checked: ledger-volume-full: what the controller's process sees: "))
 }
 
 // mendsSecrets takes the ClusterRole away, as an installation in namespaces does, and does what the doctor says.
@@ -600,7 +659,7 @@ func (w *world) littleRights(t *testing.T) {
 	t.Helper()
 	g := NewWithT(t)
 	viewer := w.user("viewer")
-	w.may(t, "viewer", rbacv1.PolicyRule{APIGroups: []string{"dora-controller.io"}, Resources: []string{"doratargets", "dorasinks"}, Verbs: []string{"get", "list"}})
+	w.may(t, "viewer", rbacv1.PolicyRule{APIGroups: []string{"dora-controller.io"}, Resources: []string{"doratargets", "dorasinks", "dorareceivers"}, Verbs: []string{"get", "list"}})
 	got := run(t, "doctor", "--kubeconfig", viewer)
 	g.Expect(got.code).To(Equal(exitUnchecked), got.stderr)
 	g.Expect(got.stdout).To(HaveSuffix("That is no clean bill: who may read more can check the rest.\n"))
@@ -645,6 +704,7 @@ func (w *world) bundles(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: "dora-system", Name: "e"}, InvolvedObject: corev1.ObjectReference{Namespace: "dora-system", Name: "dora-controller-1"},
 		Message: "failed with token=" + sinktest.Secret("event"),
 	}))
+	defer w.receiver(t)()
 	path := filepath.Join(t.TempDir(), "support.tar.gz")
 	got := w.run(t, "bundle", "--redact", "-o", path)
 	g.Expect(got.code).To(Equal(exitOK), got.stderr)
@@ -656,12 +716,12 @@ func (w *world) bundles(t *testing.T) {
 		g.Expect(got.stdout).To(ContainSubstring("\n" + short + " "))
 	}
 	for _, name := range []string{
-		"contents.txt", "versions.txt", "crds.yaml", "doratargets.yaml", "dorasinks.yaml", "controller/deployment.yaml", "controller/pods.yaml", "controller/events.yaml",
+		"contents.txt", "versions.txt", "crds.yaml", "doratargets.yaml", "dorasinks.yaml", "dorareceivers.yaml", "controller/deployment.yaml", "controller/pods.yaml", "controller/events.yaml",
 		"logs/dora-controller-1.log", "doctor.json", "ledger.txt",
 	} {
 		g.Expect(got.stdout).To(ContainSubstring("\n"+name+" "), name)
 	}
-	g.Expect(files).To(HaveLen(11))
+	g.Expect(files).To(HaveLen(12))
 	g.Expect(got.stdout).NotTo(ContainSubstring("not in it"))
 	for _, asked := range w.secrets {
 		g.Expect(asked).To(ContainSubstring("as=PartialObjectMetadata"))

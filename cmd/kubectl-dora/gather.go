@@ -34,7 +34,8 @@ type gatherer struct {
 	*connection
 
 	cl        *cluster
-	namespace string // of targets and sinks; empty means all
+	namespace string      // of targets, sinks and receivers; empty means all
+	pod       *corev1.Pod // of the controller, the first to ask; nil if there is none
 
 	mu       sync.Mutex
 	snapshot *doctor.Snapshot
@@ -55,7 +56,7 @@ func (c *connection) snapshot(ctx context.Context, cl *cluster) (*doctor.Snapsho
 		return nil, err
 	}
 	g.inParallel(ctx, g.crds, g.controller, g.objects)
-	g.inParallel(ctx, g.access, g.secrets, g.metricsReaders)
+	g.inParallel(ctx, g.access, g.secrets, g.metricsReaders, g.inside, g.services)
 	return g.snapshot, nil
 }
 
@@ -116,7 +117,7 @@ func (g *gatherer) askTheTime(ctx context.Context) error {
 
 func (g *gatherer) crds(ctx context.Context) {
 	found := map[string]doctor.CRD{}
-	for _, name := range []string{doctor.TargetCRD, doctor.SinkCRD, doctor.ApplicationCRD, doctor.RolloutCRD} {
+	for _, name := range []string{doctor.TargetCRD, doctor.SinkCRD, doctor.ReceiverCRD, doctor.ApplicationCRD, doctor.RolloutCRD} {
 		o, err := g.cl.api.Resource(crdKind).Get(ctx, name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
 			continue
@@ -166,7 +167,7 @@ func (g *gatherer) controller(ctx context.Context) {
 	})
 	namespace := g.controllerNamespace
 	if len(pods) > 0 {
-		namespace = pods[0].Namespace
+		g.pod, namespace = &pods[0], pods[0].Namespace
 	}
 	workload, err := g.workload(ctx, namespace)
 	g.put(doctor.PartWorkload, err, func(s *doctor.Snapshot) { s.Workload, s.ControllerNamespace = workload, namespace })
@@ -292,7 +293,7 @@ func (g *gatherer) lease(ctx context.Context, namespace string) {
 	})
 }
 
-// objects reads targets, sinks, Applications and Rollouts.
+// objects reads targets, sinks, receivers, Applications and Rollouts.
 func (g *gatherer) objects(ctx context.Context) {
 	g.inParallel(ctx, func(ctx context.Context) {
 		targets, err := listOf[dorav1alpha1.DoraTarget](ctx, g.cl, targetKind, g.namespace, metav1.ListOptions{})
@@ -300,6 +301,9 @@ func (g *gatherer) objects(ctx context.Context) {
 	}, func(ctx context.Context) {
 		sinks, err := listOf[dorav1alpha1.DoraSink](ctx, g.cl, sinkKind, g.namespace, metav1.ListOptions{})
 		g.put(doctor.PartSinks, unlessMissing(err), func(s *doctor.Snapshot) { s.Sinks = sinks })
+	}, func(ctx context.Context) {
+		receivers, err := listOf[dorav1alpha1.DoraReceiver](ctx, g.cl, receiverKind, g.namespace, metav1.ListOptions{})
+		g.put(doctor.PartReceivers, unlessMissing(err), func(s *doctor.Snapshot) { s.Receivers = receivers })
 	}, func(ctx context.Context) {
 		found, err := g.subjects(ctx, applicationKind)
 		g.put(doctor.PartApplications, err, func(s *doctor.Snapshot) { s.Applications = found })
@@ -388,6 +392,7 @@ func neededRights(w *doctor.Workload) []right {
 			{group: "apps", resource: "replicasets"},
 			{group: own, resource: "doratargets"},
 			{group: own, resource: "dorasinks"},
+			{group: own, resource: "dorareceivers"},
 		} {
 			for _, verb := range []string{"list", "watch"} {
 				r.verb, r.namespace = verb, namespace
@@ -397,6 +402,7 @@ func neededRights(w *doctor.Workload) []right {
 		all = append(all,
 			right{verb: "patch", group: own, resource: "doratargets", subresource: "status", namespace: namespace},
 			right{verb: "patch", group: own, resource: "dorasinks", subresource: "status", namespace: namespace},
+			right{verb: "patch", group: own, resource: "dorareceivers", subresource: "status", namespace: namespace},
 			right{verb: "create", group: "events.k8s.io", resource: "events", namespace: namespace})
 	}
 	if w.LeaderElect {
@@ -470,7 +476,7 @@ func (g *gatherer) access(ctx context.Context) {
 	for _, r := range rightsToAsk(w) {
 		rights, asked = append(rights, r), append(asked, doctor.Access{What: r.what(), Metrics: true})
 	}
-	for _, n := range doctor.NamedSecrets(g.snapshot.Targets, g.snapshot.Sinks) {
+	for _, n := range g.snapshot.NamedSecrets() {
 		r := right{verb: "get", resource: "secrets", namespace: n.Namespace, name: n.Name}
 		rights, asked = append(rights, r), append(asked, doctor.Access{What: r.what(), Namespace: n.Namespace, Secret: n.Name, For: n.For})
 	}
@@ -509,7 +515,7 @@ func (g *gatherer) may(ctx context.Context, user string, r right) (bool, error) 
 // secrets asks whether Secrets exist, for their metadata and nothing else: the API server leaves their content out, and no body is read.
 func (g *gatherer) secrets(ctx context.Context) {
 	there := map[string]bool{}
-	for _, n := range doctor.NamedSecrets(g.snapshot.Targets, g.snapshot.Sinks) {
+	for _, n := range g.snapshot.NamedSecrets() {
 		code, err := g.cl.head(ctx, "api/v1/namespaces/"+n.Namespace+"/secrets/"+n.Name)
 		switch {
 		case err == nil && code == http.StatusForbidden:

@@ -140,6 +140,9 @@ func (l *leader) prepare(ctx context.Context, store ledger.Store) (*work, error)
 		w.completer.Notify()
 	}
 	w.intake = l.newIntake(w, store, recorder)
+	if !o.shared() {
+		w.metrics.MustRegister(NewVolume(o.Ledger))
+	}
 	for _, c := range []prometheus.Collector{counting, recorder.Gauges(), figures, dorasink.Dropped()} {
 		if err := w.metrics.Register(c); err != nil {
 			return nil, fmt.Errorf("cannot register metrics: %w", err)

@@ -23,8 +23,8 @@ func delivery() []Check {
 		{"sink-metrics-refused", "Are metrics taken?", Problem, sinks, sinkMetricsRefused},
 		{"sink-suspended", "Is none suspended?", Warning, sinks, sinkSuspended},
 		{"sink-unused", "Is each sink somebody's?", Warning, []Part{PartTargets, PartSinks}, sinkUnused},
-		{"secret-missing", "Are the Secrets there that objects name?", Problem, []Part{PartTargets, PartSinks, PartSecrets}, secretMissing},
-		{"secret-not-readable", "May the controller read them?", Problem, []Part{PartAccess, PartTargets, PartSinks}, secretNotReadable},
+		{"secret-missing", "Are the Secrets there that objects name?", Problem, []Part{PartTargets, PartSinks, PartReceivers, PartSecrets}, secretMissing},
+		{"secret-not-readable", "May the controller read them?", Problem, []Part{PartAccess, PartTargets, PartSinks, PartReceivers}, secretNotReadable},
 	}
 }
 
@@ -132,9 +132,14 @@ func uses(t *dorav1alpha1.DoraTarget, sink *dorav1alpha1.DoraSink) bool {
 // NamedSecret is a Secret that an object names.
 type NamedSecret struct{ Namespace, Name, For, Field string }
 
-// NamedSecrets are the Secrets that targets and sinks name, each once for each object.
-func NamedSecrets(targets []dorav1alpha1.DoraTarget, sinks []dorav1alpha1.DoraSink) []NamedSecret {
+// NamedSecrets are the Secrets that targets, sinks and receivers name, each once for each object.
+func (s *Snapshot) NamedSecrets() []NamedSecret {
+	targets, sinks := s.Targets, s.Sinks
 	var all []NamedSecret
+	for i := range s.Receivers {
+		r := &s.Receivers[i]
+		all = append(all, NamedSecret{r.Namespace, r.Spec.SecretRef.Name, nameOfReceiver(r), "spec.secretRef"})
+	}
 	for i := range sinks {
 		if ref, field := sinks[i].Spec.Secret(); ref != nil {
 			all = append(all, NamedSecret{sinks[i].Namespace, ref.Name, nameOfSink(&sinks[i]), field})
@@ -156,7 +161,7 @@ func NamedSecrets(targets []dorav1alpha1.DoraTarget, sinks []dorav1alpha1.DoraSi
 }
 
 func secretMissing(s *Snapshot) (found []Finding) {
-	for _, n := range NamedSecrets(s.Targets, s.Sinks) {
+	for _, n := range s.NamedSecrets() {
 		if there, known := s.Secrets[n.Namespace+"/"+n.Name]; known && !there {
 			found = append(found, Finding{
 				Object: n.For, Wrong: "there is no Secret " + n.Namespace + "/" + n.Name, Mend: "create it, or change " + n.Field,

@@ -73,7 +73,7 @@ type Check struct {
 
 // All are the checks, in the order in which they are made and told.
 func All() []Check {
-	return slices.Concat(installation(), selection(), running(), delivery())
+	return slices.Concat(installation(), selection(), running(), delivery(), reception())
 }
 
 // Examine makes all checks.

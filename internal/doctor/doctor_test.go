@@ -38,15 +38,23 @@ func healthy() *Snapshot {
 			{What: "get secrets", Namespace: "argocd", Secret: "port", For: "DoraSink argocd/port", Allowed: true},
 			{What: "create tokenreviews.authentication.k8s.io", Metrics: true, Allowed: true},
 		},
-		Secrets: map[string]bool{"argocd/port": true},
-		Targets: []dorav1alpha1.DoraTarget{target("argocd", "production")},
-		Sinks:   []dorav1alpha1.DoraSink{portSink("argocd", "port")},
+		Inside: Inside{
+			Volume:      &Volume{Free: 900 << 20, Size: 1024 << 20},
+			Certificate: &Certificate{NotAfter: noon.Add(60 * 24 * time.Hour), Names: []string{"*.dora-system.svc", "dora.example.com"}},
+		},
+		Services: []Service{{Namespace: "dora-system", Name: "dora-controller-receivers"}},
+		Secrets:  map[string]bool{"argocd/port": true, "argocd/pager": true},
+		Targets:  []dorav1alpha1.DoraTarget{target("argocd", "production")},
+		Sinks:    []dorav1alpha1.DoraSink{portSink("argocd", "port")},
+		Receivers: []dorav1alpha1.DoraReceiver{
+			receiver("pager", dorav1alpha1.ReceiverPagerDuty), receiver("ci", dorav1alpha1.ReceiverEvents),
+		},
 		Applications: []Subject{
 			application("argocd", "checkout", "acme/checkout:main-1a2b3c4"), application("argocd", "payments", "acme/payments:main-5d6e7f8"),
 		},
 		Rollouts: []Subject{{Kind: "Rollout", Namespace: "search", Name: "search", Labels: map[string]string{"env": "prod"}, Images: []string{"acme/search:0f1e2d3"}, CreatedAt: ago(time.Hour)}},
 	}
-	for _, name := range []string{TargetCRD, SinkCRD, ApplicationCRD, RolloutCRD} {
+	for _, name := range []string{TargetCRD, SinkCRD, ReceiverCRD, ApplicationCRD, RolloutCRD} {
 		fields := map[string]bool{}
 		for _, field := range FieldsOf[name] {
 			fields[field] = true
@@ -67,7 +75,9 @@ func target(namespace, name string) dorav1alpha1.DoraTarget {
 	selector := &dorav1alpha1.SubjectSelector{MatchLabels: map[string]dorav1alpha1.LabelValue{"env": "prod"}}
 	t := dorav1alpha1.DoraTarget{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Generation: 1, CreationTimestamp: metav1.NewTime(ago(time.Hour))},
-		Spec:       dorav1alpha1.DoraTargetSpec{Applications: selector, Rollouts: selector, Source: &dorav1alpha1.Source{}},
+		Spec: dorav1alpha1.DoraTargetSpec{
+			Applications: selector, Rollouts: selector, Source: &dorav1alpha1.Source{}, Incidents: &dorav1alpha1.Incidents{}, Reported: &dorav1alpha1.Reported{},
+		},
 	}
 	t.Status.SetConditions(1, dorav1alpha1.Followed(dorav1alpha1.ObservedSubjects{Applications: 2, Rollouts: 1}))
 	return t
@@ -82,6 +92,18 @@ func portSink(namespace, name string) dorav1alpha1.DoraSink {
 	}
 	s.Status.SetConditions(1, dorav1alpha1.Delivering())
 	return s
+}
+
+// receiver was sent something lately, and refused something before.
+func receiver(name string, kind dorav1alpha1.ReceiverType) dorav1alpha1.DoraReceiver {
+	r := dorav1alpha1.DoraReceiver{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "argocd", Name: name, Generation: 1, CreationTimestamp: metav1.NewTime(ago(100 * 24 * time.Hour))},
+		Spec:       dorav1alpha1.DoraReceiverSpec{Type: kind, SecretRef: dorav1alpha1.SecretReference{Name: "pager"}},
+	}
+	r.Status.Accepted, r.Status.LastAccepted = 4, new(metav1.NewTime(ago(29*24*time.Hour)))
+	r.Status.Refused, r.Status.LastRefused, r.Status.LastRefusal = 1, new(metav1.NewTime(ago(30*24*time.Hour))), "NotSender"
+	r.Status.SetConditions(1, dorav1alpha1.Receiving())
+	return r
 }
 
 func TestNothingIsWrongWithAHealthyInstallation(t *testing.T) {
@@ -120,13 +142,14 @@ var broken = map[string]struct {
 	"metrics-rights":        {func(s *Snapshot) { s.Access[2].Allowed = false }, "may not create tokenreviews.authentication.k8s.io, so nobody can read metrics kubectl create clusterrolebinding"},
 	"metrics-readers":       {func(s *Snapshot) { s.MetricsReaders = nil }, "no ClusterRoleBinding lets anybody get /metrics"},
 	"ledger-volume":         {func(s *Snapshot) { s.Workload.LedgerVolume = "emptyDir" }, "lost with the pod"},
+	"ledger-volume-full":    {func(s *Snapshot) { s.Inside.Volume.Free = 102 << 20 }, "only 102 MiB of 1024 MiB are free"},
 	"replicas-without-election": {func(s *Snapshot) {
 		s.Workload.Replicas, s.Workload.LeaderElect = 2, false
 	}, "add --leader-elect"},
 	"lease-not-held": {func(s *Snapshot) { s.Lease.RenewedAt = ago(10 * time.Minute) }, "renewed it last at 2026-11-20T11:50:00Z"},
 	"clock-skew":     {func(s *Snapshot) { s.Lease.RenewedAt = noon.Add(5 * time.Minute) }, "ahead by 5m0s"},
 
-	"no-targets":       {func(s *Snapshot) { s.Targets, s.Sinks = nil, nil }, "nothing is counted"},
+	"no-targets":       {func(s *Snapshot) { s.Targets, s.Sinks, s.Receivers = nil, nil, nil }, "nothing is counted"},
 	"target-not-ready": {func(s *Snapshot) { say(s, dorav1alpha1.LedgerUnavailable()) }, "such as a full disk"},
 	"target-suspended": {func(s *Snapshot) { s.Targets[0].Spec.Suspend = true; say(s, dorav1alpha1.Suspended()) }, "figures stand still"},
 	"target-unobserved": {func(s *Snapshot) {
@@ -184,6 +207,27 @@ var broken = map[string]struct {
 		s.Sinks[0].Status.SetConditions(1, dorav1alpha1.SinkSuspended(4))
 	}, "unless it is meant"},
 	"sink-unused": {func(s *Snapshot) { s.Sinks[0].Spec.Default = false }, "no target uses it"},
+	"receiver-not-ready": {func(s *Snapshot) {
+		s.Receivers[0].Status.SetConditions(1, dorav1alpha1.SecretMissing("Secret argocd/pager has no key signingSecret"))
+	}, "DoraReceiver argocd/pager it is not ready: SecretMissing Secret argocd/pager has no key signingSecret"},
+	"receiver-unobserved": {func(s *Snapshot) { s.Receivers[1].Generation = 2 }, "DoraReceiver argocd/ci the controller is ready and has not looked at its spec"},
+	"receiver-suspended": {func(s *Snapshot) {
+		s.Receivers[0].Spec.Suspend = true
+		s.Receivers[0].Status.SetConditions(1, dorav1alpha1.ReceiverSuspended())
+	}, "unless it is meant"},
+	"receiver-refuses": {func(s *Snapshot) {
+		s.Receivers[0].Status.LastRefused = new(metav1.NewTime(ago(time.Hour)))
+	}, "it refused its latest request, at 2026-11-20T11:00:00Z: NotSender compare the token or secret"},
+	"receiver-silent": {func(s *Snapshot) {
+		s.Receivers[1].Status.LastAccepted, s.Receivers[1].Status.LastRefused = nil, nil
+	}, "nothing ever came see whether its sender posts to /events/deploy"},
+	"receiver-unheard": {func(s *Snapshot) { s.Targets[0].Spec.Reported = nil }, "DoraReceiver argocd/ci no DoraTarget of its namespace"},
+	"receivers-certificate": {func(s *Snapshot) {
+		s.Inside.Certificate.NotAfter = noon.Add(13 * 24 * time.Hour)
+	}, "ends at 2026-12-03T12:00:00Z"},
+	"receivers-host": {func(s *Snapshot) {
+		s.Services[0].Hosts = []string{"dora.example.com", "hooks.example.com"}
+	}, "is for *.dora-system.svc, dora.example.com, and not for hooks.example.com add the name"},
 	"secret-missing": {func(s *Snapshot) {
 		s.Secrets["argocd/port"] = false
 		s.Sinks[0].Status.SetConditions(1, dorav1alpha1.SinkFailing("SecretInvalid", "there is no Secret"))
@@ -227,6 +271,7 @@ func TestEveryCheckHasSomethingThatBreaksIt(t *testing.T) {
 func TestWhatMayNotBeReadIsToldAsNotChecked(t *testing.T) {
 	for _, part := range []Part{
 		PartCRDs, PartPods, PartWorkload, PartLease, PartAccess, PartSecrets, PartTargets, PartSinks, PartApplications, PartRollouts, PartClock, PartReaders,
+		PartReceivers, PartInside, PartServices,
 	} {
 		t.Run(string(part), func(t *testing.T) {
 			g := NewWithT(t)
@@ -255,6 +300,12 @@ func TestWhatMayNotBeReadIsToldAsNotChecked(t *testing.T) {
 				s.Rollouts = nil
 			case PartReaders:
 				s.MetricsReaders = nil
+			case PartReceivers:
+				s.Receivers = nil
+			case PartInside:
+				s.Inside = Inside{}
+			case PartServices:
+				s.Services = nil
 			case PartClock:
 				s.ServerNow = time.Time{}
 			}
@@ -295,7 +346,7 @@ func TestATargetOfAnUntrustedNamespaceSeesItsOwnAlone(t *testing.T) {
 	g := NewWithT(t)
 	s := healthy()
 	s.Workload.Trusted = nil
-	s.Targets[0].Namespace, s.Sinks[0].Namespace = "payments", "payments"
+	s.Targets[0].Namespace, s.Sinks[0].Namespace, s.Receivers = "payments", "payments", nil
 	say(s, dorav1alpha1.NothingSelected())
 	r := Examine(s)
 	g.Expect(r.Findings).To(HaveLen(1))

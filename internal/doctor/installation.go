@@ -15,6 +15,7 @@ import (
 const (
 	TargetCRD      = "doratargets.dora-controller.io"
 	SinkCRD        = "dorasinks.dora-controller.io"
+	ReceiverCRD    = "dorareceivers.dora-controller.io"
 	ApplicationCRD = "applications.argoproj.io"
 	RolloutCRD     = "rollouts.argoproj.io"
 )
@@ -23,6 +24,7 @@ const (
 var FieldsOf = map[string][]string{
 	TargetCRD:      {"spec.applications", "spec.rollouts", "spec.source", "spec.sinks", "spec.bands", "status.summary", "status.openFailures"},
 	SinkCRD:        {"spec.type", "spec.filter", "spec.port", "spec.postgres", "spec.cloudEvents", "status.pending", "status.oldestPending", "status.requests"},
+	ReceiverCRD:    {"spec.type", "spec.secretRef", "spec.rateLimit", "spec.generic", "status.path", "status.lastRefusal"},
 	ApplicationCRD: {"status.health.lastTransitionTime"},
 }
 
@@ -47,6 +49,7 @@ func installation() []Check {
 		{"metrics-rights", "May the controller ask who reads its metrics?", Problem, []Part{PartAccess}, metricsRights},
 		{"metrics-readers", "May anybody read metrics that are secured?", Warning, []Part{PartWorkload, PartReaders}, metricsReaders},
 		{"ledger-volume", "Does the ledger outlive its pod?", Problem, []Part{PartWorkload}, ledgerVolume},
+		{"ledger-volume-full", "Has the ledger's volume room?", Problem, []Part{PartInside}, ledgerVolumeFull},
 		{"replicas-without-election", "Does one process write?", Problem, []Part{PartWorkload}, replicasWithoutElection},
 		{"lease-not-held", "Does a leader hold the lease?", Problem, []Part{PartWorkload, PartLease, PartClock}, leaseNotHeld},
 		{"clock-skew", "Do the clocks agree?", Warning, []Part{PartClock}, skewedClock},
@@ -54,7 +57,7 @@ func installation() []Check {
 }
 
 func crdMissing(s *Snapshot) (found []Finding) {
-	for _, name := range []string{TargetCRD, SinkCRD} {
+	for _, name := range []string{TargetCRD, SinkCRD, ReceiverCRD} {
 		if _, there := s.CRDs[name]; !there {
 			found = append(found, Finding{
 				Object: "CustomResourceDefinition " + name, Wrong: "it is not installed",
@@ -67,7 +70,7 @@ func crdMissing(s *Snapshot) (found []Finding) {
 
 // ours are the CustomResourceDefinitions of dora-controller that are installed.
 func (s *Snapshot) ours() []string {
-	return slices.DeleteFunc([]string{SinkCRD, TargetCRD}, func(name string) bool { _, there := s.CRDs[name]; return !there })
+	return slices.DeleteFunc([]string{ReceiverCRD, SinkCRD, TargetCRD}, func(name string) bool { _, there := s.CRDs[name]; return !there })
 }
 
 func crdNotEstablished(s *Snapshot) (found []Finding) {
@@ -245,6 +248,23 @@ func ledgerVolume(s *Snapshot) []Finding {
 	return []Finding{{
 		Object: w.object(), Wrong: wrong + ", so all events are lost with the pod",
 		Mend: "mount a persistentVolumeClaim there, as config/manager does",
+	}}
+}
+
+// fullFrom is which part of a volume is free at least: one in so many.
+const fullFrom = 10
+
+func ledgerVolumeFull(s *Snapshot) []Finding {
+	v := s.Inside.Volume
+	if v == nil || v.Free >= v.Size/fullFrom {
+		return nil
+	}
+	const mebibyte = 1 << 20
+	return []Finding{{
+		Object: s.workloadObject(),
+		Wrong: fmt.Sprintf("only %d MiB of %d MiB are free on the ledger's volume; once it is full nothing is recorded",
+			v.Free/mebibyte, v.Size/mebibyte),
+		Mend: "grow the persistentVolumeClaim, or keep less with --keep-events",
 	}}
 }
 

@@ -19,10 +19,13 @@ const (
 	PartSecrets      Part = "the names of secrets"
 	PartTargets      Part = "doratargets"
 	PartSinks        Part = "dorasinks"
+	PartReceivers    Part = "dorareceivers"
 	PartApplications Part = "applications"
 	PartRollouts     Part = "rollouts"
 	PartClock        Part = "the API server's clock"
 	PartReaders      Part = "who may read metrics"
+	PartInside       Part = "what the controller's process sees"
+	PartServices     Part = "the services of receivers"
 )
 
 // Snapshot is what was read of a cluster at one time.
@@ -47,11 +50,16 @@ type Snapshot struct {
 	Access []Access
 	// MetricsReaders are who may get /metrics, but for those whom Kubernetes itself lets.
 	MetricsReaders []string
+	// Inside is what only the controller's process sees.
+	Inside Inside
+	// Services are those of the controller that lead to its receivers.
+	Services []Service
 	// Secrets says of those that objects name, as namespace/name, whether they exist.
 	Secrets map[string]bool
 
 	Targets      []dorav1alpha1.DoraTarget
 	Sinks        []dorav1alpha1.DoraSink
+	Receivers    []dorav1alpha1.DoraReceiver
 	Applications []Subject
 	Rollouts     []Subject
 }
@@ -94,6 +102,31 @@ type Workload struct {
 	// LedgerVolume is what kind of volume the ledger is on: persistentVolumeClaim, emptyDir, something else, such as a database, or empty if
 	// none is mounted there.
 	LedgerVolume string
+}
+
+// Inside is what `dora-controller inspect` tells; nil is what does not apply, or is not known.
+type Inside struct {
+	Volume      *Volume      `json:"ledger_volume"`
+	Certificate *Certificate `json:"certificate"`
+}
+
+// Volume is that of the ledger's file.
+type Volume struct {
+	Free uint64 `json:"free_bytes"`
+	Size uint64 `json:"size_bytes"`
+}
+
+// Certificate is the one that receivers show.
+type Certificate struct {
+	NotAfter time.Time `json:"not_after"`
+	// Names are the names and addresses of hosts that it is for.
+	Names []string `json:"names"`
+}
+
+// Service is one that leads to receivers, with the names that it has outside of the cluster.
+type Service struct {
+	Namespace, Name string
+	Hosts           []string
 }
 
 // Lease is the lease by which the controller elects its leader.

@@ -17,6 +17,14 @@
   annotations:
     summary: The ledger does not take changes
     description: The log says why. A full or a broken volume is the usual reason.
+- alert: DoraLedgerVolumeFilling
+  expr: dora_ledger_volume_free_bytes{ {{- $of -}} } / dora_ledger_volume_size_bytes{ {{- $of -}} } < 0.1
+  for: 15m
+  labels: {severity: warning}
+  annotations:
+    summary: The volume of the ledger is nearly full
+    description: >-
+      {{ `Only {{ $value | humanizePercentage }} of it is free. Grow the claim, or keep less with --keep-events; once it is full nothing is recorded.` }}
 - alert: DoraObservationGap
   expr: delta(dora_history_gaps{ {{- $of -}} }[1h]) > 0
   labels: {severity: warning}

@@ -107,6 +107,9 @@ func create(path string) error {
 	return errors.Join(file.Close(), syncFolder(filepath.Dir(path)))
 }
 
+// Room is what a file system has for a ledger, in bytes.
+type Room struct{ Free, Size uint64 }
+
 // syncFolder makes a new file's name survive a power failure.
 func syncFolder(folder string) error {
 	dir, err := os.Open(folder) //nolint:gosec // as above

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"fmt"
+	"path/filepath"
 	"syscall"
 )
 
@@ -23,4 +24,16 @@ func networkFilesystem(folder string) (string, error) {
 		return "", fmt.Errorf("cannot stat the file system of %s: %w", folder, err)
 	}
 	return networkMagic[uint32(stat.Type)], nil //nolint:gosec // the type's width differs by architecture, the numbers have 32 bits
+}
+
+// RoomOf tells how many bytes the file system of a ledger has, and how many of them a process without privileges may still write. It is not
+// known of other systems than Linux.
+func RoomOf(ledger string) (room Room, known bool, err error) {
+	var stat syscall.Statfs_t
+	folder := filepath.Dir(ledger)
+	if err := syscall.Statfs(folder, &stat); err != nil {
+		return Room{}, false, fmt.Errorf("cannot stat the file system of %s: %w", folder, err)
+	}
+	block := uint64(stat.Frsize) //nolint:gosec // sizes are positive; their width differs by architecture
+	return Room{Free: stat.Bavail * block, Size: stat.Blocks * block}, true, nil
 }
