@@ -122,24 +122,29 @@ func (d *decider) readRows(o *Op, rows []Row) {
 	}
 	o.RowsSeen = true
 	var images []string
-	var changed int
+	var plain, changed int
 	for i := range rows {
 		r := &rows[i]
 		if !r.Applied {
 			continue
 		}
 		o.Touched = o.Touched || !r.Unchanged
-		if r.Workload {
-			o.Applied = true
-			if !d.visibleRollout(r) {
-				if !r.Unchanged {
-					changed++
-				}
-				images = append(images, r.Images...)
+		if !r.Workload {
+			continue
+		}
+		o.Applied = true
+		visible := d.visibleRollout(r)
+		if !visible {
+			images = append(images, r.Images...)
+		}
+		if !r.Unchanged {
+			changed++
+			if !visible {
+				plain++
 			}
 		}
 	}
-	o.Plain, o.Several = o.Plain || changed > 0, o.Several || changed > 1
+	o.Plain, o.Several = o.Plain || plain > 0, o.Several || changed > 1
 	if len(images) > 0 {
 		o.Images = d.policy.Counted(images)
 	}

@@ -88,7 +88,7 @@ type Op struct {
 	// Listed: history has it, so it was a full sync that succeeded.
 	Listed bool `json:"listed,omitempty"`
 	// RowsSeen: its own result was read. Applied: a workload of it was applied. Touched: it changed some resource. Plain: it changed a
-	// workload other than the visible Rollouts, Several: more than one.
+	// workload other than the visible Rollouts. Several: it changed more than one workload, visible Rollouts among them.
 	RowsSeen bool `json:"rows_seen,omitempty"`
 	Applied  bool `json:"applied,omitempty"`
 	Touched  bool `json:"touched,omitempty"`

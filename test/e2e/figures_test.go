@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -19,6 +20,7 @@ import (
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
 	"github.com/dora-controller/dora-controller/internal/ledger/sqlite"
+	"github.com/dora-controller/dora-controller/internal/recompute"
 )
 
 // figures are what somebody reads off the five metrics. Without data a figure is nil.
@@ -175,6 +177,29 @@ func (v *service) figures(events []dora.Event) {
 		v.awaitRest("Port shows its figures", func() error { return v.portShows(want) })
 	}
 	v.awaitRest("the gap is told", v.gapIsTold)
+	v.awaitRest("what was seen is decided so again", v.decidedAgain)
+}
+
+// decidedAgain: the evidence that is kept leads to the same events by the same rules.
+func (v *service) decidedAgain() error {
+	store, err := sqlite.OpenReadOnly(v.Context(), v.Ledger)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	subjects, err := store.Subjects(v.Context(), ledger.SubjectQuery{})
+	if err != nil {
+		return err
+	}
+	subjects = slices.DeleteFunc(subjects, func(s ledger.Subject) bool { return !slices.Contains(v.names(), s.Service) })
+	report, err := recompute.Run(v.Context(), store, subjects, time.Time{})
+	if err != nil {
+		return err
+	}
+	if report.Observations == 0 || len(report.Differences) > 0 {
+		return fmt.Errorf("of %d observations come other events: %+v", report.Observations, report.Differences)
+	}
+	return nil
 }
 
 // gapIsTold: no entry of the history was lost, but for those that the story says nobody could tell.
