@@ -111,13 +111,13 @@ func (o *recomputeOptions) print(cmd *cobra.Command, report *recompute.Report) e
 
 // extent says what was judged again, and what was not.
 func extent(r *recompute.Report) string {
-	text := fmt.Sprintf("%d observations of %d objects were decided again: %d differences.", r.Observations, r.Subjects, len(r.Differences))
+	text := fmt.Sprintf("Observations that were decided again: %d. Objects: %d. Differences: %d.", r.Observations, r.Subjects, len(r.Differences))
 	if r.Incomplete > 0 {
-		text += fmt.Sprintf(" Of %d objects older observations are no longer kept; of all there are those since %s.",
+		text += fmt.Sprintf(" Objects of which older observations are no longer kept: %d; of all there are those since %s.",
 			r.Incomplete, r.Since.Format(time.RFC3339))
 	}
 	if r.Without > 0 {
-		text += fmt.Sprintf(" Of %d objects none is kept, and nothing is known about them.", r.Without)
+		text += fmt.Sprintf(" Objects of which none is kept, about which nothing is known: %d.", r.Without)
 	}
 	return text
 }
@@ -146,12 +146,12 @@ func (o *recomputeOptions) correct(cmd *cobra.Command, report *recompute.Report)
 			return err
 		}
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "%d events and %d marks were appended. Sinks are owed them once somebody asks: dora-controller deliveries resend.\n",
+	fmt.Fprintf(cmd.ErrOrStderr(), "Appended: events %d, marks %d. Sinks are owed them once somebody asks: dora-controller deliveries resend.\n",
 		len(c.Events), len(c.Marks))
 	if len(c.Unsaid) == 0 {
 		return nil
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "%d differences stay: an event never changes, and no mark says that.\n", len(c.Unsaid))
+	fmt.Fprintf(cmd.ErrOrStderr(), "Differences that stay, since an event never changes and no mark says that: %d.\n", len(c.Unsaid))
 	return errDiffers
 }
 

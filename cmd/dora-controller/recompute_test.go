@@ -84,7 +84,7 @@ func TestWhatWasSeenIsShown(t *testing.T) {
 func TestRecomputeTellsAndCorrects(t *testing.T) {
 	path, e := observed(t)
 	same := runCommand(t, "", "recompute", "--ledger", path, "-o", "json")
-	if same.code != exitOK || same.stdout != "" || same.stderr != "1 observations of 1 objects were decided again: 0 differences.\n" {
+	if same.code != exitOK || same.stdout != "" || same.stderr != "Observations that were decided again: 1. Objects: 1. Differences: 0.\n" {
 		t.Fatalf("%+v", same)
 	}
 	surplus(t, path, e)
@@ -98,7 +98,7 @@ func TestRecomputeTellsAndCorrects(t *testing.T) {
 		}
 	}
 	applied := runCommand(t, "", "recompute", "--ledger", path, "--apply", "-o", "json")
-	if applied.code != exitOK || !strings.Contains(applied.stderr, "0 events and 1 marks were appended") {
+	if applied.code != exitOK || !strings.Contains(applied.stderr, "Appended: events 0, marks 1.") {
 		t.Fatalf("%+v", applied)
 	}
 	if got := runCommand(t, "", "marks", "--ledger", path, "-o", "json"); !strings.Contains(got.stdout, `"verdict":"ignore"`) || !strings.Contains(got.stdout, `"source":"recompute"`) {
