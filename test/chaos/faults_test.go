@@ -56,7 +56,9 @@ var faults = []fault{
 	}},
 	{"a replica whose clock is off takes over", true, true, func(s *stage, dice *rand.Rand) {
 		sound := s.replicas
-		late := s.replicate(time.Minute)
+		off := []time.Duration{time.Minute, -time.Minute}[dice.IntN(2)]
+		s.Logf("its clock is off by %s", off)
+		late := s.replicate(off)
 		for _, r := range sound {
 			r.Stop()
 		}

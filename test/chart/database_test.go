@@ -62,6 +62,9 @@ func TestInstalledWithItsLedgerInADatabase(t *testing.T) {
 		g.Expect(p.log.String()).NotTo(ContainSubstring(d.Password))
 		g.Expect(p.log.String()).NotTo(ContainSubstring("forbidden"))
 	}
+	asked, refused := c.asks(t, system, release)
+	g.Expect(asked).NotTo(BeEmpty())
+	g.Expect(refused).To(BeEmpty(), "the rights of its roles suffice for both")
 }
 
 // elsewhere is the same Deployment with other ports: each pod has a network of its own, and here is one for all.
