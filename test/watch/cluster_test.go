@@ -143,7 +143,7 @@ func (c *cluster) grow(b *testing.B, want int) {
 		for _, field := range []string{"uid", "resourceVersion", "generation", "creationTimestamp", "managedFields"} {
 			unstructured.RemoveNestedField(object.Object, "metadata", field)
 		}
-		return client.IgnoreAlreadyExists(c.client.Create(ctx, object))
+		return again(func() error { return client.IgnoreAlreadyExists(c.client.Create(ctx, object)) })
 	})
 	c.fleet = max(c.fleet, want)
 }
@@ -177,11 +177,21 @@ func (c *cluster) merge(ctx context.Context, name string, change map[string]any)
 		return err
 	}
 	app := &argocd.Application{ObjectMeta: metav1.ObjectMeta{Namespace: argoNamespace, Name: name}}
-	err = c.client.Patch(ctx, app, client.RawPatch(types.MergePatchType, patch))
-	if apierrors.IsConflict(err) { // the API server tries a few times by itself
-		return c.merge(ctx, name, change)
+	return again(func() error { return c.client.Patch(ctx, app, client.RawPatch(types.MergePatchType, patch)) })
+}
+
+// again makes a request until the API server is not too busy for it, or too many others changed the same.
+func again(request func() error) error {
+	err := request()
+	for busy(err) {
+		err = request()
 	}
 	return err
+}
+
+func busy(err error) bool {
+	return apierrors.IsConflict(err) || apierrors.IsTooManyRequests(err) || apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) ||
+		apierrors.IsInternalError(err) // as which etcd's own timeouts are told
 }
 
 func serviceName(i int) string { return fmt.Sprintf("service-%05d", i) }

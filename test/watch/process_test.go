@@ -330,6 +330,9 @@ func cacheUnstructured(kubeconfig string) error {
 	if _, err := objects.GetInformer(ctx, app); err != nil {
 		return err
 	}
+	if !objects.WaitForCacheSync(ctx) {
+		return errors.New("the cache did not fill")
+	}
 	fmt.Fprintln(os.Stdout, filled)
 	_, err = io.Copy(io.Discard, os.Stdin)
 	if err != nil {
