@@ -230,3 +230,29 @@ func TestWhatIsReportedSurvivesARestart(t *testing.T) {
 		t.Errorf("before %+v, after %+v", before.Status.Summary, after.Status.Summary)
 	}
 }
+
+// An incident of a team's service is the team's, though whoever was paged for it says nothing of teams: cart was deployed 300 minutes ago, and was
+// down for 20 minutes from 290 on; search was deployed and nothing happened.
+func TestAnIncidentIsThatOfTheServicesTeam(t *testing.T) {
+	shop := map[string]string{"team": "shop"}
+	s := newStory(t, target(t, "all", `{applications: {}, incidents: {}}`), application("cart", shop), application("search", shop))
+	for _, name := range []string{"cart", "search"} {
+		e := succeeded(ago(300))
+		e.Team = "shop"
+		s.keep(name, ofTeam("shop"), e)
+	}
+	if began := s.event(s.take(pagerduty, outage("cart", "A", "P1", 290, 270))[0]); began.Team != "shop" {
+		t.Errorf("those who count by events take it for one of team %q", began.Team)
+	}
+	object, _ := s.look("all")
+	if len(object.Status.Teams) != 1 {
+		t.Fatalf("the teams are %+v", object.Status.Teams)
+	}
+	team := object.Status.Teams[0]
+	if team.Team != "shop" || team.Services != 2 || team.ChangeFailureRate.Ratio != "0.5" || team.ChangeFailureRate.Samples != 2 {
+		t.Errorf("1 of 2 deployments of shop failed, not %+v", team.ChangeFailureRate)
+	}
+	if team.Recovery.Samples != 1 || *team.Recovery.P50Seconds != 20*60 {
+		t.Errorf("shop recovered once, after 20 minutes, not %+v", team.Recovery)
+	}
+}

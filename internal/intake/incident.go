@@ -153,7 +153,7 @@ func (h *hearing) step(ctx context.Context, step incident.Step) error {
 	}
 	e := h.event(h.from, h.report, kind, Service{h.state.Service, h.state.Environment}, h.now)
 	e.ID, e.FailureID = h.name(step.Opening, string(kind)), h.name(step.Opening, "failure")
-	e.Team, e.OccurredAt, e.CausedBy = h.state.Team, step.At.UTC(), h.state.CausedBy
+	e.Team, e.OccurredAt, e.CausedBy = cmp.Or(h.state.Team, e.Team), step.At.UTC(), h.state.CausedBy
 	e.Severity, e.Title, e.Link = h.state.Severity, h.state.Title, h.state.Link
 	if step.Resolved && !step.At.Before(step.Since) {
 		e.RecoverySeconds = new(step.At.Sub(step.Since).Seconds())
@@ -171,7 +171,7 @@ func (h *hearing) counting(ctx context.Context) (Counting, error) {
 // open says what an opening is of, and which deployment it is held against: that stays, whatever is deployed or told later.
 func (h *hearing) open(ctx context.Context, at time.Time) error {
 	r, s := h.report, &h.state
-	s.Named, s.Environment, s.Team = cmp.Or(r.Service, s.Named), cmp.Or(r.Environment, s.Environment), cmp.Or(r.Team, s.Team)
+	s.Named, s.Environment = cmp.Or(r.Service, s.Named), cmp.Or(r.Environment, s.Environment)
 	if s.Named == "" {
 		return &ingest.BadRequestError{Field: "service", Mend: "must name the service, or the receiver must have a defaultService"}
 	}
@@ -179,7 +179,7 @@ func (h *hearing) open(ctx context.Context, at time.Time) error {
 	if err != nil {
 		return err
 	}
-	s.Service = cmp.Or(counting.Service, s.Named)
+	s.Service, s.Team = cmp.Or(counting.Service, s.Named), cmp.Or(r.Team, counting.Team, s.Team)
 	mentions := slices.Concat(s.Noted, r.Incident.Mentions)
 	s.CausedBy, s.Noted = "", nil
 	if counting.Sees == nil {

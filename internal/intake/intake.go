@@ -54,7 +54,9 @@ type Audience interface {
 type Counting struct {
 	// Service is what its service is called here.
 	Service string
-	Sinks   []string
+	// Team is whose the service is, as far as its objects tell.
+	Team  string
+	Sinks []string
 	// Window is for how long after a deployment an incident is held against it.
 	Window time.Duration
 	// Sees tells whose deployments it may be held against. Nil: nobody's.
@@ -158,11 +160,14 @@ func (i *Intake) has(ctx context.Context, id string) (bool, error) {
 	return false, nil
 }
 
-// event is what events of all types have in common.
+// event is what events of all types have in common. Whose the service is need not be told each time: whoever counts by the newest event of a
+// service would take it away from its team.
 func (i *Intake) event(from Sender, r *ingest.Report, kind dora.Type, about Service, now time.Time) dora.Event {
+	subject := i.subject(from, about)
+	row, _ := i.Memory.Lookup(subject.UID)
 	return dora.Event{
-		Schema: dora.Schema, Type: kind, Service: about.Name, Team: r.Team, Environment: about.Environment, Cluster: i.Cluster,
-		Subject: i.subject(from, about), ObservedAt: now, Basis: dora.BasisAPI, Source: r.Source, Receiver: from.Name, Reported: r.Rest,
+		Schema: dora.Schema, Type: kind, Service: about.Name, Team: cmp.Or(r.Team, row.Team), Environment: about.Environment, Cluster: i.Cluster,
+		Subject: subject, ObservedAt: now, Basis: dora.BasisAPI, Source: r.Source, Receiver: from.Name, Reported: r.Rest,
 	}
 }
 

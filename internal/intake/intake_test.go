@@ -25,6 +25,19 @@ func diff(t *testing.T, want, got any) {
 	}
 }
 
+// Who reports a second deployment need not say again whose the service is.
+func TestAServiceStaysItsTeams(t *testing.T) {
+	w := newWorld(t)
+	first := deployment("1", -30)
+	first.Team = "payments"
+	ids := w.take(first, deployment("2", -20), opened(0))
+	for _, id := range ids {
+		if got := w.event(id).Team; got != "payments" {
+			t.Errorf("an event is of team %q", got)
+		}
+	}
+}
+
 func TestADeploymentIsAnEvent(t *testing.T) {
 	w := newWorld(t)
 	r := deployment("1.2.0", 60, func(d *ingest.Deployment) {

@@ -1,8 +1,10 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/intake"
@@ -115,7 +117,7 @@ func (a *Audience) Incidents(ctx context.Context, from intake.Sender, about inta
 	following := slices.DeleteFunc(hearing, func(t *Target) bool { return !a.follows(t, about) })
 	counting := intake.Counting{Service: about.Name}
 	if len(following) > 0 {
-		counting.Window = following[0].Timings.FailureWindow
+		counting.Window, counting.Team = following[0].Timings.FailureWindow, a.teamOf(following[0], about)
 		counting.Sees = func(subject dora.Subject) bool {
 			row, known := a.Memory.Lookup(subject.UID)
 			return known && slices.ContainsFunc(following, func(t *Target) bool { return a.counts(t, &row) })
@@ -146,6 +148,20 @@ func (s Selection) call(service string) string {
 func (a *Audience) follows(t *Target, about intake.Service) bool {
 	rows := a.Memory.Remembered(func(row *ledger.Subject) bool { return isOf(row, about) })
 	return slices.ContainsFunc(rows, func(row ledger.Subject) bool { return a.counts(t, &row) })
+}
+
+// teamOf is whose a service is, as those of its objects tell that a target counts; those that exist come first.
+func (a *Audience) teamOf(t *Target, about intake.Service) string {
+	rows := a.Memory.Remembered(func(row *ledger.Subject) bool { return isOf(row, about) && row.Team != "" })
+	slices.SortFunc(rows, func(x, y ledger.Subject) int {
+		return cmp.Or(x.DeletedAt.Compare(y.DeletedAt), strings.Compare(x.UID, y.UID)) // those that exist have no time
+	})
+	for i := range rows {
+		if a.counts(t, &rows[i]) {
+			return rows[i].Team
+		}
+	}
+	return ""
 }
 
 // counts says whether a target counts the deployments of a subject.

@@ -113,3 +113,32 @@ func TestViewsCountWhatIsReportedOnce(t *testing.T) {
 		caused_by AS cause FROM dora_failures ORDER BY 1`)
 	alike(t, []outage{{"02 20:30", "02 21:30", new("d2")}, {"04 02:15", "04 04:15", new("a1")}, {"04 12:00", "04 12:30", nil}}, rows)
 }
+
+// An incident that is reported is in its team's figures: of two services, deployed once each, one was down for 20 minutes because of that.
+func TestAnIncidentIsInTheFiguresOfItsTeam(t *testing.T) {
+	db := sqltest.Open(t, postgres.Migrations())
+	var events []dora.Event
+	for _, service := range []string{"cart", "search"} {
+		events = append(events, dora.Event{
+			ID: service, Type: dora.TypeDeploy, Outcome: dora.Succeeded, Service: service, Team: "shop", Environment: "production", Cluster: "eu",
+			Subject:    dora.Subject{Kind: dora.KindApplication, Namespace: "argocd", Name: service, UID: service},
+			OccurredAt: at(20), ObservedAt: at(20), Change: dora.ChangeImage, Success: new(true), IsRollback: new(false),
+		})
+	}
+	for kind, when := range map[dora.Type]time.Time{dora.TypeDegraded: minutes(20, 10), dora.TypeRecovered: minutes(20, 30)} {
+		events = append(events, dora.Event{
+			ID: string(kind), Type: kind, Service: "cart", Team: "shop", Environment: "production", Cluster: "eu", Source: "pagerduty",
+			Subject:    dora.Subject{Kind: dora.KindReported, Namespace: "argocd", Name: "cart", UID: "reported"},
+			OccurredAt: when, ObservedAt: when, FailureID: "f", CausedBy: "cart",
+		})
+	}
+	db.Insert(t, events)
+	type figures struct {
+		Team                                                *string
+		Services, Attempts, FailedAttempts, RecoverySamples int
+		RecoveryP50Seconds                                  float64
+	}
+	got := query[figures](t, t, db, `SELECT team, services, attempts, failed_attempts, recovery_samples, recovery_p50_seconds
+		FROM dora_metrics_by(ARRAY['2026-11-02', '2026-11-09']::timestamptz[], 'team')`)
+	alike(t, []figures{{Team: new("shop"), Services: 2, Attempts: 2, FailedAttempts: 1, RecoverySamples: 1, RecoveryP50Seconds: 20 * 60}}, got)
+}
