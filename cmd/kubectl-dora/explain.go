@@ -30,15 +30,17 @@ type explainOptions struct {
 func newExplainCommand(c *connection) *cobra.Command {
 	o := &explainOptions{connection: c}
 	cmd := &cobra.Command{
-		Use:   "explain SERVICE|APPLICATION [EVENT-ID]",
+		Use:   "explain SERVICE|APPLICATION [EVENT-ID|TIME]",
 		Short: "Say what was counted, what was not, by which rule, and on which evidence",
 		Long: `Prints what was decided about a service, or the Application or Rollout of that name: events, and decisions that led to none, each with
 the rule of docs/concepts.md that it follows. The ledger keeps the newest 200 decisions of each Application or Rollout.
 
-With the id of an event it says everything about that one: what it counts as in each metric, and the evidence.`,
+With the id of an event it says everything about that one: what it counts as in each metric, and the evidence. With the time of a decision,
+as it is in the first column, it says on which evidence that was made.`,
 		Example: `  kubectl dora explain checkout
   kubectl dora explain checkout --since 7d
-  kubectl dora explain checkout ae7fc7eb-3bbd-526a-9d7e-6c796ffea574`,
+  kubectl dora explain checkout ae7fc7eb-3bbd-526a-9d7e-6c796ffea574
+  kubectl dora explain checkout 2026-11-20T20:57:31Z`,
 		Args:              cobra.RangeArgs(1, 2),
 		ValidArgsFunction: c.completeServices,
 		RunE:              o.run,
@@ -69,6 +71,9 @@ func (o *explainOptions) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer h.close()
+	if at, err := time.Parse(time.RFC3339, args[len(args)-1]); len(args) > 1 && err == nil {
+		return o.moment(cmd, h, args[0], at)
+	}
 	since := o.since.before(time.Now())
 	// An Application's name is in no query, so that all events of the time are read.
 	events, err := collect(cmd.Context(), h, eventQuery{since: since})
@@ -155,21 +160,86 @@ func (o *explainOptions) event(cmd *cobra.Command, h history, events, all []dora
 	if err != nil {
 		return err
 	}
-	seen, err := h.evidence(cmd.Context(), e)
+	kept, err := h.evidence(cmd.Context(), e.Subject.Name)
 	if err != nil {
 		return err
 	}
+	kept = slices.DeleteFunc(kept, func(s seen) bool { return !slices.Contains(s.Events, id) })
 	out := cmd.OutOrStdout()
+	line := told{At: e.OccurredAt, Rule: ruleOf(e), Counts: countsAs(e), Event: e, Marks: marks}
+	if len(kept) > 0 {
+		line.Evidence = kept[0].Evidence
+	}
 	if o.output.Value == asJSON {
-		return printTold(out, []told{{At: e.OccurredAt, Rule: ruleOf(e), Counts: countsAs(e), Event: e, Marks: marks, Evidence: seen}})
+		return printTold(out, []told{line})
 	}
 	fmt.Fprintf(out, "%s\n\n", show.Line(e))
-	if err := printAnswers(out, append(answers(e, all), saidOf(marks)...)); err != nil || seen == nil {
+	if err := printAnswers(out, append(answers(e, all), saidOf(marks)...)); err != nil || e.Subject.Kind == dora.KindReported {
 		return err
 	}
-	fmt.Fprintf(out, "\nWhat Argo's status said then, as it was seen at %s\n\n", stamp(seen.Now))
+	return printSeen(out, line.Evidence)
+}
+
+// moment says on which evidence decisions of a second were made that led to no event.
+func (o *explainOptions) moment(cmd *cobra.Command, h history, of string, at time.Time) error {
+	decisions, err := h.decisions(cmd.Context(), of)
+	if err != nil {
+		return err
+	}
+	kept, err := h.evidence(cmd.Context(), of)
+	if err != nil {
+		return err
+	}
+	at = at.Truncate(time.Second)
+	lines := slices.DeleteFunc(explanation(nil, decisions, at), func(l told) bool { return !l.At.Truncate(time.Second).Equal(at) })
+	if len(lines) == 0 {
+		return fmt.Errorf("nothing was decided about it at %s that led to no event; kubectl dora explain %s has the times", stamp(at), of)
+	}
+	for i := range lines {
+		d := lines[i].Decision
+		j := slices.IndexFunc(kept, func(s seen) bool { return s.Subject.UID == d.Subject.UID && s.Now.Equal(d.At) })
+		if j >= 0 {
+			lines[i].Evidence = kept[j].Evidence
+		}
+	}
+	if o.output.Value == asJSON {
+		return printTold(cmd.OutOrStdout(), lines)
+	}
+	for i := range lines {
+		if i > 0 {
+			fmt.Fprintln(cmd.OutOrStdout())
+		}
+		if err := printMoment(cmd.OutOrStdout(), &lines[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func printMoment(out io.Writer, l *told) error {
+	d := l.Decision
+	fmt.Fprintf(out, "%s: %s\n\n", d.Reason, d.Message)
+	err := printAnswers(out, [][2]string{
+		{"what it counts as", l.Counts},
+		{"by which rule", cmp.Or(l.Rule, show.Nothing) + " of docs/concepts.md"},
+		{"of which object", string(d.Subject.Kind) + " " + d.Subject.Namespace + "/" + d.Subject.Name + " (" + d.Subject.UID + ")"},
+		{"which attempt", d.Attempt},
+	})
+	if err != nil {
+		return err
+	}
+	return printSeen(out, l.Evidence)
+}
+
+// printSeen tells what was seen, or, of nil, that it is not kept.
+func printSeen(out io.Writer, e *evidence.Evidence) error {
+	if e == nil {
+		fmt.Fprintln(out, "\nWhat Argo's status said then is not kept: of each object the ledger has the newest 40 observations.")
+		return nil
+	}
+	fmt.Fprintf(out, "\nWhat Argo's status said then, as it was seen at %s\n\n", stamp(e.Now))
 	table := show.NewGrid("FIELD", "SAID")
-	for _, row := range show.Seen(&seen.Observation) {
+	for _, row := range show.Seen(&e.Observation) {
 		table.Add(row[0], row[1])
 	}
 	return table.Print(painted(out))

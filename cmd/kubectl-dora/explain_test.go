@@ -77,12 +77,42 @@ func TestWhatArgoSaidIsExplained(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	e.ID = "seen"
 	seen := ledger.Observation{UID: e.Subject.UID, At: e.ObservedAt, Data: packed}
-	other := aLedgerWith(t, ledger.Change{Events: []dora.Event{e}, Observation: &seen})
+	subject := ledger.Subject{Subject: e.Subject, Cluster: "eu", Service: "checkout", Environment: "production"}
+	other := aLedgerWith(t, ledger.Change{Subject: &subject, Events: []dora.Event{e}, Observation: &seen})
 	got := run(t, "explain", "checkout", "seen", "--ledger", other)
 	g.Expect(got.stdout).To(And(
 		MatchRegexp(`What Argo's status said then, as it was seen at 2026-11-03T10:00:00Z\n`), MatchRegexp(`health.status +Healthy since 2026-11-03T10:00:00Z\n`)))
-	g.Expect(run(t, "explain", "checkout", events[0].ID, "--ledger", other).stdout).NotTo(ContainSubstring("What Argo's status said"))
+	g.Expect(run(t, "explain", "checkout", events[0].ID, "--ledger", other).stdout).To(ContainSubstring("What Argo's status said then is not kept"))
 	var explained told
 	g.Expect(json.Unmarshal([]byte(run(t, "explain", "checkout", "seen", "--ledger", other, "-o", "json").stdout), &explained)).To(Succeed())
 	g.Expect(explained.Evidence.Observation.App.Health).To(Equal(deploy.Healthy))
+}
+
+// What was not counted has evidence too. A decision is named by the time that is shown of it.
+func TestWhatArgoSaidOfADecisionIsExplained(t *testing.T) {
+	g := NewWithT(t)
+	e := monthOf(t)[0]
+	at := time.Date(2026, 11, 4, 9, 0, 0, 250_000_000, time.UTC)
+	packed, err := evidence.Encode(&evidence.Evidence{Now: at, Observation: deploy.Observation{
+		Subject: e.Subject, App: &deploy.App{Health: deploy.Progressing, HealthSince: at.Truncate(time.Second), Stale: true},
+	}})
+	g.Expect(err).NotTo(HaveOccurred())
+	decided := func(at time.Time) ledger.Decision {
+		return ledger.Decision{Cluster: "eu", UID: e.Subject.UID, Service: "checkout", At: at, Reason: "SelfHeal", Message: "Argo CD repaired drift"}
+	}
+	subject := ledger.Subject{Subject: e.Subject, Cluster: "eu", Service: "checkout", Environment: "production"}
+	other := aLedgerWith(t, ledger.Change{
+		Subject: &subject, Decisions: []ledger.Decision{decided(at), decided(at.Add(time.Hour))}, Observation: &ledger.Observation{UID: e.Subject.UID, At: at, Data: packed},
+	})
+	g.Expect(run(t, "explain", "checkout", "--ledger", other).stdout).To(MatchRegexp(`2026-11-04T09:00:00Z +SelfHeal`))
+	got := run(t, "explain", "checkout", "2026-11-04T09:00:00Z", "--ledger", other)
+	g.Expect(got.stdout).To(And(
+		HavePrefix("SelfHeal: Argo CD repaired drift\n"), MatchRegexp(`by which rule +4 of docs/concepts.md\n`),
+		MatchRegexp(`What Argo's status said then, as it was seen at 2026-11-04T09:00:00Z\n`), MatchRegexp(`health.status +Progressing since 2026-11-04T09:00:00Z\n`)))
+	g.Expect(run(t, "explain", "checkout", "2026-11-04T10:00:00Z", "--ledger", other).stdout).To(ContainSubstring("What Argo's status said then is not kept"))
+	var explained told
+	g.Expect(json.Unmarshal([]byte(run(t, "explain", "checkout", "2026-11-04T09:00:00Z", "--ledger", other, "-o", "json").stdout), &explained)).To(Succeed())
+	g.Expect(explained.Evidence.Observation.App.Stale).To(BeTrue())
+	g.Expect(run(t, "explain", "checkout", "2026-11-04T09:00:01Z", "--ledger", other).stderr).To(
+		ContainSubstring("nothing was decided about it at 2026-11-04T09:00:01Z that led to no event; kubectl dora explain checkout has the times"))
 }

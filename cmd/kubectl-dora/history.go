@@ -50,8 +50,8 @@ type history interface {
 	decisions(ctx context.Context, of string) ([]decision, error)
 	// marks are all that was ever said of an event, as it was said; none if the controller is too old to tell them.
 	marks(ctx context.Context, id string) ([]dora.Mark, error)
-	// evidence is what was seen when an event came of it; nil if that is not kept, or the controller is too old to tell it.
-	evidence(ctx context.Context, e *dora.Event) (*evidence.Evidence, error)
+	// evidence is what was seen of the subjects of a service or name, as far as it is kept; none if the controller is too old to tell it.
+	evidence(ctx context.Context, of string) ([]seen, error)
 	// followed says since when services are followed, as far as that is known.
 	followed(ctx context.Context) (map[fourkeys.Service]time.Time, error)
 	// close ends the reading.
@@ -64,6 +64,16 @@ type decision struct {
 
 	Subject dora.Subject `json:"subject"`
 }
+
+// seen is what the ledger keeps of one look at a subject, with the ids of the events that came of it.
+type seen struct {
+	Subject dora.Subject `json:"subject"`
+	Events  []string     `json:"events"`
+	*evidence.Evidence
+}
+
+// errNoCommand: the controller is of a release that has no such command.
+var errNoCommand = errors.New("the controller that runs has no such command")
 
 var errNoDecisions = errors.New("the controller that runs has no command to print decisions")
 
@@ -159,23 +169,25 @@ func (h *fileHistory) rows(ctx context.Context, q ledger.EventQuery) ([]ledger.R
 	return rows, nil
 }
 
+// subjects are those of a service or name.
+func (h *fileHistory) subjects(ctx context.Context, of string) ([]ledger.Subject, error) {
+	all, err := h.store.Subjects(ctx, ledger.SubjectQuery{})
+	return slices.DeleteFunc(all, func(s ledger.Subject) bool { return s.Service != of && s.Name != of }), err
+}
+
 func (h *fileHistory) decisions(ctx context.Context, of string) ([]decision, error) {
-	subjects, err := h.store.Subjects(ctx, ledger.SubjectQuery{})
+	subjects, err := h.subjects(ctx, of)
 	if err != nil {
 		return nil, err
 	}
 	var all []decision
 	for i := range subjects {
-		s := &subjects[i]
-		if s.Service != of && s.Name != of {
-			continue
-		}
-		made, err := h.store.Decisions(ctx, s.UID, 0)
+		made, err := h.store.Decisions(ctx, subjects[i].UID, 0)
 		if err != nil {
 			return nil, err
 		}
 		for _, d := range made {
-			all = append(all, decision{d, s.Subject})
+			all = append(all, decision{d, subjects[i].Subject})
 		}
 	}
 	slices.SortFunc(all, func(a, b decision) int { return cmp.Compare(a.Seq, b.Seq) })
@@ -194,16 +206,26 @@ func (h *fileHistory) marks(ctx context.Context, id string) ([]dora.Mark, error)
 	return all, nil
 }
 
-func (h *fileHistory) evidence(ctx context.Context, e *dora.Event) (*evidence.Evidence, error) {
-	kept, err := h.store.Observations(ctx, e.Subject.UID)
+func (h *fileHistory) evidence(ctx context.Context, of string) ([]seen, error) {
+	subjects, err := h.subjects(ctx, of)
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(kept, func(o ledger.Observation) bool { return slices.Contains(o.Events, e.ID) })
-	if i < 0 {
-		return nil, nil //nolint:nilnil // none is kept, and nothing is wrong with that
+	var all []seen
+	for i := range subjects {
+		kept, err := h.store.Observations(ctx, subjects[i].UID)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range kept {
+			read, err := evidence.Decode(o.Data)
+			if err != nil {
+				return nil, fmt.Errorf("cannot read what was seen of %s/%s at %s: %w", subjects[i].Namespace, subjects[i].Name, stamp(o.At), err)
+			}
+			all = append(all, seen{subjects[i].Subject, o.Events, read})
+		}
 	}
-	return evidence.Decode(kept[i].Data)
+	return all, nil
 }
 
 func (h *fileHistory) followed(ctx context.Context) (map[fourkeys.Service]time.Time, error) {
@@ -280,52 +302,45 @@ func (h *podHistory) words(q eventQuery) []string {
 }
 
 func (h *podHistory) decisions(ctx context.Context, of string) ([]decision, error) {
-	var all []decision
-	err := h.lines(ctx, append(append([]string{usualName, "decisions", "-o", "json"}, h.ledger...), "--of="+of), func(line []byte) error {
-		var d decision
-		if err := json.Unmarshal(line, &d); err != nil {
-			return fmt.Errorf("cannot understand what the controller prints, is its version a much other one? %w", err)
-		}
-		all = append(all, d)
-		return nil
-	})
-	var ended *exitCodeError
-	if errors.As(err, &ended) && ended.code == exitUsage {
+	all, err := printed[decision](ctx, h, "decisions", "--of="+of)
+	if errors.Is(err, errNoCommand) {
 		return nil, errNoDecisions
 	}
 	return all, err
 }
 
 func (h *podHistory) marks(ctx context.Context, id string) ([]dora.Mark, error) {
-	var all []dora.Mark
-	err := h.lines(ctx, append(append([]string{usualName, "marks", "-o", "json"}, h.ledger...), "--id="+id), func(line []byte) error {
-		var m dora.Mark
-		if err := json.Unmarshal(line, &m); err != nil {
-			return fmt.Errorf("cannot understand what the controller prints, is its version a much other one? %w", err)
-		}
-		all = append(all, m)
-		return nil
-	})
-	var ended *exitCodeError
-	if errors.As(err, &ended) && ended.code == exitUsage {
+	all, err := printed[dora.Mark](ctx, h, "marks", "--id="+id)
+	if errors.Is(err, errNoCommand) {
 		return nil, nil
 	}
 	return all, err
 }
 
-func (h *podHistory) evidence(ctx context.Context, e *dora.Event) (found *evidence.Evidence, err error) {
-	err = h.lines(ctx, append(append([]string{usualName, "evidence", "-o", "json"}, h.ledger...), "--id="+e.ID), func(line []byte) error {
-		found = &evidence.Evidence{}
-		if err := json.Unmarshal(line, found); err != nil {
+func (h *podHistory) evidence(ctx context.Context, of string) ([]seen, error) {
+	all, err := printed[seen](ctx, h, "evidence", "--of="+of)
+	if errors.Is(err, errNoCommand) {
+		return nil, nil
+	}
+	return all, err
+}
+
+// printed is what a command of the controller prints as JSON, a line each.
+func printed[T any](ctx context.Context, h *podHistory, command, flag string) ([]T, error) {
+	var all []T
+	err := h.lines(ctx, append(append([]string{usualName, command, "-o", "json"}, h.ledger...), flag), func(line []byte) error {
+		var one T
+		if err := json.Unmarshal(line, &one); err != nil {
 			return fmt.Errorf("cannot understand what the controller prints, is its version a much other one? %w", err)
 		}
+		all = append(all, one)
 		return nil
 	})
 	var ended *exitCodeError
 	if errors.As(err, &ended) && ended.code == exitUsage {
-		return nil, nil //nolint:nilnil // that controller keeps none
+		return nil, errNoCommand
 	}
-	return found, err
+	return all, err
 }
 
 // followed is not known: the command of the controller prints events alone.
