@@ -112,6 +112,12 @@ shop | production | 2 | Low | 0.7 | 6 | 64800 | 276960 | 5 | 0.428571 | 3 | 7 | 
 find | production | 1 | Medium | 0.466667 | 2 | 7200 | 7200 | 2 | 0 | 0 | 2 | – | 0 | 0
  |  | 1 | – | – | 0 | – | – | 0 | – | 0 | 0 | – | 0 | –
 find | staging | 1 | – | – | 0 | – | – | 0 | – | 0 | 0 | – | 0 | –`},
+	// In October nothing was deployed. Services in Elite, High, Medium, Low, without data; the worst; and each figure, what it was, and the trend.
+	{"overview.json", "Teams against the window before", "all", `
+shop | production | 2 | Low | 0 | 0 | 0 | 2 | 0 | cart, checkout | 0.7 | 0 | Better | 64800 | – | Unknown | 0.428571 | – | Unknown | 1200 | – | Unknown
+find | production | 1 | Medium | 0 | 0 | 1 | 0 | 0 | search | 0.466667 | 0 | Better | 7200 | – | Unknown | 0 | – | Unknown | – | – | Unknown
+ |  | 1 | – | 0 | 0 | 0 | 0 | 1 |  | – | – | Unknown | – | – | Unknown | – | – | Unknown | – | – | Unknown
+find | staging | 1 | – | 0 | 0 | 0 | 0 | 1 |  | – | – | Unknown | – | – | Unknown | – | – | Unknown | – | – | Unknown`},
 	{"overview.json", "Open failures", "all", `2026-11-29 00:00 | legacy |  |  | an incident`},
 	{"overview.json", "Open failures", "several", ``},
 	// Succeeded, failed, aborted, stopped before exposure, brought back, unknown.

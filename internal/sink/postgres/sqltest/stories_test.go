@@ -245,6 +245,8 @@ func TestAReaderWithAnotherSearchPathGetsTheSameAnswers(t *testing.T) {
 		"SELECT count(*) FROM dora.dora_failures":                                                     4,
 		"SELECT sum(deployments) FROM dora.dora_weekly_service":                                       6,
 		"SELECT sum(failed_attempts) FROM dora.dora_weekly_team":                                      3,
+		"SELECT deployments FROM dora.dora_teams_between('2026-11-01T00:00Z', '2026-12-01T00:00Z')":   6,
+		"SELECT place FROM dora.dora_drags_between('2026-11-01T00:00Z', '2026-12-01T00:00Z')":         1,
 	} {
 		var got int
 		g.Expect(db.QueryRow(t.Context(), statement).Scan(&got)).To(Succeed(), statement)
