@@ -256,3 +256,21 @@ func TestAnIncidentIsThatOfTheServicesTeam(t *testing.T) {
 		t.Errorf("shop recovered once, after 20 minutes, not %+v", team.Recovery)
 	}
 }
+
+// Events never change, so an incident that becomes severe while it is open counts once its end tells so, and from its beginning.
+func TestAnIncidentThatBecomesSevereCountsOnceItHasEnded(t *testing.T) {
+	s := newStory(t, target(t, "all", `{applications: {}, incidents: {severities: [P1]}}`), application("cart", nil))
+	s.keep("cart", nil, succeeded(ago(300)))
+	raised, ended := outage("cart", "A", "P1", 290, 0), outage("cart", "A", "", 290, 270)
+	raised.Key, ended.Key = "raised", "ended"
+	s.take(pagerduty, outage("cart", "A", "P3", 290, 0), raised)
+	object, _ := s.look("all")
+	if got := object.Status.Summary; len(object.Status.OpenFailures) != 0 || got.ChangeFailureRate.Failures != 0 {
+		t.Errorf("while it is open: %+v, %+v", object.Status.OpenFailures, got.ChangeFailureRate)
+	}
+	s.take(pagerduty, ended)
+	object, _ = s.look("all")
+	if got := object.Status.Summary; got.ChangeFailureRate.Failures != 1 || got.Recovery.Samples != 1 || *got.Recovery.P50Seconds != 20*60 {
+		t.Errorf("once it has ended: %+v, %+v", got.ChangeFailureRate, got.Recovery)
+	}
+}

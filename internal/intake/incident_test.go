@@ -79,9 +79,9 @@ func TestAnIncidentOpensAgain(t *testing.T) {
 func TestACauseStays(t *testing.T) {
 	w := newWorld(t)
 	id := w.take(opened(0))[0]
-	w.take(deployment("late", -1))
-	ids := w.take(message("more", ingest.Incident{OpenedAt: at(0), Mentions: []string{"late"}}), resolved(5))
-	if w.event(id).CausedBy != "" || w.event(ids[1]).CausedBy != "" || ids[0] != id {
+	w.take(deployment("v1.2.0", -1))
+	ids := w.take(message("more", ingest.Incident{OpenedAt: at(0), Mentions: []string{"v1.2.0"}}), noted("note", "it was v1.2.0"), resolved(5))
+	if w.event(id).CausedBy != "" || w.event(ids[2]).CausedBy != "" || ids[0] != id || ids[1] != id {
 		t.Error("the cause has changed")
 	}
 }
