@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -106,8 +107,14 @@ func (k *taken) Take(_ context.Context, from receive.Sender, reports []ingest.Re
 	return make([]string, len(reports)), nil
 }
 
+// cut is the first half of a message, and swell one of more than 2 MiB; both are signed by who knows the secret.
+func cut(body []byte) []byte { return body[:len(body)/2] }
+
+func swell(body []byte) []byte { return append(bytes.Repeat([]byte(" "), 2<<20), body...) }
+
 // TestProductsOfIncidents: one documented sample of each product, as that product sends it, over the network to the server that the
-// controller runs. Twice, so that the ledger can see that it is the same, and once by somebody who does not know the secret.
+// controller runs. Twice, so that the ledger can see that it is the same, once by somebody who does not know the secret, once cut short, and once
+// too large.
 func TestProductsOfIncidents(t *testing.T) {
 	g := NewWithT(t)
 	ledger := &taken{reports: map[receive.Sender][]ingest.Report{}}
@@ -129,6 +136,8 @@ func TestProductsOfIncidents(t *testing.T) {
 		g.Expect(post(t, path, &sample, sample.secret)).To(Equal(http.StatusAccepted), name)
 		other := map[string]string{"token": "x", "signingSecret": "x", "username": "x", "password": "x"}
 		g.Expect(post(t, path, &sample, other)).To(Equal(http.StatusUnauthorized), name)
+		g.Expect(post(t, path, &sample, sample.secret, cut)).To(Equal(http.StatusBadRequest), name)
+		g.Expect(post(t, path, &sample, sample.secret, swell)).To(Equal(http.StatusRequestEntityTooLarge), name)
 
 		got := ledger.reports[receive.Sender{Namespace: "shop", Name: name}]
 		g.Expect(got).To(HaveLen(2), name)
@@ -160,11 +169,14 @@ func receiver(t *testing.T, kind dorav1alpha1.ReceiverType, name string, secret 
 	return made
 }
 
-func post(t *testing.T, address string, sample *sent, secret map[string]string) int {
+func post(t *testing.T, address string, sample *sent, secret map[string]string, changes ...func([]byte) []byte) int {
 	t.Helper()
 	body, err := os.ReadFile("../ingest/" + sample.file)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, change := range changes {
+		body = change(body)
 	}
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, strings.NewReader(string(body)))
 	if err != nil {
