@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dora-controller/dora-controller/internal/deploy"
+	"github.com/dora-controller/dora-controller/internal/sink/sinktest"
 )
 
 // withStatus is an Application with this status, written as YAML's JSON.
@@ -242,5 +243,28 @@ func TestRolloutsAreHandedOn(t *testing.T) {
 	given := []deploy.Rollout{{Name: "web"}}
 	if got := Observe(&Application{}, "here", given); !reflect.DeepEqual(got.Rollouts, given) || got.Cluster != "here" {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// What is seen is kept as evidence, so a credential that Argo CD quotes is taken out before anything else, also where a message is cut.
+func TestMessagesAreRedacted(t *testing.T) {
+	secret := sinktest.Secret("argocd")
+	for name, message := range map[string]string{
+		"an address":          "failed to fetch https://bob:" + secret + "@git.example.com/acme/shop.git: repository not found",
+		"a header and a word": "answered 403 to Authorization: Bearer " + secret + ", token=" + secret,
+		"at the cut":          strings.Repeat("a ", messageBytes/2-8) + "https://bob:" + secret + "@git.example.com/acme/shop.git",
+	} {
+		app := decode(t, fmt.Appendf(nil, `{"status":{"operationState":{"phase":"Failed","message":%q}}}`, message))
+		seen := Observe(app, "", nil).App.Operation.Message
+		if sinktest.Leaks(seen) || len(seen) < 20 {
+			t.Errorf("%s: %q", name, seen)
+		}
+		trimmed, err := Trim(app)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kept := trimmed.(*Application); sinktest.Leaks(kept.Status.OperationState.Message) || Observe(kept, "", nil).App.Operation.Message != seen {
+			t.Errorf("%s, trimmed: %q", name, kept.Status.OperationState.Message)
+		}
 	}
 }

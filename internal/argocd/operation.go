@@ -32,7 +32,7 @@ func (o *OperationState) observe() *deploy.Operation {
 		StartedAt:  o.StartedAt.UTC(),
 		FinishedAt: o.FinishedAt.UTC(),
 		Phase:      deploy.Phase(o.Phase),
-		Message:    cut(o.Message),
+		Message:    quotable(o.Message),
 	}
 	// The request's revision is not read: a retry may resolve a newer one (Argo CD 3.2).
 	if result := o.SyncResult; result != nil {

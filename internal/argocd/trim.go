@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"unique"
+
+	"github.com/dora-controller/dora-controller/internal/redact"
 )
 
 // messageBytes is how much of an operation's message is kept.
@@ -61,7 +63,7 @@ func (r *Revision) trim() {
 }
 
 func (o *OperationState) trim() {
-	o.Phase, o.Message = shared(o.Phase), shared(cut(o.Message))
+	o.Phase, o.Message = shared(o.Phase), shared(quotable(o.Message))
 	if o.SyncResult == nil {
 		return
 	}
@@ -135,6 +137,17 @@ func always[T any](*T) bool { return true }
 
 // shared is the same text held once for all objects: kinds, phases and namespaces repeat in every Application.
 func shared(text string) string { return unique.Make(text).Value() }
+
+// wentWell is the message of nearly all operations.
+const wentWell = "successfully synced (all tasks run)"
+
+// quotable is a message as it may be kept and shown: Argo's quote what failed, such as the address of a repository with a password in it.
+func quotable(message string) string {
+	if message == wentWell {
+		return message
+	}
+	return cut(redact.Text(message))
+}
 
 // cut keeps whole characters.
 func cut(message string) string {

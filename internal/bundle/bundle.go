@@ -1,7 +1,7 @@
 // Package bundle makes support archives that can be given away: a tar.gz of text files, redacted, with a list of what is in it.
 //
 // Nothing gets into an archive but through Add, which redacts: what looks like a credential is replaced wherever it stands, in an address, a
-// header, a key of YAML or JSON, or a word of its own (Redact). Objects go through Object, which takes out besides what is known to hold
+// header, a key of YAML or JSON, or a word of its own (package redact). Objects go through Object, which takes out besides what is known to hold
 // values that nobody needs: the environment of containers, managed fields, what kubectl applied last. A Secret is refused.
 // With names hashed (Options.HashNames) the names of Secrets become hashes, the same in all files of one archive and others in the next.
 //
@@ -24,6 +24,8 @@ import (
 	"time"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/dora-controller/dora-controller/internal/redact"
 )
 
 const (
@@ -69,7 +71,7 @@ func New(o Options) *Bundle {
 
 // Add adds a text, redacted.
 func (b *Bundle) Add(name, text string) {
-	text = Redact(text) // all of it, since a cut may go through what tells that something is a credential
+	text = redact.Text(text) // all of it, since a cut may go through what tells that something is a credential
 	if len(text) > maxFile {
 		text = cut + text[len(text)-maxFile:]
 	}
@@ -78,7 +80,7 @@ func (b *Bundle) Add(name, text string) {
 
 // Missing notes what is not in the archive, and why.
 func (b *Bundle) Missing(what string, err error) {
-	b.notes = append(b.notes, Redact(what+": "+strings.Join(strings.Fields(err.Error()), " ")))
+	b.notes = append(b.notes, redact.Text(what+": "+strings.Join(strings.Fields(err.Error()), " ")))
 }
 
 // Objects adds objects of a cluster as one file of YAML.
@@ -135,7 +137,7 @@ func (b *Bundle) Write(w io.Writer) error {
 func (b *Bundle) complete() []file {
 	var list bytes.Buffer
 	fmt.Fprintf(&list, "Made %s. No Secret was read. Credentials that were recognised are replaced by %s.\n\n",
-		b.options.Made.UTC().Format(time.RFC3339), Redacted)
+		b.options.Made.UTC().Format(time.RFC3339), redact.Mark)
 	for _, f := range b.files {
 		fmt.Fprintf(&list, "%s   %d bytes\n", f.name, len(f.content))
 	}

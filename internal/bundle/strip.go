@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/dora-controller/dora-controller/internal/redact"
 )
 
 // valueless are annotations that repeat an object, values and all.
@@ -56,7 +58,7 @@ func withoutValue(variable any) any {
 		return variable
 	}
 	if _, plain := v["value"]; plain {
-		v["value"] = Redacted
+		v["value"] = redact.Mark
 	}
 	return v
 }

@@ -7,6 +7,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 
 	"github.com/dora-controller/dora-controller/internal/deploy"
+	"github.com/dora-controller/dora-controller/internal/redact"
 )
 
 const (
@@ -78,7 +79,7 @@ func (r *Rollout) phase() (deploy.RolloutPhase, string) {
 	case r.Status.Phase == "":
 		return deploy.RolloutProgressing, "waiting for a status"
 	default:
-		return deploy.RolloutPhase(r.Status.Phase), r.Status.Message
+		return deploy.RolloutPhase(r.Status.Phase), redact.Text(r.Status.Message) // it may quote what an analysis was answered
 	}
 }
 

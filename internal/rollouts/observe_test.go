@@ -3,6 +3,7 @@ package rollouts
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dora-controller/dora-controller/internal/deploy"
+	"github.com/dora-controller/dora-controller/internal/sink/sinktest"
 )
 
 func TestTheEffectivePhase(t *testing.T) {
@@ -68,6 +70,16 @@ func TestTheEffectivePhase(t *testing.T) {
 				t.Errorf("got %s, observed %v; want %s, %v", got.Phase, got.Observed, c.want, c.wantObserved)
 			}
 		})
+	}
+}
+
+// What is seen is kept as evidence, so a credential in what an analysis was answered is taken out.
+func TestMessagesAreRedacted(t *testing.T) {
+	secret := sinktest.Secret("rollouts")
+	message := `metric "errors" assessed Error: Get "https://bob:` + secret + `@prometheus.example.com/api": 403`
+	got := Observe(decode(t, fmt.Appendf(nil, `{"metadata":{"generation":7},"status":{"observedGeneration":"7","phase":"Degraded","message":%q}}`, message)), nil)
+	if sinktest.Leaks(got.Message) || !strings.Contains(got.Message, "prometheus.example.com") {
+		t.Errorf("%q", got.Message)
 	}
 }
 

@@ -103,6 +103,19 @@ func (a *argoApp) sync(image string) {
 	a.image = image
 }
 
+// fail is an operation that applies nothing.
+func (a *argoApp) fail(message string) {
+	GinkgoHelper()
+	started := a.time()
+	a.wait(2 * time.Second)
+	a.write(func(status object) {
+		status["operationState"] = object{
+			"phase": "Failed", "message": message, "startedAt": started, "finishedAt": a.time(),
+			"operation": object{"sync": object{"revision": "8bef323a383a4d3b595e4605deb4f85f3e3e2146"}},
+		}
+	})
+}
+
 // becomes says that the health changes now, with the pods of the newest version alone.
 func (a *argoApp) becomes(health string) {
 	GinkgoHelper()

@@ -45,6 +45,11 @@ var _ = Describe("An Application that is followed", func() {
 			WithTimeout(patience).Should(Succeed())
 	})
 
+	It("is none where an operation fails at once, and no credential that Argo CD quotes is kept", func() {
+		cart.fail("failed to fetch https://ci:" + canary + "@git.example.com/acme/deploy-config.git: token=" + canary)
+		p.expectDecision(cart.object, deploy.ReasonNothing)
+	})
+
 	It("is counted as failed while production is degraded, until it recovers", func() {
 		cart.sync(v2)
 		cart.becomes("Degraded")
