@@ -50,10 +50,26 @@ func figuresFor(target, cluster string, s *scope, h *history, t thresholds) []si
 		f.Primary = slices.ContainsFunc(services, func(service fourkeys.Service) bool { return primary[service] })
 		summary := fleet.Pool(services...)
 		f.Measure(&summary, t.Bands(summary))
+		f.Standing = h.standing(t, services)
 		all = append(all, f)
 	}
 	slices.SortFunc(all, func(a, b sink.Figures) int {
 		return cmp.Or(cmp.Compare(a.Scope, b.Scope), cmp.Compare(a.Environment, b.Environment), cmp.Compare(a.Team, b.Team), cmp.Compare(a.Service, b.Service))
 	})
 	return all
+}
+
+// standing is how a team of these services stands.
+func (h *history) standing(t thresholds, services []fourkeys.Service) *sink.Standing {
+	now, before := h.fleet(), &fourkeys.Fleet{}
+	if h.length > 0 {
+		before = h.before()
+	}
+	s := &sink.Standing{
+		Spread: now.Distribution(t, services...).Overall, Trends: fourkeys.TrendsOf(new(before.Pool(services...)), new(now.Pool(services...))),
+	}
+	for _, d := range now.Drags(t, services...) {
+		s.Drags = append(s.Drags, d.Service.Name)
+	}
+	return s
 }

@@ -13,7 +13,9 @@ import (
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/fourkeys"
 	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/sink"
 )
 
 func doraSink(t *testing.T, name, spec string) *dorav1alpha1.DoraSink {
@@ -71,6 +73,16 @@ func TestFiguresForSinks(t *testing.T) {
 		"team shop/ primary=true: 3 of 2 services, lead time 2h",
 	}, s.told("port")); diff != "" {
 		t.Error(diff)
+	}
+	for _, f := range s.shared["shop/port"] {
+		if (f.Standing != nil) != (f.Scope == sink.ScopeTeam) {
+			t.Errorf("%s %s: %+v", f.Scope, f.Service, f.Standing)
+		}
+		// 2 and 1 in 30 days are 0.47 and 0.23 a week, and 3 in 60 days are more than none.
+		want := &sink.Standing{Spread: fourkeys.Spread{Medium: 1, Low: 1}, Drags: []string{"search", "cart"}, Trends: fourkeys.Trends{Frequency: fourkeys.Better}}
+		if diff := cmp.Diff(want, f.Standing); f.Scope == sink.ScopeTeam && diff != "" {
+			t.Error(diff)
+		}
 	}
 	s.look("older")
 	if diff := cmp.Diff([]string{

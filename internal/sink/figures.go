@@ -75,6 +75,17 @@ type Figures struct {
 	ChangeFailureRateBand fourkeys.Band `json:"change_failure_rate_band,omitempty"`
 	RecoveryBand          fourkeys.Band `json:"recovery_band,omitempty"`
 	Band                  fourkeys.Band `json:"band,omitempty"` // the worst of them
+
+	// Standing is there for a team alone. It is in no form that is kept or sent as JSON.
+	Standing *Standing `json:"-"`
+}
+
+// Standing is how many services of a team are in which band, which are below Elite, worst first, and how its figures stand against the window
+// before.
+type Standing struct {
+	Spread fourkeys.Spread
+	Drags  []string
+	Trends fourkeys.Trends
 }
 
 // Measure fills in the metrics of a summary.

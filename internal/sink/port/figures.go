@@ -181,8 +181,19 @@ func teamFigures(f sink.Figures) map[string]any {
 	if f.PerWeek != nil {
 		all["deployment_frequency"] = *f.PerWeek * float64(f.Services)
 	}
+	if s := f.Standing; s != nil {
+		all["services_elite"], all["services_high"], all["services_medium"], all["services_low"] = s.Spread.Elite, s.Spread.High, s.Spread.Medium, s.Spread.Low
+		all["worst_services"] = append([]string{}, s.Drags[:min(len(s.Drags), mostWorst)]...)
+		all["deployment_frequency_trend"] = orNull(string(s.Trends.Frequency))
+		all["lead_time_for_changes_trend"] = orNull(string(s.Trends.LeadTime))
+		all["change_failure_rate_trend"] = orNull(string(s.Trends.ChangeFailureRate))
+		all["mean_time_to_recovery_trend"] = orNull(string(s.Trends.Recovery))
+	}
 	return all
 }
+
+// mostWorst is how many of a team's worst services are named.
+const mostWorst = 10
 
 func percent(rate *float64) any {
 	if rate == nil {

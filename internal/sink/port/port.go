@@ -37,6 +37,9 @@
 //	mean_time_to_recovery             minutes               the median, whatever the name says
 //	total_deployments                 number                those that succeeded, in the window
 //	services_count                    number                of a team
+//	services_elite, ..., services_low number                of a team, whose lowest band that is
+//	worst_services                    names                 of a team, below Elite
+//	..._trend                         Better, Same, Worse   of each of the four metrics of a team, against the window before
 //	rework_rate                       percent, 0 to 100     unplanned deployments of all; not in Port's guides
 //	..._tier                          Elite to Low          of each of the four metrics; of this controller's own bands
 //

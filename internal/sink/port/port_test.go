@@ -16,6 +16,7 @@ import (
 
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/egress"
+	"github.com/dora-controller/dora-controller/internal/fourkeys"
 	"github.com/dora-controller/dora-controller/internal/sink"
 	"github.com/dora-controller/dora-controller/internal/sink/port"
 	"github.com/dora-controller/dora-controller/internal/sink/port/porttest"
@@ -651,6 +652,31 @@ func TestFigures(t *testing.T) {
 	g.Expect(quiet).To(HaveKeyWithValue("deployment_frequency", BeNil()), "what is not known any more does not stay")
 	g.Expect(quiet).To(HaveKeyWithValue("deployment_frequency_tier", BeNil()))
 	g.Expect(w.Entity("service", "cart").Title).To(Equal("The Cart"))
+}
+
+// TestHowATeamStands: what is not known of both windows has no trend, and of many services ten are named.
+func TestHowATeamStands(t *testing.T) {
+	g := NewWithT(t)
+	w := newWorld(t)
+	team := sinktest.Figures()[1]
+	team.Standing = &sink.Standing{
+		Spread: fourkeys.Spread{Elite: 2, High: 3, Medium: 4, Low: 5, NoData: 1}, Drags: strings.Fields("a b c d e f g h i j k l"),
+		Trends: fourkeys.Trends{Frequency: fourkeys.Better, LeadTime: fourkeys.Worse, ChangeFailureRate: fourkeys.Same},
+	}
+	g.Expect(w.sink(t).SendFigures(t.Context(), []sink.Figures{team})).To(Equal("1 updated"))
+	has := w.Entity("_team", "shop").Properties
+	for name, want := range map[string]any{
+		"services_elite": 2.0, "services_high": 3.0, "services_medium": 4.0, "services_low": 5.0,
+		"worst_services":             []any{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"},
+		"deployment_frequency_trend": "Better", "lead_time_for_changes_trend": "Worse", "change_failure_rate_trend": "Same",
+	} {
+		g.Expect(has).To(HaveKeyWithValue(name, want))
+	}
+	g.Expect(has).To(HaveKeyWithValue("mean_time_to_recovery_trend", BeNil()))
+	g.Expect(has).To(HaveKeyWithValue("services_count", 3.0), "what there was stays")
+	team.Standing.Drags = nil
+	g.Expect(w.sink(t).SendFigures(t.Context(), []sink.Figures{team})).To(Equal("1 updated"))
+	g.Expect(w.Entity("_team", "shop").Properties).To(HaveKeyWithValue("worst_services", BeEmpty()), "no old name stays")
 }
 
 func TestFiguresThatArePassedOver(t *testing.T) {

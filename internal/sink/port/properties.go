@@ -110,10 +110,21 @@ func ServiceProperties() []Property {
 	}
 }
 
+const trending = "Better, Worse or Same, against the window before."
+
 // TeamProperties are the figures of the blueprint of teams.
 func TeamProperties() []Property {
 	return append(ServiceProperties(),
 		Property{"services_count", "Services", number, "", "The services that are counted.", true},
 		Property{"deployment_frequency_per_service", "Deployment Frequency per Service", number, "", "Deployments per week and service.", true},
+		Property{"services_elite", "Elite Services", number, "", "Services whose lowest band is Elite.", false},
+		Property{"services_high", "High Services", number, "", "Services whose lowest band is High.", false},
+		Property{"services_medium", "Medium Services", number, "", "Services whose lowest band is Medium.", false},
+		Property{"services_low", "Low Services", number, "", "Services whose lowest band is Low.", false},
+		Property{"worst_services", "Worst Services", list, "", "The services below Elite, worst first, ten at most.", false},
+		Property{"deployment_frequency_trend", "Deployment Frequency Trend", text, "", trending, false},
+		Property{"lead_time_for_changes_trend", "Lead Time for Changes Trend", text, "", trending, false},
+		Property{"change_failure_rate_trend", "Change Failure Rate Trend", text, "", trending, false},
+		Property{"mean_time_to_recovery_trend", "Time to Recovery Trend", text, "", trending, false},
 	)
 }

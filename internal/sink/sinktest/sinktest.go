@@ -193,6 +193,10 @@ func Figures() []sink.Figures {
 		Service: "quiet", Primary: true, From: service.From, To: to, Services: 1,
 	}
 	team.Scope, team.Service, team.Services = sink.ScopeTeam, "", 3
+	team.Standing = &sink.Standing{
+		Spread: fourkeys.Spread{High: 1, Medium: 2}, Drags: []string{"search", "cart", "basket"},
+		Trends: fourkeys.Trends{Frequency: fourkeys.Better, LeadTime: fourkeys.Worse, ChangeFailureRate: fourkeys.Same, Recovery: fourkeys.Same},
+	}
 	target.Scope, target.Service, target.Team, target.Environment = sink.ScopeTarget, "", "", ""
 	return []sink.Figures{service, team, target, none}
 }
