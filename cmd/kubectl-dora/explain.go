@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dora-controller/dora-controller/internal/cli"
+	"github.com/dora-controller/dora-controller/internal/deploy"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/evidence"
 	"github.com/dora-controller/dora-controller/internal/show"
@@ -60,9 +61,11 @@ type told struct {
 	Event  *dora.Event `json:"event,omitempty"`
 	// Marks are all that was ever said of one event, the newest last.
 	Marks []dora.Mark `json:"marks,omitempty"`
-	// Evidence is what was seen when the event came of it, by which policy it was judged, and what was known before.
-	Evidence *evidence.Evidence `json:"evidence,omitempty"`
-	Decision *decision          `json:"decision,omitempty"`
+	// Evidence is what was seen when the event came of it, by which policy it was judged, and what was known before. Seen are the looks before
+	// that one since the attempt started, the oldest first.
+	Evidence *evidence.Evidence   `json:"evidence,omitempty"`
+	Seen     []*evidence.Evidence `json:"seen,omitempty"`
+	Decision *decision            `json:"decision,omitempty"`
 }
 
 func (o *explainOptions) run(cmd *cobra.Command, args []string) error {
@@ -164,12 +167,9 @@ func (o *explainOptions) event(cmd *cobra.Command, h history, events, all []dora
 	if err != nil {
 		return err
 	}
-	kept = slices.DeleteFunc(kept, func(s seen) bool { return !slices.Contains(s.Events, id) })
 	out := cmd.OutOrStdout()
 	line := told{At: e.OccurredAt, Rule: ruleOf(e), Counts: countsAs(e), Event: e, Marks: marks}
-	if len(kept) > 0 {
-		line.Evidence = kept[0].Evidence
-	}
+	line.rest(e, kept)
 	if o.output.Value == asJSON {
 		return printTold(out, []told{line})
 	}
@@ -177,7 +177,25 @@ func (o *explainOptions) event(cmd *cobra.Command, h history, events, all []dora
 	if err := printAnswers(out, append(answers(e, all), saidOf(marks)...)); err != nil || e.Subject.Kind == dora.KindReported {
 		return err
 	}
-	return printSeen(out, line.Evidence)
+	return printSeen(out, line.Seen, line.Evidence)
+}
+
+// rest is on what an event rests: the look that it came of, and those that led there.
+func (l *told) rest(e *dora.Event, kept []seen) {
+	last := slices.IndexFunc(kept, func(s seen) bool { return slices.Contains(s.Events, e.ID) })
+	if last < 0 {
+		return
+	}
+	l.Evidence = kept[last].Evidence
+	from := e.OccurredAt
+	if !e.StartedAt.IsZero() && e.StartedAt.Before(from) {
+		from = e.StartedAt
+	}
+	for _, s := range kept[:last] {
+		if s.Subject.UID == e.Subject.UID && !s.Now.Before(from) {
+			l.Seen = append(l.Seen, s.Evidence)
+		}
+	}
 }
 
 // moment says on which evidence decisions of a second were made that led to no event.
@@ -228,19 +246,23 @@ func printMoment(out io.Writer, l *told) error {
 	if err != nil {
 		return err
 	}
-	return printSeen(out, l.Evidence)
+	return printSeen(out, nil, l.Evidence)
 }
 
-// printSeen tells what was seen, or, of nil, that it is not kept.
-func printSeen(out io.Writer, e *evidence.Evidence) error {
-	if e == nil {
+// printSeen tells what was seen: of the first look everything, of each that followed what was new. Of nil it says that it is not kept.
+func printSeen(out io.Writer, before []*evidence.Evidence, last *evidence.Evidence) error {
+	if last == nil {
 		fmt.Fprintln(out, "\nWhat Argo's status said then is not kept: of each object the ledger has the newest 40 observations.")
 		return nil
 	}
-	fmt.Fprintf(out, "\nWhat Argo's status said then, as it was seen at %s\n\n", stamp(e.Now))
-	table := show.NewGrid("FIELD", "SAID")
-	for _, row := range show.Seen(&e.Observation) {
-		table.Add(row[0], row[1])
+	fmt.Fprint(out, "\nWhat Argo's status said, as it was seen; after the first time what was new\n\n")
+	table := show.NewGrid("SEEN AT", "FIELD", "SAID")
+	known := &deploy.Observation{}
+	for _, look := range append(slices.Clone(before), last) {
+		for i, row := range show.News(known, &look.Observation) {
+			table.Add(map[bool]string{true: stamp(look.Now)}[i == 0], row[0], row[1])
+		}
+		known = &look.Observation
 	}
 	return table.Print(painted(out))
 }

@@ -69,23 +69,42 @@ func aLedgerWith(t *testing.T, changes ...ledger.Change) string {
 
 func TestWhatArgoSaidIsExplained(t *testing.T) {
 	g := NewWithT(t)
-	events := monthOf(t)
-	e := events[0]
-	packed, err := evidence.Encode(&evidence.Evidence{Now: e.ObservedAt, Observation: deploy.Observation{
-		Subject: e.Subject, App: &deploy.App{Health: deploy.Healthy, HealthSince: e.OccurredAt, Synced: true, ReconciledAt: e.OccurredAt},
-	}})
-	g.Expect(err).NotTo(HaveOccurred())
+	e := monthOf(t)[0]
+	other := e.ID
 	e.ID = "seen"
-	seen := ledger.Observation{UID: e.Subject.UID, At: e.ObservedAt, Data: packed}
-	subject := ledger.Subject{Subject: e.Subject, Cluster: "eu", Service: "checkout", Environment: "production"}
-	other := aLedgerWith(t, ledger.Change{Subject: &subject, Events: []dora.Event{e}, Observation: &seen})
-	got := run(t, "explain", "checkout", "seen", "--ledger", other)
-	g.Expect(got.stdout).To(And(
-		MatchRegexp(`What Argo's status said then, as it was seen at 2026-11-03T10:00:00Z\n`), MatchRegexp(`health.status +Healthy since 2026-11-03T10:00:00Z\n`)))
-	g.Expect(run(t, "explain", "checkout", events[0].ID, "--ledger", other).stdout).To(ContainSubstring("What Argo's status said then is not kept"))
+	look := func(at time.Time, health deploy.Health, ids ...string) ledger.Change {
+		packed, err := evidence.Encode(&evidence.Evidence{Now: at, Observation: deploy.Observation{
+			Subject: e.Subject, Destination: "prod", App: &deploy.App{Health: health, HealthSince: at},
+		}})
+		g.Expect(err).NotTo(HaveOccurred())
+		change := ledger.Change{Observation: &ledger.Observation{UID: e.Subject.UID, At: at, Data: packed}}
+		if len(ids) > 0 {
+			change.Subject = &ledger.Subject{Subject: e.Subject, Cluster: "eu", Service: "checkout", Environment: "production"}
+			change.Events = []dora.Event{e}
+		}
+		return change
+	}
+	path := aLedgerWith(t, look(e.StartedAt.Add(-time.Minute), deploy.Healthy), look(e.StartedAt, deploy.Missing),
+		look(e.StartedAt.Add(time.Minute), deploy.Progressing), look(e.ObservedAt, deploy.Healthy, e.ID))
+	got := run(t, "explain", "checkout", "seen", "--ledger", path)
+	_, table, _ := strings.Cut(got.stdout, "after the first time what was new\n\n")
+	var lines []string
+	for line := range strings.Lines(table) {
+		lines = append(lines, strings.Join(strings.Fields(line), " "))
+	}
+	g.Expect(lines).To(Equal([]string{
+		"SEEN AT FIELD SAID",
+		"2026-11-03T09:56:00Z destination prod",
+		"health.status Missing since 2026-11-03T09:56:00Z",
+		"2026-11-03T09:57:00Z health.status Progressing since 2026-11-03T09:57:00Z",
+		"2026-11-03T10:00:00Z health.status Healthy since 2026-11-03T10:00:00Z",
+	}))
+	g.Expect(run(t, "explain", "checkout", other, "--ledger", path).stdout).To(ContainSubstring("What Argo's status said then is not kept"))
 	var explained told
-	g.Expect(json.Unmarshal([]byte(run(t, "explain", "checkout", "seen", "--ledger", other, "-o", "json").stdout), &explained)).To(Succeed())
+	g.Expect(json.Unmarshal([]byte(run(t, "explain", "checkout", "seen", "--ledger", path, "-o", "json").stdout), &explained)).To(Succeed())
 	g.Expect(explained.Evidence.Observation.App.Health).To(Equal(deploy.Healthy))
+	g.Expect(explained.Seen).To(HaveExactElements(
+		HaveField("Observation.App.Health", deploy.Missing), HaveField("Observation.App.Health", deploy.Progressing)))
 }
 
 // What was not counted has evidence too. A decision is named by the time that is shown of it.
@@ -108,7 +127,7 @@ func TestWhatArgoSaidOfADecisionIsExplained(t *testing.T) {
 	got := run(t, "explain", "checkout", "2026-11-04T09:00:00Z", "--ledger", other)
 	g.Expect(got.stdout).To(And(
 		HavePrefix("SelfHeal: Argo CD repaired drift\n"), MatchRegexp(`by which rule +4 of docs/concepts.md\n`),
-		MatchRegexp(`What Argo's status said then, as it was seen at 2026-11-04T09:00:00Z\n`), MatchRegexp(`health.status +Progressing since 2026-11-04T09:00:00Z\n`)))
+		MatchRegexp(`2026-11-04T09:00:00Z +health.status +Progressing since 2026-11-04T09:00:00Z\n`)))
 	g.Expect(run(t, "explain", "checkout", "2026-11-04T10:00:00Z", "--ledger", other).stdout).To(ContainSubstring("What Argo's status said then is not kept"))
 	var explained told
 	g.Expect(json.Unmarshal([]byte(run(t, "explain", "checkout", "2026-11-04T09:00:00Z", "--ledger", other, "-o", "json").stdout), &explained)).To(Succeed())

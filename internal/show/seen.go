@@ -28,6 +28,24 @@ func Seen(o *deploy.Observation) [][2]string {
 	return rows
 }
 
+// News tells in rows what Seen tells of a look and did not of the look before: what is new, and which fields say nothing any more.
+func News(before, after *deploy.Observation) [][2]string {
+	old, now := Seen(before), Seen(after)
+	var rows [][2]string
+	for _, row := range now {
+		if !slices.Contains(old, row) {
+			rows = append(rows, row)
+		}
+	}
+	for _, row := range old {
+		says := func(other [2]string) bool { return other[0] == row[0] }
+		if !slices.ContainsFunc(now, says) && !slices.ContainsFunc(rows, says) {
+			rows = append(rows, [2]string{row[0], Nothing})
+		}
+	}
+	return rows
+}
+
 type seen [][2]string
 
 func (s *seen) add(field, said string) {
@@ -38,14 +56,14 @@ func (s *seen) add(field, said string) {
 
 func (s *seen) application(a *deploy.App) {
 	s.add("health.status", since(string(a.Health), a.HealthSince))
-	sync := "Unknown"
-	if a.Synced {
-		sync = "Synced"
+	switch compared := ", compared at " + at(a.ReconciledAt); {
+	case a.Synced:
+		s.add("sync.status", "Synced"+compared)
+	case a.OutOfSync:
+		s.add("sync.status", "OutOfSync"+compared)
+	case !a.ReconciledAt.IsZero():
+		s.add("sync.status", "neither Synced nor OutOfSync"+compared)
 	}
-	if a.OutOfSync {
-		sync = "OutOfSync"
-	}
-	s.add("sync.status", since(sync, time.Time{})+", compared at "+at(a.ReconciledAt))
 	s.add("summary.images", strings.Join(a.Images, ", "))
 	if a.Operation != nil {
 		s.operation(a.Operation)

@@ -64,3 +64,33 @@ Rollout cart ReplicaSet a|revision 2, 2 of 3 available, a:1`
 		t.Errorf("nothing was seen, and told is %v", rows)
 	}
 }
+
+func TestWhatIsNewFromOneLookToTheNext(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	look := func(health deploy.Health, images []string, message string, resources ...deploy.Resource) *deploy.Observation {
+		return &deploy.Observation{App: &deploy.App{
+			Health: health, Synced: true, ReconciledAt: at, Images: images, Resources: resources,
+			Operation: &deploy.Operation{StartedAt: at, Phase: deploy.Running, Message: message},
+		}}
+	}
+	web, worker := deploy.Resource{Kind: "Deployment", Name: "web"}, deploy.Resource{Kind: "Deployment", Name: "worker", Health: deploy.Degraded}
+	before := look(deploy.Healthy, []string{"a:1"}, "waiting", web)
+	for name, c := range map[string]struct {
+		after *deploy.Observation
+		want  [][2]string
+	}{
+		"nothing": {look(deploy.Healthy, []string{"a:1"}, "waiting", web), nil},
+		"what another field says, and what one says besides": {
+			look(deploy.Degraded, []string{"a:1"}, "waiting", web, worker),
+			[][2]string{{"health.status", "Degraded"}, {"resources", "Deployment worker Degraded"}},
+		},
+		"what no field says any more": {look(deploy.Healthy, nil, "", web), [][2]string{{"summary.images", "–"}, {"operationState.message", "–"}}},
+	} {
+		if d := cmp.Diff(c.want, show.News(before, c.after)); d != "" {
+			t.Errorf("%s (-want +got)\n%s", name, d)
+		}
+	}
+	if rows := show.Seen(&deploy.Observation{App: &deploy.App{}}); len(rows) != 0 {
+		t.Errorf("Argo CD said nothing, and told is %v", rows)
+	}
+}
