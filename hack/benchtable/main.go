@@ -88,7 +88,7 @@ func (s suite) only(rows []row) string {
 		return ""
 	}
 	_, deeper, _ := strings.Cut(s.bench, "/")
-	return strings.TrimSuffix("^("+strings.Join(names, "|")+")$/"+deeper, "/")
+	return strings.TrimSuffix("^Benchmark("+strings.Join(names, "|")+")$/"+deeper, "/")
 }
 
 // has tells whether a file of the suite's folder has the benchmark.

@@ -119,7 +119,7 @@ func TestRowsAreChosenWithThoseBelowThem(t *testing.T) {
 func TestASuiteRunsWhatTheRowsNeed(t *testing.T) {
 	t.Chdir("../..")
 	rows := rowsOf(regexp.MustCompile("trimmed|^Rewrites"))
-	for folder, want := range map[string]string{"./internal/argocd": "^(Trim10000)$/(unstructured|trimmed)", "./test/watch": "^(Rewrites)$", "./internal/deploy": ""} {
+	for folder, want := range map[string]string{"./internal/argocd": "^Benchmark(Trim10000)$/(unstructured|trimmed)", "./test/watch": "^Benchmark(Rewrites)$", "./internal/deploy": ""} {
 		s := suites[slices.IndexFunc(suites, func(s suite) bool { return s.folder == folder })]
 		if got := s.only(rows); got != want {
 			t.Errorf("%s: %q, want %q", folder, got, want)
