@@ -61,26 +61,23 @@ func percentileCont(fraction float64, lists [][]float64) *float64 {
 		return nil
 	}
 	row := fraction * float64(n-1)
-	below, above := math.Floor(row), math.Ceil(row)
-	low := nth(int(below), lists)
+	below := int(math.Floor(row))
+	low := nth(below, lists)
 	high := low
-	if above > below {
-		high = nth(int(above), lists)
+	if row > float64(below) {
+		high = following(below, low, lists)
 	}
 	// The conversion keeps compilers from fusing multiplication and addition, which would round differently from PostgreSQL.
-	return new(low + float64((row-below)*(high-low)))
+	return new(low + float64((row-float64(below))*(high-low)))
 }
 
 // nth is the value in that row, counted from 0, of all lists sorted into one. They are left apart: together they may hold a million values,
 // of which a few are new. The range of the value is halved until it is found, and with it the part of each list that can hold it. Numbers
-// that are not negative have the order of their bits, so that takes 64 halves at most.
+// that are not negative have the order of their bits, so that takes 64 halves at most, of which the later ones concern few lists.
 func nth(row int, lists [][]float64) float64 {
-	if len(lists) == 1 {
-		return lists[0][row]
-	}
 	parts, cuts := slices.Clone(lists), make([]int, len(lists))
 	lowest, highest := edges(lists)
-	for lowest < highest {
+	for lowest < highest && len(parts) > 1 {
 		middle := lowest + (highest-lowest)/2
 		upTo := 0 // how many values are no greater
 		for i, part := range parts {
@@ -93,15 +90,37 @@ func nth(row int, lists [][]float64) float64 {
 		} else {
 			lowest, row = middle+1, row-upTo
 		}
-		for i, cut := range cuts {
-			if lower {
-				parts[i] = parts[i][:cut]
-			} else {
-				parts[i] = parts[i][cut:]
+		left := parts[:0]
+		for i, part := range parts {
+			if part = part[cuts[i]:]; lower {
+				part = parts[i][:cuts[i]]
+			}
+			if len(part) > 0 {
+				left = append(left, part)
 			}
 		}
+		parts = left
+	}
+	if len(parts) == 1 {
+		return parts[0][row]
 	}
 	return math.Float64frombits(lowest)
+}
+
+// following is the value in the row after that one, in which low is.
+func following(row int, low float64, lists [][]float64) float64 {
+	upTo, next := 0, math.Inf(1)
+	for _, list := range lists {
+		cut := noGreater(list, math.Float64bits(low))
+		upTo += cut
+		if cut < len(list) {
+			next = min(next, list[cut])
+		}
+	}
+	if row+1 < upTo {
+		return low
+	}
+	return next
 }
 
 // edges are the bits of the lowest and the highest value.

@@ -56,9 +56,16 @@ func TestTheNthOfManyLists(t *testing.T) {
 		for _, list := range lists {
 			slices.Sort(list)
 		}
-		for row, want := range slices.Sorted(slices.Values(slices.Concat(lists...))) {
+		all := slices.Sorted(slices.Values(slices.Concat(lists...)))
+		for row, want := range all {
 			if got := nth(row, lists); got != want {
 				t.Fatalf("%v in row %d, want %v", got, row, want)
+			}
+			if row == len(all)-1 {
+				break
+			}
+			if got := following(row, want, lists); got != all[row+1] {
+				t.Fatalf("%v follows row %d, want %v", got, row, all[row+1])
 			}
 		}
 	})
