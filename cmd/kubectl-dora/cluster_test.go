@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -299,6 +300,8 @@ func TestOnARealAPIServer(t *testing.T) {
 		{"names are completed", (*world).completes},
 		{"nothing is wrong with what the manifests install", (*world).healthy},
 		{"what is broken is found", (*world).broken},
+		{"kinds of an older version are found, and mended, whoever installed them", (*world).oldKinds},
+		{"rights that lack one verb are found", (*world).lacksRights},
 		{"receivers, their certificate and the ledger's volume are looked at", (*world).receivers},
 		{"what is said of a Secret lets the controller read it, without a ClusterRole", (*world).mendsSecrets},
 		{"metrics that nobody can read are found, and those that somebody can are not", (*world).securesMetrics},
@@ -435,7 +438,7 @@ func (w *world) broken(t *testing.T) {
 		checks = append(checks, f.Check)
 	}
 	g.Expect(checks).To(ConsistOf("controller-restarting", "controller-rights", "image-without-commit", "image-latest"))
-	g.Expect(got.stdout).To(ContainSubstring("may not list applications.argoproj.io, watch applications.argoproj.io"))
+	g.Expect(got.stdout).To(ContainSubstring("get applications.argoproj.io, list applications.argoproj.io, watch applications.argoproj.io"))
 
 	binding.ResourceVersion = ""
 	w.must(w.api.Create(t.Context(), &binding))
@@ -513,14 +516,78 @@ func (w *world) mendsSecrets(t *testing.T) {
 		return got.stdout
 	}).WithTimeout(time.Minute).Should(ContainSubstring("secret-not-readable"))
 	g.Expect(found.Findings).To(HaveLen(1))
+	_, script, _ := strings.Cut(found.Findings[0].Mend, ", or ")
+	w.shell(t, script)
+	g.Eventually(func() int { return w.run(t, "doctor").code }).WithTimeout(time.Minute).Should(Equal(exitOK))
+}
+
+// shell runs what somebody would type, in the checkout.
+func (w *world) shell(t *testing.T, script string) {
+	t.Helper()
+	g := NewWithT(t)
 	kubectl, err := filepath.Abs(filepath.Join(root, "bin", "envtest"))
 	g.Expect(err).NotTo(HaveOccurred())
-	_, script, _ := strings.Cut(found.Findings[0].Mend, ", or ")
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
-	cmd.Env = []string{"PATH=" + kubectl, "KUBECONFIG=" + w.admin, "HOME=" + t.TempDir()}
+	cmd.Dir, cmd.Env = root, []string{"PATH=" + kubectl, "KUBECONFIG=" + w.admin, "HOME=" + t.TempDir()}
 	out, err := cmd.CombinedOutput()
 	g.Expect(err).NotTo(HaveOccurred(), string(out))
-	g.Eventually(func() int { return w.run(t, "doctor").code }).WithTimeout(time.Minute).Should(Equal(exitOK))
+}
+
+// oldKinds puts a kind of an older version in place, as Helm does, and does what the doctor says.
+func (w *world) oldKinds(t *testing.T) {
+	t.Helper()
+	g := NewWithT(t)
+	old := ourCRD(t, doctor.TargetCRD)
+	version := old.Object["spec"].(map[string]any)["versions"].([]any)[0].(map[string]any)
+	unstructured.RemoveNestedField(version, "schema", "openAPIV3Schema", "properties", "spec", "properties", "statusInterval")
+	var before unstructured.Unstructured
+	before.SetGroupVersionKind(old.GroupVersionKind())
+	w.must(w.api.Get(t.Context(), client.ObjectKeyFromObject(old), &before))
+	old.SetResourceVersion(before.GetResourceVersion())
+	w.must(w.api.Update(t.Context(), old, client.FieldOwner("helm")))
+
+	got, found := w.run(t, "doctor", "-o", "json"), doctor.Report{}
+	g.Expect(json.Unmarshal([]byte(got.stdout), &found)).To(Succeed())
+	g.Expect(found.Findings).To(HaveLen(1), got.stdout)
+	g.Expect(found.Findings[0]).To(And(HaveField("Check", "crd-old"), HaveField("Wrong", HaveSuffix("the field spec.statusInterval"))))
+	script, _, _ := strings.Cut(found.Findings[0].Mend, ", of the version")
+	w.shell(t, script)
+	g.Expect(w.run(t, "doctor").code).To(Equal(exitOK))
+}
+
+// lacksRights takes one verb of each role away.
+func (w *world) lacksRights(t *testing.T) {
+	t.Helper()
+	g := NewWithT(t)
+	var role rbacv1.ClusterRole
+	var leading rbacv1.Role
+	w.must(w.api.Get(t.Context(), client.ObjectKey{Name: "dora-controller"}, &role))
+	w.must(w.api.Get(t.Context(), client.ObjectKey{Namespace: "dora-system", Name: "dora-controller-leader-election"}, &leading))
+	wholeRole, wholeLeading := role.DeepCopy(), leading.DeepCopy()
+	for i, r := range role.Rules {
+		if slices.Contains(r.Resources, "dorareceivers/status") {
+			role.Rules[i].Resources = []string{"dorasinks/status", "doratargets/status"}
+		}
+	}
+	leading.Rules = slices.DeleteFunc(leading.Rules, func(r rbacv1.PolicyRule) bool { return slices.Contains(r.Resources, "events") })
+	w.must(w.api.Update(t.Context(), &role))
+	w.must(w.api.Update(t.Context(), &leading))
+	wrong := func() (all []string) {
+		var found doctor.Report
+		g.Expect(json.Unmarshal([]byte(w.run(t, "doctor", "-o", "json").stdout), &found)).To(Succeed())
+		for _, f := range found.Findings {
+			all = append(all, f.Check+": "+f.Wrong)
+		}
+		return all
+	}
+	g.Eventually(wrong).WithTimeout(time.Minute).Should(Equal([]string{ // the API server's authorizer learns of it by a watch
+		"controller-rights: the controller may not patch dorareceivers.dora-controller.io/status",
+		"controller-rights: the controller may not create events in namespace dora-system",
+	}))
+	wholeRole.ResourceVersion, wholeLeading.ResourceVersion = role.ResourceVersion, leading.ResourceVersion
+	w.must(w.api.Update(t.Context(), wholeRole))
+	w.must(w.api.Update(t.Context(), wholeLeading))
+	g.Eventually(wrong).WithTimeout(time.Minute).Should(BeEmpty())
 }
 
 // annotated is what the target says of an event; empty if nothing.

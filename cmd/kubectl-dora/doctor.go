@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -114,11 +115,19 @@ func printDoctor(out io.Writer, r *doctor.Report) error {
 	if len(r.Unchecked) > 0 {
 		fmt.Fprintln(out)
 	}
-	warnings := len(r.Findings) - r.Problems()
-	_, err := fmt.Fprintf(out, "%d checks passed, %d problems, %d warnings, %d not checked.\n", len(r.Passed), r.Problems(), warnings, len(r.Unchecked))
+	_, err := fmt.Fprintf(out, "%s passed, %s, %s, %d not checked.\n", counted(len(r.Passed), "check"), counted(r.Problems(), "problem"),
+		counted(len(r.Findings)-r.Problems(), "warning"), len(r.Unchecked))
 	if r.Problems() > 0 || len(r.Unchecked) == 0 {
 		return err
 	}
 	_, err = fmt.Fprintln(out, "That is no clean bill: who may read more can check the rest.")
 	return err
+}
+
+// counted is a number with its noun.
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.Itoa(n) + " " + noun + "s"
 }

@@ -30,8 +30,21 @@ func TestDoctorOfAServerThatHangs(t *testing.T) {
 		"contexts": [{"name": "slow", "context": {"cluster": "slow", "user": "ada"}}],
 		"clusters": [{"name": "slow", "cluster": {"server": "SERVER"}}], "users": [{"name": "ada", "user": {}}]}`, "SERVER", server.URL)), 0o600)).To(Succeed())
 	got := run(t, "doctor", "--kubeconfig", config)
-	g.Expect(got.stdout).To(ContainSubstring("1 checks passed, 0 problems, 0 warnings, 50 not checked.\n"), got.stderr)
+	g.Expect(got.stdout).To(ContainSubstring("1 check passed, 0 problems, 0 warnings, 50 not checked.\n"), got.stderr)
 	g.Expect(got.code).To(Equal(exitUnchecked), "a script must not take this for healthy")
+}
+
+func TestTheLastLineCountsAsPeopleDo(t *testing.T) {
+	one := []doctor.Finding{{Severity: doctor.Problem}, {Severity: doctor.Warning}}
+	for want, r := range map[string]doctor.Report{
+		"1 check passed, 1 problem, 1 warning, 1 not checked.\n":    {Passed: []string{"a"}, Findings: one, Unchecked: []doctor.Unchecked{{}}},
+		"2 checks passed, 0 problems, 0 warnings, 0 not checked.\n": {Passed: []string{"a", "b"}},
+		"0 checks passed, 2 problems, 2 warnings, 0 not checked.\n": {Findings: append(one, one...)},
+	} {
+		var out strings.Builder
+		NewWithT(t).Expect(printDoctor(&out, &r)).To(Succeed())
+		NewWithT(t).Expect(out.String()).To(HaveSuffix(want))
+	}
 }
 
 func TestTheVerdictOfTheDoctor(t *testing.T) {

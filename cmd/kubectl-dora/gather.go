@@ -132,7 +132,7 @@ func (g *gatherer) crds(ctx context.Context) {
 }
 
 func crdOf(o *unstructured.Unstructured, fields []string) doctor.CRD {
-	crd := doctor.CRD{Fields: map[string]bool{}}
+	crd := doctor.CRD{Fields: map[string]bool{}, Release: releaseOf(o)}
 	conditions, _, _ := unstructured.NestedSlice(o.Object, "status", "conditions")
 	for _, c := range conditions {
 		condition, _ := c.(map[string]any)
@@ -144,17 +144,36 @@ func crdOf(o *unstructured.Unstructured, fields []string) doctor.CRD {
 		if name, _ := version["name"].(string); version["served"] == true {
 			crd.Served = append(crd.Served, name)
 		}
+		schema, _, _ := unstructured.NestedMap(version, "schema", "openAPIV3Schema")
 		for _, field := range fields {
-			path := []string{"schema", "openAPIV3Schema"}
-			for part := range strings.SplitSeq(field, ".") {
-				path = append(path, "properties", part)
-			}
-			if _, there, _ := unstructured.NestedMap(version, path...); there {
-				crd.Fields[field] = true
-			}
+			crd.Fields[field] = crd.Fields[field] || hasField(schema, strings.Split(field, "."))
 		}
 	}
 	return crd
+}
+
+// hasField tells whether a schema has a field, wherever lists and maps stand between.
+func hasField(schema map[string]any, path []string) bool {
+	for _, within := range []string{"items", "additionalProperties"} {
+		if inner, ok := schema[within].(map[string]any); ok {
+			return hasField(inner, path)
+		}
+	}
+	if len(path) == 0 {
+		return schema != nil
+	}
+	properties, _ := schema["properties"].(map[string]any)
+	inner, ok := properties[path[0]].(map[string]any)
+	return ok && hasField(inner, path[1:])
+}
+
+// releaseOf is the release of Helm that an object is of, as namespace/name; empty if it is of none.
+func releaseOf(o metav1.Object) string {
+	name := o.GetAnnotations()["meta.helm.sh/release-name"]
+	if name == "" {
+		return ""
+	}
+	return o.GetAnnotations()["meta.helm.sh/release-namespace"] + "/" + name
 }
 
 // controller reads the pods of the controller, what makes them, and its lease.
@@ -176,7 +195,7 @@ func (g *gatherer) controller(ctx context.Context) {
 		return
 	}
 	if workload != nil && workload.LeaderElect {
-		g.lease(ctx, workload.LeaseNamespace)
+		g.lease(ctx, workload.LeaseNamespace, workload.LeaseName)
 	}
 }
 
@@ -228,8 +247,9 @@ func workloadOf(kind string, o metav1.Object, replicas *int32, pod *corev1.PodTe
 	secure, secured := argument(container, "metrics-secure")
 	w := &doctor.Workload{
 		Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName(), ServiceAccount: cmp.Or(pod.Spec.ServiceAccountName, "default"), Replicas: 1,
-		MetricsSecure: secured && secure != "false",
-		LeaderElect:   found && elect != "false", LeaseNamespace: cmp.Or(value("leader-election-namespace"), o.GetNamespace()),
+		MetricsSecure: secured && secure != "false", Release: releaseOf(o),
+		LeaderElect: found && elect != "false", LeaseNamespace: cmp.Or(value("leader-election-namespace"), o.GetNamespace()),
+		LeaseName:  strings.TrimSuffix(usualName+"-"+value("shard"), "-"),
 		Namespaces: listed(value("namespaces")), Trusted: listed(value("trusted-namespaces")), Ledger: cmp.Or(value("ledger"), usualLedger),
 	}
 	if replicas != nil {
@@ -274,8 +294,8 @@ func volumeOf(path string, container *corev1.Container, volumes []corev1.Volume,
 	return ""
 }
 
-func (g *gatherer) lease(ctx context.Context, namespace string) {
-	lease, err := getAs[coordinationv1.Lease](ctx, g.cl, leaseKind, namespace, usualName)
+func (g *gatherer) lease(ctx context.Context, namespace, name string) {
+	lease, err := getAs[coordinationv1.Lease](ctx, g.cl, leaseKind, namespace, name)
 	if apierrors.IsNotFound(err) {
 		return
 	}
@@ -363,67 +383,6 @@ func subjectOf(o *unstructured.Unstructured) doctor.Subject {
 	return s
 }
 
-// right is something that the controller has to be allowed.
-type right struct{ verb, group, resource, subresource, namespace, name string }
-
-func (r *right) what() string {
-	resource := r.resource
-	if r.group != "" {
-		resource += "." + r.group
-	}
-	if r.subresource != "" {
-		resource += "/" + r.subresource
-	}
-	return r.verb + " " + resource
-}
-
-// neededRights are those of config/rbac that nothing works without, in each namespace that is watched, or in all.
-func neededRights(w *doctor.Workload) []right {
-	own := dorav1alpha1.GroupVersion.Group
-	namespaces := w.Namespaces
-	if len(namespaces) == 0 {
-		namespaces = []string{""}
-	}
-	var all []right
-	for _, namespace := range namespaces {
-		for _, r := range []right{
-			{group: "argoproj.io", resource: "applications"},
-			{group: "argoproj.io", resource: "rollouts"},
-			{group: "apps", resource: "replicasets"},
-			{group: own, resource: "doratargets"},
-			{group: own, resource: "dorasinks"},
-			{group: own, resource: "dorareceivers"},
-		} {
-			for _, verb := range []string{"list", "watch"} {
-				r.verb, r.namespace = verb, namespace
-				all = append(all, r)
-			}
-		}
-		all = append(all,
-			right{verb: "patch", group: own, resource: "doratargets", subresource: "status", namespace: namespace},
-			right{verb: "patch", group: own, resource: "dorasinks", subresource: "status", namespace: namespace},
-			right{verb: "patch", group: own, resource: "dorareceivers", subresource: "status", namespace: namespace},
-			right{verb: "create", group: "events.k8s.io", resource: "events", namespace: namespace})
-	}
-	if w.LeaderElect {
-		for _, verb := range []string{"get", "update"} {
-			all = append(all, right{verb: verb, group: "coordination.k8s.io", resource: "leases", namespace: w.LeaseNamespace, name: usualName})
-		}
-	}
-	return all
-}
-
-// rightsToAsk are those by which it is asked who wants metrics, and whether they may.
-func rightsToAsk(w *doctor.Workload) []right {
-	if !w.MetricsSecure {
-		return nil
-	}
-	return []right{
-		{verb: "create", group: "authentication.k8s.io", resource: "tokenreviews"},
-		{verb: "create", group: "authorization.k8s.io", resource: "subjectaccessreviews"},
-	}
-}
-
 // metricsReaders reads who may get /metrics, where that is asked. What a cluster has from its beginning is for its own parts.
 func (g *gatherer) metricsReaders(ctx context.Context) {
 	if w := g.snapshot.Workload; w == nil || !w.MetricsSecure {
@@ -496,11 +455,12 @@ var accessReviewKind = schema.GroupVersionResource{Group: "authorization.k8s.io"
 
 func (g *gatherer) may(ctx context.Context, user string, r right) (bool, error) {
 	namespace := strings.Split(user, ":")[2]
+	resource, subresource, _ := strings.Cut(r.resource, "/")
 	review := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": map[string]any{
 			"user": user, "groups": []any{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"},
 			"resourceAttributes": map[string]any{
-				"verb": r.verb, "group": r.group, "resource": r.resource, "subresource": r.subresource, "namespace": r.namespace, "name": r.name,
+				"verb": r.verb, "group": r.group, "resource": resource, "subresource": subresource, "namespace": r.namespace, "name": r.name,
 			},
 		},
 	}}

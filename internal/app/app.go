@@ -199,9 +199,15 @@ func (warmUp) NeedLeaderElection() bool { return false }
 
 // Start implements manager.Runnable.
 func (w warmUp) Start(ctx context.Context) error {
-	for _, kind := range []client.Object{&dorav1alpha1.DoraTarget{}, &dorav1alpha1.DoraSink{}, &dorav1alpha1.DoraReceiver{}} {
-		if _, err := w.mgr.GetCache().GetInformer(ctx, kind); err != nil {
-			return fmt.Errorf("cannot watch %Ts: %w; install the CRDs, kubectl apply -k config/crd", kind, err)
+	for _, kind := range []struct {
+		name   string
+		object client.Object
+	}{
+		{"DoraTargets", &dorav1alpha1.DoraTarget{}}, {"DoraSinks", &dorav1alpha1.DoraSink{}}, {"DoraReceivers", &dorav1alpha1.DoraReceiver{}},
+	} {
+		if _, err := w.mgr.GetCache().GetInformer(ctx, kind.object); err != nil {
+			return fmt.Errorf("cannot watch %s: %w; install the kinds of this release: upgrade its Helm chart, or "+
+				"kubectl apply --server-side --force-conflicts -k config/crd", kind.name, err)
 		}
 	}
 	return nil

@@ -2,7 +2,8 @@
 //
 // A check is a pure function over a Snapshot, a value that holds what was read of a cluster: it asks nothing and knows no clock, so each
 // is tested by breaking exactly one thing of a healthy installation, with which no check finds anything wrong. What nobody was allowed to
-// read is named in Snapshot.Unread; the checks that need it are told as not checked, never as passed and never as failed.
+// read is named in Snapshot.Unread; the checks that need it are told as not checked, never as passed and never as failed. So are those of a
+// controller that is not there.
 //
 // A finding is a problem (figures are, or will be, wrong or missing, or something is not delivered) or a warning (worth knowing, and maybe
 // meant). It names the object, says what is wrong and what to do. A Snapshot has no room for what is in a Secret, so no finding can tell it.
@@ -96,13 +97,25 @@ func Examine(s *Snapshot) *Report {
 	return r
 }
 
-// unread says what of the parts could not be read; empty if all were.
+// unread says what of the parts could not be read, or is not there to be asked about; empty if all were.
 func (s *Snapshot) unread(parts []Part) string {
 	var why []string
 	for _, part := range parts {
-		if reason, missing := s.Unread[part]; missing {
-			why = append(why, string(part)+": "+reason)
+		whole := part
+		if part == PartPod || part == PartReadyPod {
+			whole = PartPods
+		}
+		if reason, missing := s.Unread[whole]; missing {
+			why = append(why, string(whole)+": "+reason)
+		} else if s.absent(part) {
+			why = append(why, string(part)+": there is none")
 		}
 	}
 	return strings.Join(why, "; ")
+}
+
+// absent tells of a part that was looked for and is not there.
+func (s *Snapshot) absent(part Part) bool {
+	return part == PartPod && len(s.Pods) == 0 || part == PartWorkload && s.Workload == nil ||
+		part == PartReadyPod && !slices.ContainsFunc(s.Pods, func(p Pod) bool { return p.Ready })
 }

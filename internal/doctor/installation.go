@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"regexp"
@@ -20,14 +21,6 @@ const (
 	RolloutCRD     = "rollouts.argoproj.io"
 )
 
-// FieldsOf are the fields that the schema of a CustomResourceDefinition is asked for.
-var FieldsOf = map[string][]string{
-	TargetCRD:      {"spec.applications", "spec.rollouts", "spec.source", "spec.sinks", "spec.bands", "status.summary", "status.openFailures"},
-	SinkCRD:        {"spec.type", "spec.filter", "spec.port", "spec.postgres", "spec.cloudEvents", "status.pending", "status.oldestPending", "status.requests"},
-	ReceiverCRD:    {"spec.type", "spec.secretRef", "spec.rateLimit", "spec.generic", "status.path", "status.lastRefusal"},
-	ApplicationCRD: {"status.health.lastTransitionTime"},
-}
-
 const (
 	manyRestarts = 3
 	lately       = time.Hour
@@ -42,16 +35,16 @@ func installation() []Check {
 		{"crd-not-established", "Does the API server serve them?", Problem, []Part{PartCRDs}, crdNotEstablished},
 		{"crd-old", "Do they have the fields that this version knows?", Problem, []Part{PartCRDs}, crdOld},
 		{"controller-missing", "Is there a pod of the controller?", Problem, []Part{PartPods}, controllerMissing},
-		{"controller-not-ready", "Is one of them ready?", Problem, []Part{PartPods}, controllerNotReady},
-		{"controller-restarting", "Does it keep running?", Problem, []Part{PartPods}, controllerRestarting},
-		{"controller-version", "Is it of the plugin's version?", Warning, []Part{PartPods}, controllerVersion},
+		{"controller-not-ready", "Is one of them ready?", Problem, []Part{PartPod}, controllerNotReady},
+		{"controller-restarting", "Does it keep running?", Problem, []Part{PartPod}, controllerRestarting},
+		{"controller-version", "Is it of the plugin's version?", Warning, []Part{PartPod}, controllerVersion},
 		{"controller-rights", "May the controller do what it needs?", Problem, []Part{PartAccess}, controllerRights},
 		{"metrics-rights", "May the controller ask who reads its metrics?", Problem, []Part{PartAccess}, metricsRights},
 		{"metrics-readers", "May anybody read metrics that are secured?", Warning, []Part{PartWorkload, PartReaders}, metricsReaders},
 		{"ledger-volume", "Does the ledger outlive its pod?", Problem, []Part{PartWorkload}, ledgerVolume},
 		{"ledger-volume-full", "Has the ledger's volume room?", Problem, []Part{PartInside}, ledgerVolumeFull},
 		{"replicas-without-election", "Does one process write?", Problem, []Part{PartWorkload}, replicasWithoutElection},
-		{"lease-not-held", "Does a leader hold the lease?", Problem, []Part{PartWorkload, PartLease, PartClock}, leaseNotHeld},
+		{"lease-not-held", "Does a leader hold the lease?", Problem, []Part{PartPod, PartWorkload, PartLease, PartClock}, leaseNotHeld},
 		{"clock-skew", "Do the clocks agree?", Warning, []Part{PartClock}, skewedClock},
 	}
 }
@@ -61,7 +54,7 @@ func crdMissing(s *Snapshot) (found []Finding) {
 		if _, there := s.CRDs[name]; !there {
 			found = append(found, Finding{
 				Object: "CustomResourceDefinition " + name, Wrong: "it is not installed",
-				Mend: "kubectl apply --server-side -k config/crd, of the version of the controller",
+				Mend: s.installKinds(),
 			})
 		}
 	}
@@ -88,23 +81,39 @@ func crdNotEstablished(s *Snapshot) (found []Finding) {
 func crdOld(s *Snapshot) (found []Finding) {
 	version := dorav1alpha1.GroupVersion.Version
 	for _, name := range s.ours() {
-		crd, missing := s.CRDs[name], ""
-		if !slices.Contains(crd.Served, version) {
-			missing = "version " + version
+		crd := s.CRDs[name]
+		missing := crd.missing(FieldsOf[name])
+		what := "the fields " + some(missing)
+		switch {
+		case !slices.Contains(crd.Served, version):
+			what = "version " + version
+		case len(missing) == 0:
+			continue
+		case len(missing) == 1:
+			what = "the field " + missing[0]
 		}
-		for _, field := range FieldsOf[name] {
-			if missing == "" && !crd.Fields[field] {
-				missing = "the field " + field
-			}
-		}
-		if missing != "" {
-			found = append(found, Finding{
-				Object: "CustomResourceDefinition " + name, Wrong: "it is of an older version: it does not have " + missing,
-				Mend: "kubectl apply --server-side -k config/crd, of the version of the controller; Helm does not upgrade CRDs by itself",
-			})
-		}
+		found = append(found, Finding{
+			Object: "CustomResourceDefinition " + name, Wrong: "it is of an older version: it does not have " + what, Mend: s.installKinds(),
+		})
 	}
 	return found
+}
+
+// installKinds says how the kinds are installed: who else installed them with Helm has to leave them to Helm, which refuses what it did
+// not make itself.
+func (s *Snapshot) installKinds() string {
+	apply := "kubectl apply --server-side --force-conflicts -k config/crd, of the version of the controller"
+	release := ""
+	if s.Workload != nil {
+		release = s.Workload.Release
+	}
+	for _, name := range s.ours() {
+		release = cmp.Or(s.CRDs[name].Release, release)
+	}
+	if release == "" {
+		return apply
+	}
+	return "helm upgrade of release " + release + " to the chart of the controller's version, which has the kinds; if it is installed with crds.install: false, " + apply
 }
 
 func controllerMissing(s *Snapshot) []Finding {
@@ -118,16 +127,17 @@ func controllerMissing(s *Snapshot) []Finding {
 }
 
 func controllerNotReady(s *Snapshot) []Finding {
-	if len(s.Pods) == 0 || slices.ContainsFunc(s.Pods, func(p Pod) bool { return p.Ready }) {
+	if slices.ContainsFunc(s.Pods, func(p Pod) bool { return p.Ready }) {
 		return nil
 	}
-	pod := s.Pods[0]
+	told := slices.IndexFunc(s.Pods, func(p Pod) bool { return !s.restarting(&p) })
+	if told < 0 {
+		return nil // controller-restarting says it of all of them
+	}
+	pod := &s.Pods[told]
 	why := "its phase is " + pod.Phase
 	if pod.Waiting != "" {
 		why = "it waits: " + pod.Waiting
-	}
-	if pod.Restarts >= manyRestarts || pod.Waiting == "CrashLoopBackOff" {
-		return nil // controller-restarting says it
 	}
 	return []Finding{{
 		Object: "Pod " + pod.Namespace + "/" + pod.Name, Wrong: "no pod of the controller is ready; " + why,
@@ -136,10 +146,14 @@ func controllerNotReady(s *Snapshot) []Finding {
 	}}
 }
 
+// restarting tells whether a pod's controller ends again and again, and did so lately.
+func (s *Snapshot) restarting(pod *Pod) bool {
+	return pod.Waiting == "CrashLoopBackOff" || pod.Restarts >= manyRestarts && s.Now.Sub(pod.LastEndedAt) < lately
+}
+
 func controllerRestarting(s *Snapshot) (found []Finding) {
 	for _, pod := range s.Pods {
-		recent := pod.Restarts >= manyRestarts && s.Now.Sub(pod.LastEndedAt) < lately
-		if !recent && pod.Waiting != "CrashLoopBackOff" {
+		if !s.restarting(&pod) {
 			continue
 		}
 		mend := fmt.Sprintf("kubectl -n %s logs %s --previous says why", pod.Namespace, pod.Name)
@@ -187,7 +201,7 @@ func controllerRights(s *Snapshot) (found []Finding) {
 		}
 		found = append(found, Finding{
 			Object: "ServiceAccount " + s.serviceAccount(), Wrong: "the controller may not " + strings.Join(missing[namespace], ", ") + where,
-			Mend: "apply config/rbac of the controller's version, or bind ClusterRole dora-controller to this service account",
+			Mend: "apply config/rbac of the controller's version, or upgrade its Helm release with rbac.create: both bind the roles to this service account",
 		})
 	}
 	return found
@@ -213,7 +227,7 @@ func metricsRights(s *Snapshot) []Finding {
 }
 
 func metricsReaders(s *Snapshot) []Finding {
-	if s.Workload == nil || !s.Workload.MetricsSecure || len(s.MetricsReaders) > 0 {
+	if !s.Workload.MetricsSecure || len(s.MetricsReaders) > 0 {
 		return nil
 	}
 	return []Finding{{
@@ -233,9 +247,6 @@ func (w *Workload) object() string { return w.Kind + " " + w.Namespace + "/" + w
 
 func ledgerVolume(s *Snapshot) []Finding {
 	w := s.Workload
-	if w == nil {
-		return nil
-	}
 	var wrong string
 	switch w.LedgerVolume {
 	case "emptyDir":
@@ -270,7 +281,7 @@ func ledgerVolumeFull(s *Snapshot) []Finding {
 
 func replicasWithoutElection(s *Snapshot) []Finding {
 	w := s.Workload
-	if w == nil || w.Replicas < 2 || w.LeaderElect {
+	if w.Replicas < 2 || w.LeaderElect {
 		return nil
 	}
 	return []Finding{{
@@ -281,10 +292,10 @@ func replicasWithoutElection(s *Snapshot) []Finding {
 
 func leaseNotHeld(s *Snapshot) []Finding {
 	w := s.Workload
-	if w == nil || !w.LeaderElect || len(s.Pods) == 0 || s.ServerNow.Sub(s.Pods[0].CreatedAt) < youngPod {
+	if !w.LeaderElect || s.ServerNow.Sub(s.Pods[0].CreatedAt) < youngPod {
 		return nil
 	}
-	object := "Lease " + w.LeaseNamespace + "/dora-controller"
+	object := "Lease " + w.LeaseNamespace + "/" + w.LeaseName
 	mend := "see the log of the controller's pods: they may not reach the API server, or may not write the lease"
 	switch {
 	case s.Lease == nil:
@@ -310,7 +321,7 @@ func skewedClock(s *Snapshot) (found []Finding) {
 	}
 	if s.Lease != nil && s.Lease.RenewedAt.Sub(s.ServerNow) > clockSkew {
 		found = append(found, Finding{
-			Object: "Lease dora-controller", Wrong: "it was renewed in the future: the clock of the leader's node is ahead by " +
+			Object: "the controller's lease", Wrong: "it was renewed in the future: the clock of the leader's node is ahead by " +
 				s.Lease.RenewedAt.Sub(s.ServerNow).Round(time.Second).String(),
 			Mend: "set the clock of that node, with NTP: lead and recovery times compare clocks",
 		})

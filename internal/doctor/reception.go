@@ -28,7 +28,7 @@ func reception() []Check {
 	receivers := []Part{PartReceivers}
 	return []Check{
 		{"receiver-not-ready", "Does each receiver take what it is sent?", Problem, receivers, receiverNotReady},
-		{"receiver-unobserved", "Does the controller see each receiver?", Problem, []Part{PartReceivers, PartPods}, receiverUnobserved},
+		{"receiver-unobserved", "Does the controller see each receiver?", Problem, []Part{PartReceivers, PartReadyPod}, receiverUnobserved},
 		{"receiver-suspended", "Is no receiver suspended?", Warning, receivers, receiverSuspended},
 		{"receiver-refuses", "Was the latest request to each accepted?", Problem, receivers, receiverRefuses},
 		{"receiver-silent", "Did something come lately?", Warning, receivers, receiverSilent},
@@ -63,9 +63,6 @@ func receiverNotReady(s *Snapshot) []Finding {
 }
 
 func receiverUnobserved(s *Snapshot) []Finding {
-	if !slices.ContainsFunc(s.Pods, func(p Pod) bool { return p.Ready }) {
-		return nil
-	}
 	return s.eachReceiver(func(r *dorav1alpha1.DoraReceiver) (wrong, mend string) {
 		seen := r.Status.ObservedGeneration >= r.Generation && ready(r.Status.Conditions) != nil
 		if seen || s.Now.Sub(r.CreationTimestamp.Time) < youngPod {

@@ -25,7 +25,7 @@ func selection() []Check {
 		{"no-targets", "Does anything say what to count?", Warning, targets, noTargets},
 		{"target-not-ready", "Is each target followed?", Problem, targets, targetNotReady},
 		{"target-suspended", "Is none suspended?", Warning, targets, targetSuspended},
-		{"target-unobserved", "Does the controller see each target?", Problem, []Part{PartTargets, PartPods}, targetUnobserved},
+		{"target-unobserved", "Does the controller see each target?", Problem, []Part{PartTargets, PartReadyPod}, targetUnobserved},
 		{"namespace-not-trusted", "May each target see what it selects?", Problem, targets, namespaceNotTrusted},
 		{"namespace-not-watched", "Does the controller watch its namespace?", Problem, []Part{PartTargets, PartWorkload}, namespaceNotWatched},
 		{"policy-conflict", "Do targets that overlap agree?", Warning, targets, policyConflict},
@@ -96,9 +96,6 @@ func targetSuspended(s *Snapshot) []Finding {
 
 // targetUnobserved finds targets that a ready controller does not look at.
 func targetUnobserved(s *Snapshot) []Finding {
-	if !slices.ContainsFunc(s.Pods, func(p Pod) bool { return p.Ready }) {
-		return nil
-	}
 	return s.each(func(t *dorav1alpha1.DoraTarget) (wrong, mend string) {
 		seen := t.Status.ObservedGeneration >= t.Generation && ready(t.Status.Conditions) != nil
 		if seen || s.Now.Sub(t.CreationTimestamp.Time) < youngPod || !s.watches(t.Namespace) {
@@ -170,12 +167,12 @@ func argoCDMissing(s *Snapshot) []Finding {
 func argoCDOld(s *Snapshot) []Finding {
 	crd, there := s.CRDs[ApplicationCRD]
 	asked := slices.ContainsFunc(s.Targets, func(t dorav1alpha1.DoraTarget) bool { return t.Spec.Applications != nil })
-	if !there || !asked || crd.Fields["status.health.lastTransitionTime"] {
+	if !there || !asked || crd.Fields[timedHealth] {
 		return nil
 	}
 	return []Finding{{
 		Object: "CustomResourceDefinition " + ApplicationCRD,
-		Wrong:  "it does not know status.health.lastTransitionTime, which tells when an Application became Healthy or Degraded",
+		Wrong:  "it does not know " + timedHealth + ", which tells when an Application became Healthy or Degraded",
 		Mend:   "upgrade Argo CD to 2.14 or later, with its CustomResourceDefinitions",
 	}}
 }

@@ -13,6 +13,8 @@ type Part string
 const (
 	PartCRDs         Part = "customresourcedefinitions"
 	PartPods         Part = "the controller's pods"
+	PartPod          Part = "a pod of the controller"
+	PartReadyPod     Part = "a pod of the controller that is ready"
 	PartWorkload     Part = "the controller's deployment"
 	PartLease        Part = "the controller's lease"
 	PartAccess       Part = "the controller's rights"
@@ -71,6 +73,8 @@ type CRD struct {
 	Served []string
 	// Fields are the paths of interest that the schema has, as spec.source.
 	Fields map[string]bool
+	// Release is that of Helm which installed it, as namespace/name; empty if it was not Helm.
+	Release string
 }
 
 // Pod is a pod of the controller.
@@ -93,7 +97,10 @@ type Workload struct {
 	ServiceAccount        string
 	Replicas              int32
 	LeaderElect           bool
-	LeaseNamespace        string
+	// LeaseNamespace and LeaseName are where the lease is: each shard has its own.
+	LeaseNamespace, LeaseName string
+	// Release is that of Helm which it is of, as namespace/name; empty if it is of none.
+	Release string
 	// MetricsSecure is --metrics-secure.
 	MetricsSecure bool
 	// Namespaces and Trusted are --namespaces and --trusted-namespaces.
