@@ -762,6 +762,22 @@ func (w *world) pointing(t *testing.T, address string) string {
 	return path
 }
 
+// unreadable takes from the controller what lets it read the sink's Secret.
+func (w *world) unreadable(t *testing.T) (restore func()) {
+	t.Helper()
+	g := NewWithT(t)
+	var binding rbacv1.RoleBinding
+	w.must(w.api.Get(t.Context(), client.ObjectKey{Namespace: "argocd", Name: "dora-controller-reads-port-credential"}, &binding))
+	w.must(w.api.Delete(t.Context(), &binding))
+	code := func() int { return w.run(t, "doctor").code }
+	g.Eventually(code).WithTimeout(time.Minute).Should(Equal(exitFailure)) // the API server's authorizer learns of it by a watch
+	return func() {
+		binding.ResourceVersion = ""
+		w.must(w.api.Create(context.WithoutCancel(t.Context()), &binding))
+		g.Eventually(code).WithTimeout(time.Minute).Should(Equal(exitOK))
+	}
+}
+
 func (w *world) bundles(t *testing.T) {
 	t.Helper()
 	g := NewWithT(t)
@@ -772,6 +788,7 @@ func (w *world) bundles(t *testing.T) {
 		Message: "failed with token=" + sinktest.Secret("event"),
 	}))
 	defer w.receiver(t)()
+	defer w.unreadable(t)()
 	path := filepath.Join(t.TempDir(), "support.tar.gz")
 	got := w.run(t, "bundle", "--redact", "-o", path)
 	g.Expect(got.code).To(Equal(exitOK), got.stderr)
@@ -781,6 +798,11 @@ func (w *world) bundles(t *testing.T) {
 		g.Expect(text).NotTo(ContainSubstring("port-credential"), name)
 		_, short, _ := strings.Cut(name, "/")
 		g.Expect(got.stdout).To(ContainSubstring("\n" + short + " "))
+	}
+	for name, text := range files {
+		if strings.HasSuffix(name, "/doctor.json") { // what is to be done about it names the Secret, too
+			g.Expect(text).To(MatchRegexp(`--resource-name=secret-[0-9a-f]+ .* dora-controller-reads-secret-[0-9a-f]+ `))
+		}
 	}
 	for _, name := range []string{
 		"contents.txt", "versions.txt", "crds.yaml", "doratargets.yaml", "dorasinks.yaml", "dorareceivers.yaml", "controller/deployment.yaml", "controller/pods.yaml", "controller/events.yaml",

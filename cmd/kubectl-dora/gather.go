@@ -144,25 +144,25 @@ func crdOf(o *unstructured.Unstructured, fields []string) doctor.CRD {
 		if name, _ := version["name"].(string); version["served"] == true {
 			crd.Served = append(crd.Served, name)
 		}
-		schema, _, _ := unstructured.NestedMap(version, "schema", "openAPIV3Schema")
+		whole, _, _ := unstructured.NestedMap(version, "schema", "openAPIV3Schema")
 		for _, field := range fields {
-			crd.Fields[field] = crd.Fields[field] || hasField(schema, strings.Split(field, "."))
+			crd.Fields[field] = crd.Fields[field] || hasField(whole, strings.Split(field, "."))
 		}
 	}
 	return crd
 }
 
 // hasField tells whether a schema has a field, wherever lists and maps stand between.
-func hasField(schema map[string]any, path []string) bool {
+func hasField(of map[string]any, path []string) bool {
 	for _, within := range []string{"items", "additionalProperties"} {
-		if inner, ok := schema[within].(map[string]any); ok {
+		if inner, ok := of[within].(map[string]any); ok {
 			return hasField(inner, path)
 		}
 	}
 	if len(path) == 0 {
-		return schema != nil
+		return of != nil
 	}
-	properties, _ := schema["properties"].(map[string]any)
+	properties, _ := of["properties"].(map[string]any)
 	inner, ok := properties[path[0]].(map[string]any)
 	return ok && hasField(inner, path[1:])
 }

@@ -11,6 +11,8 @@ import (
 // right is something that the controller has to be allowed.
 type right struct{ verb, group, resource, namespace, name string }
 
+const create = "create"
+
 func (r *right) what() string {
 	resource, subresource, part := strings.Cut(r.resource, "/")
 	if r.group != "" {
@@ -36,14 +38,14 @@ var watchingRules = []rule{
 	{"argoproj.io", []string{"applications", "rollouts"}, []string{"get", "list", "watch"}},
 	{dorav1alpha1.GroupVersion.Group, []string{"dorareceivers", "dorasinks", "doratargets"}, []string{"list", "watch"}},
 	{dorav1alpha1.GroupVersion.Group, []string{"dorareceivers/status", "dorasinks/status", "doratargets/status"}, []string{"patch"}},
-	{"events.k8s.io", []string{"events"}, []string{"create", "patch"}},
+	{"events.k8s.io", []string{eventKind.Resource}, []string{create, "patch"}},
 }
 
 // leadingRules are those of the role for the election, in the namespace of the lease; leaseRules are for the lease itself.
 var (
 	leadingRules = []rule{
-		{"coordination.k8s.io", []string{"leases"}, []string{"create"}},
-		{"", []string{"events"}, []string{"create"}},
+		{"coordination.k8s.io", []string{"leases"}, []string{create}},
+		{"", []string{eventKind.Resource}, []string{create}},
 	}
 	leaseRules = []rule{{"coordination.k8s.io", []string{"leases"}, []string{"get", "update"}}}
 )
@@ -81,7 +83,7 @@ func rightsToAsk(w *doctor.Workload) []right {
 		return nil
 	}
 	return []right{
-		{verb: "create", group: "authentication.k8s.io", resource: "tokenreviews"},
-		{verb: "create", group: "authorization.k8s.io", resource: "subjectaccessreviews"},
+		{verb: create, group: "authentication.k8s.io", resource: "tokenreviews"},
+		{verb: create, group: "authorization.k8s.io", resource: "subjectaccessreviews"},
 	}
 }

@@ -47,13 +47,13 @@ func rightsIn(t *testing.T, text, name string) (all []right) {
 
 // The doctor asks for each right that an installation gives, and for no other, whether it came of the manifests or of the chart.
 func TestEveryRightOfTheRolesIsAskedFor(t *testing.T) {
-	manifests := ""
+	var manifests strings.Builder
 	for _, file := range []string{"role.yaml", "leader_election_role.yaml"} {
 		data, err := os.ReadFile(filepath.Join(root, "config", "rbac", file))
 		if err != nil {
 			t.Fatal(err)
 		}
-		manifests += string(data) + "\n---\n"
+		manifests.WriteString(string(data) + "\n---\n")
 	}
 	helm := exec.CommandContext(t.Context(), filepath.Join(root, "bin", "helm"), "template", "dora-controller", filepath.Join(root, "charts", "dora-controller"),
 		"--set", "shard=payments")
@@ -62,7 +62,7 @@ func TestEveryRightOfTheRolesIsAskedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ name, text, lease string }{
-		{"config/rbac", manifests, "dora-controller"}, {"the chart, of a shard", string(chart), "dora-controller-payments"},
+		{"config/rbac", manifests.String(), "dora-controller"}, {"the chart, of a shard", string(chart), "dora-controller-payments"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			given := append(rightsIn(t, c.text, "dora-controller"), rightsIn(t, c.text, "dora-controller-leader-election")...)

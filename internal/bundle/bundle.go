@@ -2,8 +2,9 @@
 //
 // Nothing gets into an archive but through Add, which redacts: what looks like a credential is replaced wherever it stands, in an address, a
 // header, a key of YAML or JSON, or a word of its own (package redact). Objects go through Object, which takes out besides what is known to hold
-// values that nobody needs: the environment of containers, managed fields, what kubectl applied last. A Secret is refused.
-// With names hashed (Options.HashNames) the names of Secrets become hashes, the same in all files of one archive and others in the next.
+// values that nobody needs: the environment of containers, managed fields, what kubectl applied last, the
+// values of annotations that are not Kubernetes' own, of arguments with telling names, the paths and queries of sinks' addresses. With names
+// hashed (Options.HashNames) the names of Secrets become hashes, the same in all files of one archive and others in the next. A Secret is refused.
 //
 // Redacting is a net below, not the reason why an archive is safe: that is that no Secret is ever read.
 package bundle
@@ -18,7 +19,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -49,6 +52,7 @@ type Bundle struct {
 	salt    []byte
 	files   []file
 	notes   []string
+	secrets map[string]bool // the names that are hashed
 }
 
 type file struct {
@@ -66,7 +70,7 @@ type Entry struct {
 func New(o Options) *Bundle {
 	salt := make([]byte, 16)
 	_, _ = rand.Read(salt) // never fails
-	return &Bundle{options: o, salt: salt}
+	return &Bundle{options: o, salt: salt, secrets: map[string]bool{}}
 }
 
 // Add adds a text, redacted.
@@ -111,7 +115,13 @@ func (b *Bundle) Entries() []Entry {
 }
 
 // Notes are what is missing.
-func (b *Bundle) Notes() []string { return b.notes }
+func (b *Bundle) Notes() []string {
+	hide, notes := b.hider(), slices.Clone(b.notes)
+	for i, note := range notes {
+		notes[i] = hide(note)
+	}
+	return notes
+}
 
 // Write writes the archive.
 func (b *Bundle) Write(w io.Writer) error {
@@ -138,20 +148,46 @@ func (b *Bundle) complete() []file {
 	var list bytes.Buffer
 	fmt.Fprintf(&list, "Made %s. No Secret was read. Credentials that were recognised are replaced by %s.\n\n",
 		b.options.Made.UTC().Format(time.RFC3339), redact.Mark)
-	for _, f := range b.files {
+	hide, files := b.hider(), slices.Clone(b.files)
+	for i, f := range files {
+		files[i].content = []byte(hide(string(f.content)))
+	}
+	for _, f := range files {
 		fmt.Fprintf(&list, "%s   %d bytes\n", f.name, len(f.content))
 	}
-	for _, note := range b.notes {
+	for _, note := range b.Notes() {
 		fmt.Fprintf(&list, "not in it: %s\n", note)
 	}
-	return append([]file{{"contents.txt", list.Bytes()}}, b.files...)
+	return append([]file{{"contents.txt", list.Bytes()}}, files...)
 }
 
-// Secret is the name of a Secret as the archive shows it.
+// hider hashes the names of Secrets in sentences, commands and errors, where they stand behind what says that they are one: a name alone may
+// be any word.
+func (b *Bundle) hider() func(string) string {
+	if len(b.secrets) == 0 {
+		return func(text string) string { return text }
+	}
+	names := slices.Sorted(maps.Keys(b.secrets))
+	slices.Reverse(names) // longer ones before those that they begin with
+	for i, name := range names {
+		names[i] = regexp.QuoteMeta(name)
+	}
+	form := regexp.MustCompile(`((?i:\bsecrets?\s+\\?["']?)(?:[a-z0-9-]+/)?|--resource-name=|dora-controller-reads-)` +
+		`(` + strings.Join(names, "|") + `)([^a-z0-9-]|\z)`)
+	return func(text string) string {
+		return form.ReplaceAllStringFunc(text, func(found string) string {
+			parts := form.FindStringSubmatch(found)
+			return parts[1] + b.Secret(parts[2]) + parts[3]
+		})
+	}
+}
+
+// Secret is the name of a Secret as the archive shows it, here and in every text of it.
 func (b *Bundle) Secret(name string) string {
 	if !b.options.HashNames || name == "" {
 		return name
 	}
+	b.secrets[name] = true
 	sum := sha256.Sum256(slices.Concat(b.salt, []byte(name)))
 	return "secret-" + hex.EncodeToString(sum[:5])
 }

@@ -131,3 +131,61 @@ func TestNamesStayInTheFolder(t *testing.T) {
 		}
 	}
 }
+
+// Values that are credentials and look like none, where they stand in what is read of a cluster.
+func TestWhatOnlyItsPlaceTellsIsTakenOut(t *testing.T) {
+	pod := map[string]any{
+		"kind": "Pod",
+		"metadata": map[string]any{"annotations": map[string]any{
+			"deploy-key": "hunter11", "example.com/note": "token hunter12", "kubectl.kubernetes.io/default-container": "manager",
+		}},
+		"spec": map[string]any{"containers": []any{map[string]any{
+			"args":    []any{"--password", "hunter13", "--ledger=/var/lib/ledger.db", "--api-key=hunter14"},
+			"command": []any{"sh", "-c", "proxy --auth-token hunter15 --listen :80"},
+		}}},
+	}
+	sink := map[string]any{"kind": "DoraSink", "spec": map[string]any{
+		"type": "CloudEvents", "cloudEvents": map[string]any{"url": "https://hooks.example.com/services/hunter16?key=hunter17&sig=hunter18"},
+		"port": map[string]any{"baseURL": "https://api.example.com"},
+	}}
+	g := NewWithT(t)
+	b := New(Options{Made: made})
+	g.Expect(b.Objects("all.yaml", pod, sink)).To(Succeed())
+	text := unpacked(t, b)["dora-bundle-20261120-120000/all.yaml"]
+	g.Expect(text).NotTo(ContainSubstring("hunter"))
+	for _, kept := range []string{
+		"deploy-key: REDACTED", "default-container: manager", "- --ledger=/var/lib/ledger.db", "--listen :80", "url: https://hooks.example.com/REDACTED",
+		"baseURL: https://api.example.com",
+	} {
+		g.Expect(text).To(ContainSubstring(kept))
+	}
+}
+
+// With names hashed a name of a Secret is in no sentence and no command, wherever it comes from; a word that is the same stays.
+func TestNamesOfSecretsAreHashedInTexts(t *testing.T) {
+	for _, text := range []string{
+		"the controller may not read Secret argocd/of-port", `secrets "of-port" is forbidden`, `secret \"of-port\" not found`, "there is no Secret of-port.",
+		"kubectl create role dora-controller-reads-of-port -n argocd --verb=get --resource=secrets --resource-name=of-port && x",
+	} {
+		g := NewWithT(t)
+		b := New(Options{Made: made, HashNames: true})
+		b.Add("early.txt", text)
+		b.Missing("logs", errors.New(text))
+		hash := b.Secret("of-port")
+		b.Secret("of")
+		for _, found := range unpacked(t, b) {
+			g.Expect(found).NotTo(ContainSubstring("of-port"))
+			g.Expect(found).To(ContainSubstring(hash))
+		}
+		g.Expect(b.Notes()[0]).NotTo(ContainSubstring("of-port"))
+		plain := New(Options{Made: made})
+		plain.Add("x", text)
+		plain.Secret("of-port")
+		g.Expect(unpacked(t, plain)["dora-bundle-20261120-120000/x"]).To(Equal(text))
+	}
+	g := NewWithT(t)
+	b := New(Options{Made: made, HashNames: true})
+	b.Secret("port")
+	b.Add("x", "the port of Service argocd/port")
+	g.Expect(unpacked(t, b)["dora-bundle-20261120-120000/x"]).To(Equal("the port of Service argocd/port"))
+}

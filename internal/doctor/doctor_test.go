@@ -314,7 +314,7 @@ func TestWhatMayNotBeReadIsToldAsNotChecked(t *testing.T) {
 			switch part { // as it is when it was not read
 			case PartCRDs:
 				s.CRDs = nil
-			case PartPods:
+			case PartPods, PartPod, PartReadyPod:
 				s.Pods = nil
 			case PartWorkload:
 				s.Workload = nil

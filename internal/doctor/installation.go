@@ -113,7 +113,7 @@ func (s *Snapshot) installKinds() string {
 	if release == "" {
 		return apply
 	}
-	return "helm upgrade of release " + release + " to the chart of the controller's version, which has the kinds; if it is installed with crds.install: false, " + apply
+	return "helm upgrade of release " + release + " to the chart of the controller's version, which has the kinds; with crds.install: false, " + apply
 }
 
 func controllerMissing(s *Snapshot) []Finding {
