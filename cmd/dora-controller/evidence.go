@@ -58,7 +58,7 @@ type seenLine struct {
 
 func (o *evidenceOptions) run(cmd *cobra.Command, _ []string) error {
 	if (o.of == "") == (o.id == "") {
-		return cli.Usage(cmd, errors.New("say of what: --id takes an event, --of a service, or the name of an Application or Rollout"))
+		return cli.Usage(cmd, errors.New("say of what by one flag: --id takes an event, --of a service, or the name of an Application or Rollout"))
 	}
 	store, err := app.ReadLedger(cmd.Context(), o.ledger, o.cluster)
 	if err != nil {

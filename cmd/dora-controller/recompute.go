@@ -18,7 +18,7 @@ import (
 	"github.com/dora-controller/dora-controller/internal/show"
 )
 
-// errDiffers: the ledger and these rules do not agree, which was printed.
+// errDiffers: the ledger and these rules do not agree, or something could not be read, which was printed.
 var errDiffers = errors.New("the ledger and the rules of this release differ")
 
 // corrected is how many facts one change of the ledger takes.
@@ -39,7 +39,7 @@ func newRecomputeCommand() *cobra.Command {
 		Short: "Decide again, by the rules of this release, what was decided before, and print the difference",
 		Long: `Takes what a ledger keeps of what was seen of Argo's status, in order, through the rules of this release, and prints where they find
 something else than what the ledger has: events that are missing, that these rules do not find, or that say something else. The exit code is 0
-if there is no difference and 3 if there is one. It tells how far the evidence goes back: of each object the newest 40 observations are kept.
+if there is no difference and 3 if there is one, or something that cannot be read. It tells how far the evidence goes back: of each object the newest 40 observations are kept.
 
 --apply appends what can be said so: missing events, and marks by "recompute" on those that these rules do not find, or of another outcome.
 No event is changed, what people said stays, and what no fact can express is printed as such. It takes a ledger in a file that no
@@ -71,7 +71,7 @@ func (o *recomputeOptions) run(cmd *cobra.Command, _ []string) error {
 	if o.apply {
 		return o.correct(cmd, report)
 	}
-	if len(report.Differences) > 0 {
+	if len(report.Differences)+len(report.Unreadable) > 0 {
 		return errDiffers
 	}
 	return nil
@@ -90,6 +90,9 @@ func (o *recomputeOptions) report(ctx context.Context) (*recompute.Report, error
 	}
 	if o.service != "" {
 		subjects = slices.DeleteFunc(subjects, func(s ledger.Subject) bool { return s.Service != o.service })
+		if len(subjects) == 0 {
+			return nil, fmt.Errorf("the ledger knows no Application and no Rollout of service %q", o.service)
+		}
 	}
 	return recompute.Run(ctx, store, subjects, o.since.before(time.Now()))
 }
@@ -106,6 +109,9 @@ func (o *recomputeOptions) print(cmd *cobra.Command, report *recompute.Report) e
 		}
 	}
 	fmt.Fprintln(cmd.ErrOrStderr(), extent(report))
+	for _, unreadable := range report.Unreadable {
+		fmt.Fprintf(cmd.ErrOrStderr(), "Not decided again, since it cannot be read: %v\n", unreadable)
+	}
 	return err
 }
 
@@ -146,8 +152,13 @@ func (o *recomputeOptions) correct(cmd *cobra.Command, report *recompute.Report)
 			return err
 		}
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "Appended: events %d, marks %d. Sinks are owed them once somebody asks: dora-controller deliveries resend.\n",
-		len(c.Events), len(c.Marks))
+	fmt.Fprintf(cmd.ErrOrStderr(), "Appended: events %d, marks %d.\n", len(c.Events), len(c.Marks))
+	if len(c.Events)+len(c.Marks) > 0 {
+		fmt.Fprintln(cmd.ErrOrStderr(), "Sinks are owed them once somebody asks: dora-controller deliveries resend.")
+	}
+	if len(c.Unsaid) == 0 && len(report.Unreadable) > 0 {
+		return errDiffers
+	}
 	if len(c.Unsaid) == 0 {
 		return nil
 	}

@@ -64,6 +64,8 @@ type Report struct {
 	// Incomplete is of how many of them older observations were dropped, and Since is since when there is evidence of all of them.
 	Incomplete int
 	Since      time.Time
+	// Unreadable says of which observations nothing could be made, and why. What came after them was decided from what was known then.
+	Unreadable []error
 }
 
 // Run makes the decisions about some subjects again. All subjects of a service belong together.
@@ -113,8 +115,14 @@ type run struct {
 // gather reads what is kept, in the order in which it was seen.
 func (r *run) gather(ctx context.Context, from Ledger, subjects []ledger.Subject) ([]step, error) {
 	var steps []step
+	seen := map[string]bool{}
 	for i := range subjects {
-		kept, err := from.Observations(ctx, subjects[i].UID)
+		s := &subjects[i]
+		if seen[s.UID] { // under the name of another cluster, too
+			continue
+		}
+		seen[s.UID] = true
+		kept, err := from.Observations(ctx, s.UID)
 		if err != nil {
 			return nil, err
 		}
@@ -122,7 +130,8 @@ func (r *run) gather(ctx context.Context, from Ledger, subjects []ledger.Subject
 		for _, o := range kept {
 			read, err := evidence.Decode(o.Data)
 			if err != nil {
-				return nil, fmt.Errorf("cannot read observation %d of subject %s: %w", o.N, o.UID, err)
+				r.report.Unreadable = append(r.report.Unreadable, fmt.Errorf("%s %s/%s, seen at %s: %w", s.Kind, s.Namespace, s.Name, o.At.Format(time.RFC3339), err))
+				continue
 			}
 			steps = append(steps, step{Observation: o, made: read})
 			r.led = append(r.led, o.Events...)

@@ -296,3 +296,40 @@ func TestWhatIsKeptIsSmall(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// broken is a ledger with one observation of a subject that nobody can read.
+type broken struct{ *ledgertest.Memory }
+
+func (b broken) Observations(ctx context.Context, uid string) ([]ledger.Observation, error) {
+	seen, err := b.Memory.Observations(ctx, uid)
+	if uid == "cart" {
+		seen[1].Data = []byte("these are no observations")
+	}
+	return seen, err
+}
+
+func TestOneThatCannotBeReadIsToldAndHidesNoOther(t *testing.T) {
+	s := newStory(t)
+	s.month()
+	whole, report := s.run(s.store), s.run(broken{s.store})
+	if len(report.Differences) > 0 || len(report.Unreadable) != 1 || report.Observations != whole.Observations {
+		t.Fatalf("%v of %+v", told(report), report)
+	}
+	if text := report.Unreadable[0].Error(); !strings.Contains(text, "Application argocd/cart, seen at 2026-11-01T12:") {
+		t.Errorf("it is told as: %s", text)
+	}
+}
+
+// A ledger that two clusters were written to has a row of an object for each.
+func TestASubjectOfTwoRowsIsDecidedOnce(t *testing.T) {
+	s := newStory(t)
+	s.month()
+	row := ledger.Subject{Subject: dora.Subject{Kind: dora.KindApplication, Namespace: "argocd", Name: "cart", UID: "cart"}, Cluster: "us", Service: "shop"}
+	before := s.run(s.store)
+	if err := s.store.Commit(t.Context(), ledger.Change{Subject: &row}); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(before, s.run(s.store)); d != "" {
+		t.Errorf("(-one row +two)\n%s", d)
+	}
+}

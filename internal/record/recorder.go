@@ -73,11 +73,33 @@ func Open(ctx context.Context, store Store, cluster string, metrics Metrics) (*R
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the subjects of the ledger: %w", err)
 	}
+	if err := ownLedger(ctx, store, cluster, len(rows)); err != nil {
+		return nil, err
+	}
 	return &Recorder{
 		store: store, cluster: cluster, metrics: metrics, since: since,
 		subjects: newKeyed[string, subject](), services: newKeyed[serviceID, service](),
 		memory: newDirectory(rows),
 	}, nil
+}
+
+// ErrOtherCluster: the ledger is of another cluster. Under a name of its own everything that the cluster ever deployed would be counted once more.
+var ErrOtherCluster = errors.New("the ledger is of another cluster")
+
+// ownLedger refuses a ledger that has subjects, and none of them of this cluster.
+func ownLedger(ctx context.Context, store Store, cluster string, own int) error {
+	if own > 0 {
+		return nil
+	}
+	all, err := store.Subjects(ctx, ledger.SubjectQuery{})
+	if err != nil {
+		return fmt.Errorf("cannot list the subjects of the ledger: %w", err)
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: it is that of %q, and this one is called %q; start with --cluster=%s (in the chart: cluster), or with another ledger",
+		ErrOtherCluster, all[0].Cluster, cluster, all[0].Cluster)
 }
 
 // beginning is the state that makes the first record of a ledger.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/dora-controller/dora-controller/internal/deploy"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/record"
 )
 
 func TestAllThatFollowsFromOneObservationIsOneChange(t *testing.T) {
@@ -302,5 +304,18 @@ func TestLooked(t *testing.T) {
 	}
 	if _, known := w.recorder.Lookup("cart-1"); known {
 		t.Error("there was nothing to remember")
+	}
+}
+
+// A controller whose --cluster was lost, as by an upgrade without its values, must not count everything once more under another name.
+func TestTheLedgerOfAnotherClusterIsRefused(t *testing.T) {
+	w := newWorld(t)
+	w.look(w.create("web", "1"))
+	_, err := record.Open(t.Context(), w.store, "default", nil)
+	if !errors.Is(err, record.ErrOtherCluster) || !strings.Contains(err.Error(), `that of "eu", and this one is called "default"; start with --cluster=eu`) {
+		t.Errorf("%v", err)
+	}
+	if _, err := record.Open(t.Context(), w.store, "eu", nil); err != nil {
+		t.Error(err)
 	}
 }
