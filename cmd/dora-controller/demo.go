@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
@@ -58,11 +58,15 @@ func (o *demoOptions) run(cmd *cobra.Command, _ []string) error {
 		return fmt.Errorf("cannot write the controller's log: %w", err)
 	}
 	defer log.Close() //nolint:errcheck // a log that is cut off is better than none
+	// Before the control plane starts: what starts it logs, and prints a stack to the terminal where nobody has said to what.
+	logger := zap.New(zap.WriteTo(log))
+	ctrl.SetLogger(logger)
+	klog.SetLogger(logger)
 	err = demo.Run(cmd.Context(), demo.Options{
 		Assets: o.assetsFolder(), CRDs: []string{filepath.Join(o.checkout, "config", "crd", "bases"), o.crds},
 		Recordings:   filepath.Join(o.checkout, "test", "replay", "testdata"),
 		Repositories: o.repositories(), LedgerPath: o.ledger, Keep: o.keep, Out: cmd.OutOrStdout(),
-		Controller: func(ctx context.Context, cluster *rest.Config) error { return o.control(ctx, cluster, log) },
+		Controller: func(ctx context.Context, cluster *rest.Config) error { return o.control(ctx, cluster, logger) },
 		OpenLedger: func(ctx context.Context) (demo.Ledger, error) { return sqlite.OpenReadOnly(ctx, o.ledger) },
 	})
 	if err != nil && !errors.Is(err, demo.ErrStopped) {
@@ -92,10 +96,7 @@ func (o *demoOptions) assetsFolder() string {
 }
 
 // control runs the controller as `run` does, but for the ports, which another process may have.
-func (o *demoOptions) control(ctx context.Context, cluster *rest.Config, logTo io.Writer) error {
-	log := zap.New(zap.WriteTo(logTo))
-	ctrl.SetLogger(log)
-	klog.SetLogger(log)
+func (o *demoOptions) control(ctx context.Context, cluster *rest.Config, log logr.Logger) error {
 	controller, err := app.New(cluster, app.Options{
 		Ledger: o.ledger, Cluster: "demo", LocalRepositories: o.repositories(), MetricsAddress: "0", ProbeAddress: "0", Log: log,
 		AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, // where its PostgreSQL is

@@ -78,6 +78,27 @@ func TestDemoWithoutAControlPlane(t *testing.T) {
 	}
 }
 
+// The ledger of the demo before is there until the next one has begun.
+func TestADemoThatCannotBegin(t *testing.T) {
+	assets, ledger := t.TempDir(), filepath.Join(t.TempDir(), "ledger.db")
+	t.Setenv("TMPDIR", t.TempDir())
+	for path, text := range map[string]string{
+		ledger: "the last one's", filepath.Join(assets, "etcd"): "#!/bin/sh\nexit 1\n",
+		filepath.Join(assets, "kube-apiserver"): "#!/bin/sh\nexit 1\n", filepath.Join(assets, "kubectl"): "#!/bin/sh\n",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o700); err != nil { //nolint:gosec // programs have to be executable
+			t.Fatal(err)
+		}
+	}
+	got := runCommand(t, "", append(demoArguments(t, ledger), "--assets", assets)...)
+	if got.code != exitFailure || !strings.Contains(got.stderr, "cannot start the control plane") {
+		t.Errorf("got %+v", got)
+	}
+	if kept, err := os.ReadFile(ledger); err != nil || string(kept) != "the last one's" {
+		t.Errorf("the ledger has %q (%v)", kept, err)
+	}
+}
+
 // trigger does something once a text has been written.
 type trigger struct {
 	on   string

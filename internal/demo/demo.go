@@ -77,9 +77,6 @@ type stage struct {
 // Run tells the stories. Whatever it started has ended when it returns; only the ledger stays.
 func Run(ctx context.Context, o Options) (err error) {
 	s := &stage{Options: o, stopped: make(chan error, 1)}
-	if err := forget(o.LedgerPath); err != nil {
-		return err
-	}
 	s.sayf("making a git repository with the services' commits")
 	if s.source, err = makeSource(ctx, o.Repositories, time.Now()); err != nil {
 		return err
@@ -98,6 +95,10 @@ func Run(ctx context.Context, o Options) (err error) {
 		s.sayf("stopping")
 		err = errors.Join(err, s.plane.stop())
 	}()
+	// Not before: a demo that cannot begin leaves what the last one has shown.
+	if err := forget(o.LedgerPath); err != nil {
+		return err
+	}
 	return s.runWithPlane(ctx)
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -22,6 +23,9 @@ type plane struct {
 	kubeconfig  string
 	folder      string
 }
+
+// patience is how long each part of it may take to start or to stop.
+const patience = 2 * time.Minute
 
 // startPlane starts a control plane that knows these CRDs. What it keeps on disk is gone after stop.
 func startPlane(assets string, crds []string) (*plane, error) {
@@ -37,6 +41,8 @@ func startPlane(assets string, crds []string) (*plane, error) {
 	p := &plane{
 		environment: &envtest.Environment{
 			BinaryAssetsDirectory: assets, CRDDirectoryPaths: crds, ErrorIfCRDPathMissing: true, UseExistingCluster: new(false),
+			// Machines that build something beside it need more than the usual twenty seconds.
+			ControlPlaneStartTimeout: patience, ControlPlaneStopTimeout: patience, CRDInstallOptions: envtest.CRDInstallOptions{MaxTime: patience},
 		},
 		kubectl: filepath.Join(assets, "kubectl"), kubeconfig: filepath.Join(folder, "kubeconfig"), folder: folder,
 	}

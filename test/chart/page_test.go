@@ -48,23 +48,39 @@ func pages(t *testing.T) []docs.Page {
 	return all
 }
 
+// checkout is a folder in which commands of pages find the tree's folders, and values.yaml as docs/install.md has it.
+func checkout(t *testing.T) string {
+	t.Helper()
+	g := NewWithT(t)
+	folder := t.TempDir()
+	tree, err := filepath.Abs(root)
+	g.Expect(err).NotTo(HaveOccurred())
+	for _, name := range []string{"charts", "config"} {
+		g.Expect(os.Symlink(filepath.Join(tree, name), filepath.Join(folder, name))).To(Succeed())
+	}
+	values := yamlBlocks.FindStringSubmatch(page(t, "docs/install.md"))[1]
+	g.Expect(os.WriteFile(filepath.Join(folder, "values.yaml"), []byte(values), 0o600)).To(Succeed())
+	return folder
+}
+
 // Each command is run by a shell as it stands, but for what makes it change a cluster.
 func TestCommandsOnThePagesAreUnderstood(t *testing.T) {
-	values := yamlBlocks.FindStringSubmatch(page(t, "docs/install.md"))[1]
-	folder, err := filepath.Abs(root)
-	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	folder := checkout(t)
 	ran := 0
 	for _, p := range pages(t) {
+		for name, text := range p.Files() {
+			NewWithT(t).Expect(os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600)).To(Succeed())
+		}
 		for _, command := range commands.FindAllStringSubmatch(p.Text, -1) {
 			ran++
-			line := strings.NewReplacer("--install ", "", "values.yaml", "-").Replace(command[2])
+			line := strings.NewReplacer("--install ", "", "--reset-then-reuse-values", "--values values.yaml").Replace(command[2])
 			cmd := exec.CommandContext(t.Context(), "bash", "-c", tool(t, "helm")+" template"+line)
-			cmd.Dir, cmd.Stdin = folder, strings.NewReader(values)
+			cmd.Dir = folder
 			text, err := output(cmd)
 			NewWithT(t).Expect(err).NotTo(HaveOccurred(), line)
 			deployment := deploymentIn(t, objects(t, text))
 			NewWithT(t).Expect(deployment.Spec.Template.Spec.Containers[0].Args).To(ContainElement("--trusted-namespaces=argocd"))
-			NewWithT(t).Expect(deployment.Namespace).To(Equal(system))
+			NewWithT(t).Expect(line).To(MatchRegexp("(-n|--namespace) " + deployment.Namespace + `\b`))
 		}
 	}
 	NewWithT(t).Expect(ran).To(BeNumerically(">=", 5))

@@ -82,6 +82,7 @@ var sets = map[string]set{
 		has: []string{
 			"Role/team-a/dora-controller", "RoleBinding/team-a/dora-controller", "Role/team-b/dora-controller", "RoleBinding/team-b/dora-controller",
 			"Role/team-a/dora-controller-secret-reader", "Role/team-b/dora-controller-secret-reader",
+			"Role/team-a/dora-controller-doratarget-editor", "Role/team-b/dora-controller-dorareceiver-viewer",
 		},
 		not: []string{"ClusterRole/dora-controller", "ClusterRoleBinding/dora-controller", "ClusterRole/dora-controller-secret-reader"},
 	},

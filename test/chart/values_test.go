@@ -15,10 +15,24 @@ import (
 
 // mistakes are values with something wrong, and what has to be said of it.
 var mistakes = map[string]struct{ values, want string }{
-	"a typo":                              {`{replicaz: 1}`, "additional properties 'replicaz' not allowed"},
-	"a typo further down":                 {`{image: {tagg: v1}}`, "'/image': additional properties 'tagg' not allowed"},
-	"a typo far down":                     {`{metrics: {serviceMonitor: {intervall: 30s}}}`, "'/metrics/serviceMonitor': additional properties 'intervall' not allowed"},
-	"a typo in a list":                    {`{secretAccess: [{namespace: a, name: b}]}`, "'/secretAccess/0': additional properties 'name' not allowed"},
+	"a typo":                          {`{replicaz: 1}`, "additional properties 'replicaz' not allowed"},
+	"a typo further down":             {`{image: {tagg: v1}}`, "'/image': additional properties 'tagg' not allowed"},
+	"a typo far down":                 {`{metrics: {serviceMonitor: {intervall: 30s}}}`, "'/metrics/serviceMonitor': additional properties 'intervall' not allowed"},
+	"a typo in a list":                {`{secretAccess: [{namespace: a, name: b}]}`, "'/secretAccess/0': additional properties 'name' not allowed"},
+	"a typo in a rule of the network": {`{networkPolicy: {extraEgress: [{prots: [{port: 1}]}]}}`, "'/networkPolicy/extraEgress/0': additional properties 'prots' not allowed"},
+	"a typo in who may ask":           {`{networkPolicy: {metricsFrom: [{podSelectr: {}}]}}`, "'/networkPolicy/metricsFrom/0': additional properties 'podSelectr' not allowed"},
+	"a typo in the environment":       {`{extraEnv: [{name: a, vlaue: b}]}`, "'/extraEnv/0': additional properties 'vlaue' not allowed"},
+	"a typo in a toleration":          {`{tolerations: [{kye: a}]}`, "'/tolerations/0': additional properties 'kye' not allowed"},
+	"a typo in how pods are spread":   {`{topologySpreadConstraints: [{maxSkw: 1}]}`, "'/topologySpreadConstraints/0': additional properties 'maxSkw' not allowed"},
+	"a typo deep in affinity": {
+		`{affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{labelSelector: {matchLables: {a: b}}}]}}}`,
+		"'/affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution/0/labelSelector': additional properties 'matchLables' not allowed",
+	},
+	"a typo in a security context":        {`{securityContext: {runAsNonroot: true}}`, "'/securityContext': additional properties 'runAsNonroot' not allowed"},
+	"a typo in another container":         {`{extraContainers: [{name: a, image: b, livenessProbe: {httpGet: {prot: 1}}}]}`, "'/extraContainers/0/livenessProbe/httpGet': additional"},
+	"a typo in a volume":                  {`{extraVolumes: [{name: a, secret: {secretNmae: b}}]}`, "'/extraVolumes/0/secret': additional properties 'secretNmae' not allowed"},
+	"a typo in a rule of alerts":          {`{metrics: {prometheusRule: {extraRules: [{alert: A, exp: up}]}}}`, "extraRules/0': additional properties 'exp' not allowed"},
+	"a typo in a relabeling":              {`{metrics: {serviceMonitor: {relabelings: [{sourceLables: [a]}]}}}`, "relabelings/0': additional properties 'sourceLables' not allowed"},
 	"a field that another chart has":      {`{replicaCount: 2}`, "'replicaCount' not allowed"},
 	"two writers of a file":               {`{replicas: 2}`, "replicas: the ledger in a file has one writer"},
 	"fewer pods than none":                {`{replicas: -1}`, "'/replicas': minimum"},
@@ -104,6 +118,8 @@ func TestMistakesAreNamed(t *testing.T) {
 func TestPoliciesNeedAServerThatHasThem(t *testing.T) {
 	_, err := helm(t, `{admissionPolicies: {enabled: true}}`, "template", release, chart, "--values", "-", "--kube-version", "1.29.9")
 	NewWithT(t).Expect(err).To(MatchError(ContainSubstring("admissionPolicies.enabled needs Kubernetes 1.30 or newer")))
+	_, err = helm(t, `{namespaces: [a], admissionPolicies: {enabled: true}}`, "template", release, chart, "--values", "-")
+	NewWithT(t).Expect(err).To(MatchError(ContainSubstring("admissionPolicies.enabled makes objects of the whole cluster")))
 	_, err = helm(t, "", "template", release, chart, "--kube-version", "1.29.9")
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	_, err = helm(t, "", "template", release, chart, "--kube-version", "1.28.0")
@@ -193,7 +209,7 @@ func TestEachFieldOfTheSchemaIsAValue(t *testing.T) {
 	visit(schema, "")
 }
 
-// What may have any field is what Kubernetes checks itself, and the values of another chart.
+// What may have any field are further objects, of kinds that nobody knows here, and the values of another chart.
 func TestTheSchemaRefusesWhatItDoesNotKnow(t *testing.T) {
 	g := NewWithT(t)
 	schema := read(t, chart+"/values.schema.json")
@@ -220,7 +236,7 @@ func TestTheSchemaRefusesWhatItDoesNotKnow(t *testing.T) {
 		}
 	}
 	visit(schema)
-	g.Expect(open).To(Equal(2), "global, and what is passed on")
+	g.Expect(open).To(Equal(2), "global, and further objects")
 }
 
 // resolve follows a reference within the schema.

@@ -109,6 +109,18 @@ what to write instead. test/chart asks the program about the same values.
 {{- end }}
 {{- end -}}
 
+{{/* A release whose objects get another name would begin an empty ledger, and say nothing. Where no cluster is asked, as by `helm template`, nothing is found. */}}
+{{- define "dora-controller.checkClaim" -}}
+{{- $claim := printf "%s-ledger" (include "dora-controller.fullname" .) }}
+{{- if and .Release.IsUpgrade (not (lookup "v1" "PersistentVolumeClaim" .Release.Namespace $claim)) }}
+{{- range (lookup "v1" "PersistentVolumeClaim" .Release.Namespace "").items }}
+{{- if and (eq (dig "labels" "app.kubernetes.io/instance" "" .metadata) $.Release.Name) (hasPrefix "dora-controller-" (dig "labels" "helm.sh/chart" "" .metadata)) }}
+{{- fail (printf "fullnameOverride: the ledger is on the claim %s, and %s would be a new and empty one: set ledger.volume.existingClaim to %s, or leave the name as it was" .metadata.name $claim .metadata.name) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{- define "dora-controller.checkTimes" -}}
 {{- $keep := include "dora-controller.seconds" .Values.keepEvents | int64 }}
 {{- if and (gt $keep 0) (lt $keep 31622400) }}
