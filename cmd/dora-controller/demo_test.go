@@ -86,7 +86,7 @@ func TestADemoThatCannotBegin(t *testing.T) {
 		ledger: "the last one's", filepath.Join(assets, "etcd"): "#!/bin/sh\nexit 1\n",
 		filepath.Join(assets, "kube-apiserver"): "#!/bin/sh\nexit 1\n", filepath.Join(assets, "kubectl"): "#!/bin/sh\n",
 	} {
-		if err := os.WriteFile(path, []byte(text), 0o700); err != nil { //nolint:gosec // programs have to be executable
+		if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}

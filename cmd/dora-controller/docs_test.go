@@ -120,10 +120,10 @@ func checkCommandLine(t *testing.T, line string, words []string) {
 	}
 }
 
-// foreignFlags are of kubectl and psql, in the text of pages. The commands in blocks are looked at one by one.
+// foreignFlags are of kubectl, helm and psql, in the text of pages. The commands in blocks are looked at one by one.
 var foreignFlags = []string{
 	"all-namespaces", "clusterrole", "file", "for", "from-file", "from-literal", "no-merges", "non-resource-url", "output-watch-events", "overwrite", "replicas", "server-side",
-	"resource", "resource-name", "role", "serviceaccount", "set", "show-labels", "verb", "watch",
+	"reset-then-reuse-values", "resource", "resource-name", "role", "serviceaccount", "set", "show-labels", "take-ownership", "values", "verb", "watch",
 }
 
 func TestFlagsInPagesExist(t *testing.T) {

@@ -159,7 +159,7 @@ func (n *newcomer) peopleInNamespaces(t *testing.T) {
 	g := NewWithT(t)
 	part := section(t, "docs/install.md", "Without rights on the cluster")
 	values := yamlBlocks.FindStringSubmatch(part.Text)[1]
-	_, err := n.cluster.helm(t, values, "install", release, chart, "--namespace", system, "--values", "-")
+	_, err := n.helm(t, values, "install", release, chart, "--namespace", system, "--values", "-")
 	g.Expect(err).To(MatchError(ContainSubstring(`namespaces "payments`)), "the page says that they have to exist")
 	n.namespaces(t, "payments", "payments-argocd")
 	n.run(t, "helm uninstall dora-controller --namespace dora-system")
