@@ -122,7 +122,7 @@ func checkCommandLine(t *testing.T, line string, words []string) {
 
 // foreignFlags are of kubectl, helm and psql, in the text of pages. The commands in blocks are looked at one by one.
 var foreignFlags = []string{
-	"all-namespaces", "clusterrole", "file", "for", "from-file", "from-literal", "no-merges", "non-resource-url", "output-watch-events", "overwrite", "replicas", "server-side",
+	"all-namespaces", "clusterrole", "file", "for", "force-conflicts", "from-file", "from-literal", "no-merges", "non-resource-url", "output-watch-events", "overwrite", "replicas", "server-side",
 	"reset-then-reuse-values", "resource", "resource-name", "role", "serviceaccount", "set", "show-labels", "take-ownership", "values", "verb", "watch",
 }
 
