@@ -39,7 +39,8 @@ func newRecomputeCommand() *cobra.Command {
 		Short: "Decide again, by the rules of this release, what was decided before, and print the difference",
 		Long: `Takes what a ledger keeps of what was seen of Argo's status, in order, through the rules of this release, and prints where they find
 something else than what the ledger has: events that are missing, that these rules do not find, or that say something else. The exit code is 0
-if there is no difference and 3 if there is one, or something that cannot be read. It tells how far the evidence goes back: of each object the newest 40 observations are kept.
+if there is no difference and 3 if there is one, or something that cannot be read. It tells how far the evidence goes back: of each object
+the newest 40 observations are kept.
 
 --apply appends what can be said so: missing events, and marks by "recompute" on those that these rules do not find, or of another outcome.
 No event is changed, what people said stays, and what no fact can express is printed as such. It takes a ledger in a file that no

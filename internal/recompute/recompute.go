@@ -130,7 +130,8 @@ func (r *run) gather(ctx context.Context, from Ledger, subjects []ledger.Subject
 		for _, o := range kept {
 			read, err := evidence.Decode(o.Data)
 			if err != nil {
-				r.report.Unreadable = append(r.report.Unreadable, fmt.Errorf("%s %s/%s, seen at %s: %w", s.Kind, s.Namespace, s.Name, o.At.Format(time.RFC3339), err))
+				err = fmt.Errorf("%s %s/%s, seen at %s: %w", s.Kind, s.Namespace, s.Name, o.At.Format(time.RFC3339), err)
+				r.report.Unreadable = append(r.report.Unreadable, err)
 				continue
 			}
 			steps = append(steps, step{Observation: o, made: read})

@@ -83,7 +83,7 @@ func Open(ctx context.Context, store Store, cluster string, metrics Metrics) (*R
 	}, nil
 }
 
-// ErrOtherCluster: the ledger is of another cluster. Under a name of its own everything that the cluster ever deployed would be counted once more.
+// ErrOtherCluster says that the ledger is of another cluster. Under another name everything that the cluster ever deployed would be counted again.
 var ErrOtherCluster = errors.New("the ledger is of another cluster")
 
 // ownLedger refuses a ledger that has subjects, and none of them of this cluster.
