@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+	"github.com/dora-controller/dora-controller/internal/cli"
 )
 
 const (
@@ -53,6 +55,7 @@ type connection struct {
 	all                 bool
 	controllerNamespace string
 	ledger              string
+	tell                io.Writer // for notes beside an answer
 }
 
 func (c *connection) addFlags(cmd *cobra.Command) {
@@ -82,7 +85,7 @@ func (c *connection) client() clientcmd.ClientConfig {
 func (c *connection) namespace() (string, error) {
 	if c.all {
 		if c.overrides.Context.Namespace != "" {
-			return "", errors.New("--all-namespaces means every namespace: leave out --namespace")
+			return "", errAllAndOne
 		}
 		return "", nil
 	}
@@ -91,6 +94,16 @@ func (c *connection) namespace() (string, error) {
 		return "", fmt.Errorf("cannot read the kubeconfig: %w", err)
 	}
 	return name, nil
+}
+
+var errAllAndOne = errors.New("--all-namespaces means every namespace: leave out --namespace")
+
+// flagsAtFault makes an error of namespace one of the command line, if the flags are why: the kubeconfig may be, too.
+func flagsAtFault(cmd *cobra.Command, err error) error {
+	if errors.Is(err, errAllAndOne) {
+		return cli.Usage(cmd, err)
+	}
+	return err
 }
 
 // cluster is the way to an API server.

@@ -385,7 +385,29 @@ func (w *world) eventsOfThePod(t *testing.T) {
 	g.Expect(got.code).To(Equal(exitOK), got.stderr)
 	g.Expect(strings.Count(got.stdout, "\n")).To(Equal(len(monthOf(t))))
 	g.Expect(w.commands).To(Equal([][]string{{"dora-controller", "events", "-o", "json", "--ledger=/var/lib/dora-controller/ledger.db"}}))
+	g.Expect(got.stderr).To(BeEmpty())
+
+	another := w.another(t)
+	both := w.run(t, "events", "-o", "json")
+	g.Expect(both.stdout).To(Equal(got.stdout))
+	g.Expect(both.stderr).To(Equal("note: what follows is from the ledger of the controller in namespace dora-system; there are others, with ledgers of " +
+		"their own, which --controller-namespace names: default\n"))
+	g.Expect(w.run(t, "events", "-o", "json", "--controller-namespace", "dora-system").stderr).To(BeEmpty())
+	another()
+
 	g.Expect(w.run(t, "events", "--controller-namespace", "default").stderr).To(ContainSubstring("found no pod with the label"))
+}
+
+// another is a pod of another controller, which never began.
+func (w *world) another(t *testing.T) (remove func()) {
+	t.Helper()
+	var pod corev1.Pod
+	w.must(w.api.Get(t.Context(), client.ObjectKey{Namespace: "dora-system", Name: "dora-controller-1"}, &pod))
+	second := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "second", Labels: pod.Labels}, Spec: corev1.PodSpec{
+		Containers: []corev1.Container{{Name: "manager", Image: "x"}},
+	}}
+	w.must(w.api.Create(t.Context(), second))
+	return func() { w.must(w.api.Delete(t.Context(), second, client.GracePeriodSeconds(0))) }
 }
 
 func (w *world) reportOfATarget(t *testing.T) {
@@ -749,7 +771,7 @@ func (w *world) noRights(t *testing.T) {
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
 	got = run(t, "doctor", "--kubeconfig", w.pointing(t, gone.URL))
-	g.Expect(got.code).To(Equal(exitUnchecked))
+	g.Expect(got.code).To(Equal(exitFailure))
 	g.Expect(got.stderr).To(ContainSubstring("the cluster does not answer"))
 }
 

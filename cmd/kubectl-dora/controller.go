@@ -66,7 +66,22 @@ func (c *connection) controllerPod(ctx context.Context, cl *cluster) (*corev1.Po
 		return nil, fmt.Errorf("the controller's pod %s/%s is %s, so nothing can be read from it; kubectl dora doctor says more",
 			pods[0].Namespace, pods[0].Name, pods[0].Status.Phase)
 	}
+	if others := elsewhere(pods); len(others) > 0 && c.tell != nil {
+		fmt.Fprintf(c.tell, "note: what follows is from the ledger of the controller in namespace %s; there are others, with ledgers of their own, "+
+			"which --controller-namespace names: %s\n", pods[0].Namespace, strings.Join(others, ", "))
+	}
 	return &pods[0], nil
+}
+
+// elsewhere are the namespaces of other controllers than the first pod's.
+func elsewhere(pods []corev1.Pod) (namespaces []string) {
+	for i := range pods {
+		if pods[i].Namespace != pods[0].Namespace {
+			namespaces = append(namespaces, pods[i].Namespace)
+		}
+	}
+	slices.Sort(namespaces)
+	return slices.Compact(namespaces)
 }
 
 func podReady(pod *corev1.Pod) bool {

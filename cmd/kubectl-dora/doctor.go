@@ -35,8 +35,8 @@ func newDoctorCommand(c *connection) *cobra.Command {
 select, images, commits, sinks. It takes under five seconds and reads with your rights: what you may not read is said ("not checked: …"). No
 Secret is read; whether one exists is asked without its content.
 
-The exit code is 0 if all checks were made and there is no problem (warnings do not count), 1 if there is one, 3 if none was found but not all
-checks could be made.`,
+The exit code is 0 if all checks were made and there is no problem (warnings do not count), 1 if there is one or nothing could be checked, 3 if
+none was found but not all checks could be made.`,
 		Example: `  kubectl dora doctor
   kubectl dora doctor -o json
   kubectl dora doctor --list`,
@@ -82,15 +82,15 @@ func verdict(r *doctor.Report) error {
 func (c *connection) examine(ctx context.Context) (*doctor.Report, error) {
 	cl, err := c.connect()
 	if err != nil {
-		return nil, &codedError{exitUnchecked, err}
+		return nil, err
 	}
 	snapshot, err := c.snapshot(ctx, cl)
 	if err != nil {
-		return nil, &codedError{exitUnchecked, err}
+		return nil, err
 	}
 	r := doctor.Examine(snapshot)
 	if len(r.Unchecked) == len(doctor.All()) {
-		return nil, &codedError{exitUnchecked, errors.New("nothing could be checked; " + r.Unchecked[0].Why)}
+		return nil, errors.New("nothing could be checked; " + r.Unchecked[0].Why)
 	}
 	return r, nil
 }

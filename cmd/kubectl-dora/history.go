@@ -97,8 +97,9 @@ func (c *connection) history(ctx context.Context) (history, error) {
 	container := controllerContainer(pod.Annotations, &pod.Spec)
 	path, _ := argument(container, "ledger")
 	name, _ := argument(container, "cluster")
+	shard, _ := argument(container, "shard")
 	at := podCommand{namespace: pod.Namespace, pod: pod.Name, container: container.Name}
-	flags := ledgerFlags(cmp.Or(path, usualLedger), cmp.Or(name, usualCluster))
+	flags := ledgerFlags(cmp.Or(path, usualLedger), strings.TrimSuffix(cmp.Or(name, usualCluster)+"/"+shard, "/")) // each shard has its own
 	return &podHistory{ledger: flags, run: func(ctx context.Context, words []string, out, errOut io.Writer) error {
 		at.words = words
 		return cl.exec(ctx, at, out, errOut)

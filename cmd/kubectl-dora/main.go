@@ -82,6 +82,7 @@ with an installation. It writes nothing to the cluster, but for the annotation b
 	}
 	root.SuggestionsMinimumDistance = 2
 	root.SetVersionTemplate("{{.Version}}\n")
+	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) { c.tell = cmd.ErrOrStderr() }
 	c.addFlags(root)
 	root.AddCommand(newStatusCommand(c), newEventsCommand(c), newExplainCommand(c), newMarkCommand(c), newSinksCommand(c), newReportCommand(c))
 	root.AddCommand(newDoctorCommand(c), newBundleCommand(c), cli.NewVersionCommand("kubectl-dora", "Print the version of the plugin", buildVersion()))

@@ -118,6 +118,16 @@ func TestWrongCommandLines(t *testing.T) {
 	}
 }
 
+// One cause has one exit code, whatever was asked: a script that takes 3 of doctor for "nothing found" is not told so of no cluster at all.
+func TestWithoutAKubeconfigEachCommandFailsAlike(t *testing.T) {
+	for _, args := range [][]string{{"status"}, {"status", "-A"}, {"sinks"}, {"sinks", "-A"}, {"events"}, {"explain", "x"}, {"report"}, {"doctor"}, {"bundle"}} {
+		got := run(t, append(args, "--kubeconfig", filepath.Join(t.TempDir(), "none"))...)
+		if got.code != exitFailure || !strings.Contains(got.stderr, "cannot read the kubeconfig") {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+}
+
 func TestHelpSpeaksOfKubectlDora(t *testing.T) {
 	g := NewWithT(t)
 	got := run(t, "--help")

@@ -41,7 +41,7 @@ says of each that is not ready, has parked events or an error what was answered,
 func (o *sinksOptions) run(cmd *cobra.Command, _ []string) error {
 	namespace, err := o.namespace()
 	if err != nil {
-		return cli.Usage(cmd, err)
+		return flagsAtFault(cmd, err)
 	}
 	cl, err := o.connect()
 	if err != nil {

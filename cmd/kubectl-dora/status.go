@@ -65,7 +65,7 @@ type standing struct {
 func (o *statusOptions) run(cmd *cobra.Command, args []string) error {
 	ctx := cmd.Context()
 	if _, err := o.namespace(); err != nil {
-		return cli.Usage(cmd, err)
+		return flagsAtFault(cmd, err)
 	}
 	cl, err := o.connect()
 	if err != nil {

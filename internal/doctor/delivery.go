@@ -28,7 +28,7 @@ func delivery() []Check {
 	}
 }
 
-var sinkMissing = condition(dorav1alpha1.ConditionSinksMissing, "it names sinks that it cannot use (%s), and its events do not go there")
+var sinkMissing = condition(dorav1alpha1.ConditionSinksMissing, "it names sinks that it cannot use (%s), and its events do not go there", nil)
 
 func (s *Snapshot) eachSink(find func(*dorav1alpha1.DoraSink) (wrong, mend string)) (found []Finding) {
 	for i := range s.Sinks {

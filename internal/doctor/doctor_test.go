@@ -2,7 +2,10 @@ package doctor
 
 import (
 	"encoding/json"
+	"maps"
+	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -156,6 +159,11 @@ var broken = map[string]struct {
 	"controller-not-ready, which waits after restarts": {func(s *Snapshot) {
 		s.Pods[0].Ready, s.Pods[0].Restarts, s.Pods[0].LastEndedAt, s.Pods[0].Waiting = false, 9, ago(2*time.Hour), "ImagePullBackOff"
 	}, "it waits: ImagePullBackOff"},
+	"controller-not-ready, of another installation": {func(s *Snapshot) {
+		other := s.Pods[0]
+		other.Namespace, other.Ready, other.Waiting = "dora-payments", false, "ImagePullBackOff"
+		s.Pods = append(s.Pods, other)
+	}, "Pod dora-payments/dora-controller-0 no pod of the controller is ready; it waits: ImagePullBackOff"},
 	"controller-restarting, and not ready": {func(s *Snapshot) {
 		s.Pods[0].Ready, s.Pods[0].Waiting = false, "CrashLoopBackOff"
 	}, "--previous says why"},
@@ -182,7 +190,8 @@ var broken = map[string]struct {
 		s.Targets[0].Spec.Applications = &dorav1alpha1.SubjectSelector{Namespaces: []dorav1alpha1.NamespaceName{"payments"}}
 		say(s, dorav1alpha1.NamespaceNotAllowed("argocd", "payments"))
 	}, "add argocd to --trusted-namespaces"},
-	"namespace-not-watched": {func(s *Snapshot) { s.Workload.Namespaces = []string{"other"} }, "add argocd to --namespaces"},
+	"namespace-not-watched":         {func(s *Snapshot) { s.Workload.Namespaces = []string{"other"} }, "add argocd to --namespaces"},
+	"observation-gap, of a cluster": {func(s *Snapshot) { say(s, followed(), dorav1alpha1.ClusterNotFound("eu-1")) }, "correct clusters in the target's spec, or let"},
 	"policy-conflict": {func(s *Snapshot) {
 		say(s, followed(), dorav1alpha1.PolicyOwnedByAnother(dorav1alpha1.PolicyOwner{Namespace: "argocd", Name: "older", Objects: 1, Fields: []string{"images"}}))
 	}, "argocd/older"},
@@ -198,10 +207,10 @@ var broken = map[string]struct {
 		s.Applications = append(s.Applications, application("team-b", "checkout", "acme/checkout:main-1a2b3c4"))
 	}, "service checkout in prod objects of several namespaces bear this name, and their deployments are counted as one service's: argocd, team-b"},
 
-	"observation-gap": {func(s *Snapshot) { say(s, followed(), dorav1alpha1.HistoryGap(3)) }, "3 deployments happened while nobody watched"},
+	"observation-gap": {func(s *Snapshot) { say(s, followed(), dorav1alpha1.HistoryGap(3)) }, "keep the controller running, and raise revisionHistoryLimit of the Applications"},
 	"commits-unresolved": {func(s *Snapshot) {
 		say(s, followed(), dorav1alpha1.CommitsUnresolved("Unreachable", 2, "git.example.com does not answer"))
-	}, "git.example.com does not answer"},
+	}, "git.example.com does not answer see whether the controller reaches that host"},
 	"image-without-commit": {func(s *Snapshot) { s.Applications[0].Images = []string{"acme/checkout:1.2.3"} }, "Application argocd/checkout"},
 	"image-latest": {func(s *Snapshot) {
 		s.Targets[0].Spec.Source = nil
@@ -383,6 +392,20 @@ func TestWhatNobodyIsReadyToLookAtIsNotChecked(t *testing.T) {
 		Unchecked{"target-unobserved", "a pod of the controller that is ready: there is none"},
 		Unchecked{"receiver-unobserved", "a pod of the controller that is ready: there is none"},
 	))
+}
+
+// Each reason why commits are waited for, as docs/troubleshooting.md lists them, has its mend.
+func TestEveryReasonOfCommitsHasItsMend(t *testing.T) {
+	g := NewWithT(t)
+	page, err := os.ReadFile("../../docs/troubleshooting.md")
+	g.Expect(err).NotTo(HaveOccurred())
+	_, section, _ := strings.Cut(string(page), "### Commits are waited for")
+	section, _, _ = strings.Cut(section, "\n## ")
+	var reasons []string
+	for _, m := range regexp.MustCompile("(?m)^\\| \\[`([A-Za-z]+)`\\]").FindAllStringSubmatch(section, -1) {
+		reasons = append(reasons, m[1])
+	}
+	g.Expect(slices.Sorted(maps.Keys(unresolved))).To(ConsistOf(reasons))
 }
 
 func TestProblemsAreCountedAndWarningsAreNot(t *testing.T) {

@@ -126,15 +126,24 @@ func controllerMissing(s *Snapshot) []Finding {
 	}}
 }
 
-func controllerNotReady(s *Snapshot) []Finding {
-	if slices.ContainsFunc(s.Pods, func(p Pod) bool { return p.Ready }) {
-		return nil
+func controllerNotReady(s *Snapshot) (found []Finding) {
+	var seen []string
+	for i := range s.Pods {
+		if namespace := s.Pods[i].Namespace; !slices.Contains(seen, namespace) {
+			seen, found = append(seen, namespace), append(found, s.notReadyIn(namespace)...)
+		}
 	}
-	told := slices.IndexFunc(s.Pods, func(p Pod) bool { return !s.restarting(&p) })
-	if told < 0 {
-		return nil // controller-restarting says it of all of them
+	return found
+}
+
+// notReadyIn is about one namespace: there may be several controllers, each in one of its own.
+func (s *Snapshot) notReadyIn(namespace string) []Finding {
+	of := slices.DeleteFunc(slices.Clone(s.Pods), func(p Pod) bool { return p.Namespace != namespace })
+	told := slices.IndexFunc(of, func(p Pod) bool { return !s.restarting(&p) })
+	if told < 0 || slices.ContainsFunc(of, func(p Pod) bool { return p.Ready }) {
+		return nil // controller-restarting says it if all of them end again and again
 	}
-	pod := &s.Pods[told]
+	pod := &of[told]
 	why := "its phase is " + pod.Phase
 	if pod.Waiting != "" {
 		why = "it waits: " + pod.Waiting

@@ -26,9 +26,29 @@ func running() []Check {
 	}
 }
 
-var observationGap = condition(dorav1alpha1.ConditionIncomplete, "its figures lack something (%s)")
+var observationGap = condition(dorav1alpha1.ConditionIncomplete, "its figures lack something (%s)", func(reason string) string {
+	if reason == dorav1alpha1.ReasonClusterNotFound {
+		return "correct clusters in the target's spec, or let the controller there keep its ledger in the same PostgreSQL database"
+	}
+	return "what nobody saw cannot be brought back: keep the controller running, and raise revisionHistoryLimit of the Applications to bridge longer gaps"
+})
 
-var commitsUnresolved = condition(dorav1alpha1.ConditionCommitsUnresolved, "commits cannot be found (%s), so lead times are missing")
+var commitsUnresolved = condition(dorav1alpha1.ConditionCommitsUnresolved, "commits cannot be found (%s), so lead times are missing", resolve)
+
+func resolve(reason string) string {
+	return or(unresolved[reason], "docs/doratarget.md says what to do about "+reason)
+}
+
+// unresolved, by the reasons that docs/doratarget.md lists, are what is to be done about the reasons why commits are waited for.
+var unresolved = map[string]string{ //nolint:gosec // sentences, no credentials
+	"Unreachable":        "see whether the controller reaches that host: name resolution, network policies, HTTPS_PROXY, ca.crt in the Secret of spec.source",
+	"RateLimited":        "wait, or let spec.source.secretRef name a token or a GitHub App, which may ask more often",
+	"CredentialsRefused": "renew the token in the Secret of spec.source.secretRef, or add the host to spec.source.hosts",
+	"RepositoryNotFound": "correct the repository that spec.source names, or let the token of spec.source.secretRef read it",
+	"AddressNotAllowed":  "add its network to allowNetworks of the Helm chart, if that address is meant",
+	"SecretNotUsable":    "create the Secret that spec.source names, let the controller read it, or correct its keys",
+	"SourceNotUsable":    "correct spec.source: as it is it can never work",
+}
 
 // those finds, for each target that follows something, the selected objects that are wrong, and tells them in one finding.
 func (s *Snapshot) those(what, mend string, wrong func(*dorav1alpha1.DoraTarget, *Subject) bool) (found []Finding) {

@@ -139,10 +139,14 @@ func namespaceNotTrusted(s *Snapshot) []Finding {
 	})
 }
 
-func condition(kind, wrong string) func(s *Snapshot) []Finding {
+// condition finds targets with a condition, of which the message says what to do, unless there is more to say of its reason.
+func condition(kind, wrong string, mend func(reason string) string) func(s *Snapshot) []Finding {
 	return func(s *Snapshot) []Finding {
 		return s.each(func(t *dorav1alpha1.DoraTarget) (string, string) {
 			if c := meta.FindStatusCondition(t.Status.Conditions, kind); c != nil && c.Status == metav1.ConditionTrue {
+				if mend != nil {
+					return fmt.Sprintf(wrong, c.Reason) + ": " + c.Message, mend(c.Reason)
+				}
 				return fmt.Sprintf(wrong, c.Reason), c.Message
 			}
 			return "", ""
@@ -150,7 +154,7 @@ func condition(kind, wrong string) func(s *Snapshot) []Finding {
 	}
 }
 
-var policyConflict = condition(dorav1alpha1.ConditionPolicyOverridden, "an older target judges some of its objects otherwise (%s)")
+var policyConflict = condition(dorav1alpha1.ConditionPolicyOverridden, "an older target judges some of its objects otherwise (%s)", nil)
 
 func argoCDMissing(s *Snapshot) []Finding {
 	if _, there := s.CRDs[ApplicationCRD]; there {
