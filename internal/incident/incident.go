@@ -16,10 +16,14 @@
 // incident's severity, title and link for those events that are still to come, and nothing else.
 //
 // A resolution from before its opening is kept as it was told: nobody knows which of the two times is wrong. It is in no recovery time.
+//
+// What is told to happen later than now happens now: a sender's clock, or its time zone, may be ahead. A time that was bounded like that is
+// remembered as it was told, so that it is the same one when it is told again, however late.
 package incident
 
 import (
 	"cmp"
+	"slices"
 	"time"
 )
 
@@ -42,11 +46,22 @@ type State struct {
 	// Waiting is a resolution without its opening, and Reopened an opening again without the resolution before it.
 	Waiting  time.Time `json:"waiting,omitzero"`
 	Reopened time.Time `json:"reopened,omitzero"`
+	// Ahead are the newest times that were told to lie in the future.
+	Ahead []Ahead `json:"ahead,omitempty"`
 
 	Severity string `json:"severity,omitempty"`
 	Title    string `json:"title,omitempty"`
 	Link     string `json:"link,omitempty"`
 }
+
+// Ahead is a time that was told before it had come, and the one that it was taken for.
+type Ahead struct {
+	Told  time.Time `json:"told"`
+	Taken time.Time `json:"taken"`
+}
+
+// mostAhead bounds how many of them are remembered.
+const mostAhead = 16
 
 // Step is something that happened to production.
 type Step struct {
@@ -72,10 +87,10 @@ func (s State) Hear(m Message, now time.Time) (State, []Step) {
 		}
 	}
 	if !m.OpenedAt.IsZero() {
-		h.open(bounded(m.OpenedAt, now), m.Reopened)
+		h.open(h.bounded(m.OpenedAt, now), m.Reopened)
 	}
 	if !m.ResolvedAt.IsZero() {
-		h.resolve(bounded(m.ResolvedAt, now))
+		h.resolve(h.bounded(m.ResolvedAt, now))
 	}
 	return h.State, h.steps
 }
@@ -83,17 +98,29 @@ func (s State) Hear(m Message, now time.Time) (State, []Step) {
 // About is the number of the opening that a message is about, where nothing followed from it.
 func (s State) About() int { return max(s.Opening, 1) }
 
-// bounded takes what is told to happen later than now to happen now.
-func bounded(at, now time.Time) time.Time {
-	if at.After(now) {
-		return now
-	}
-	return at
-}
-
 type hearing struct {
 	State
 	steps []Step
+}
+
+// bounded takes what is told to happen later than now to happen now; what was told before, for what it was taken for then; and what is
+// told to happen before that, not to happen after it.
+func (h *hearing) bounded(told, now time.Time) time.Time {
+	if at := slices.IndexFunc(h.Ahead, func(a Ahead) bool { return a.Told.Equal(told) }); at >= 0 {
+		return h.Ahead[at].Taken
+	}
+	if !told.After(now) {
+		return told
+	}
+	taken := now
+	for _, a := range h.Ahead {
+		if told.Before(a.Told) && a.Taken.Before(taken) {
+			taken = a.Taken
+		}
+	}
+	h.Ahead = append(slices.Clone(h.Ahead), Ahead{told, taken})
+	h.Ahead = h.Ahead[max(0, len(h.Ahead)-mostAhead):]
+	return taken
 }
 
 func (h *hearing) open(at time.Time, again bool) {

@@ -40,6 +40,12 @@ func whole(from, to float64) message {
 	return message{incident.Message{OpenedAt: at(from), ResolvedAt: at(to)}, at(60)}
 }
 
+// during is a message that comes at another time.
+func (m message) during(minutes float64) message {
+	m.came = at(minutes)
+	return m
+}
+
 func untimed(minutes float64) message { return message{incident.Message{}, at(minutes)} }
 
 func note(minutes float64) message {
@@ -90,6 +96,23 @@ func TestStories(t *testing.T) {
 		"times that run backwards are kept":                    {[]message{opened(9), resolved(1)}, []string{"1 opens at 9m0s", "1 ends after -8m0s at 1m0s"}},
 		"a clock that is ahead is not believed":                {[]message{opened(64)}, []string{"1 opens at 1h0m0s"}},
 		"what will happen happens now":                         {[]message{whole(1, 6000)}, []string{"1 opens at 1m0s", "1 ends after 59m0s at 1h0m0s"}},
+		"a note that comes first does not hide the true times": {[]message{note(55), whole(10, 20)}, []string{"1 opens at 10m0s", "1 ends after 10m0s at 20m0s"}},
+		// The sender's clock is two hours ahead.
+		"a time zone that is ahead is one failure, told again and again": {[]message{
+			opened(121).during(1), whole(121, 126).during(6), whole(121, 126).during(7), whole(121, 126).during(8), whole(121, 126).during(600),
+		}, []string{"1 opens at 1m0s", "1 ends after 5m0s at 6m0s"}},
+		"an opening that is corrected in a time zone that is ahead": {[]message{
+			opened(121).during(1), whole(121, 126).during(6), whole(122, 126).during(7),
+		}, []string{"1 opens at 1m0s", "1 ends after 5m0s at 6m0s"}},
+		"reopened in a time zone that is ahead": {[]message{
+			opened(121).during(1), whole(121, 126).during(6), reopened(140).during(20), opened(121).during(21), resolved(145).during(25), reopened(140).during(26),
+		}, []string{"1 opens at 1m0s", "1 ends after 5m0s at 6m0s", "2 opens at 20m0s", "2 ends after 5m0s at 25m0s"}},
+		"reopened after the clock was set right": {[]message{
+			opened(121).during(1), resolved(126).during(6), opened(20).during(20), resolved(25).during(25),
+		}, []string{"1 opens at 1m0s", "1 ends after 5m0s at 6m0s", "2 opens at 20m0s", "2 ends after 5m0s at 25m0s"}},
+		"the resolution comes first in a time zone that is ahead": {[]message{
+			resolved(126).during(6), opened(121).during(7), resolved(126).during(8), opened(121).during(200),
+		}, []string{"1 opens at 6m0s", "1 ends after 0s at 6m0s"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, got := tell(story.messages...); !slices.Equal(got, story.want) {
@@ -136,6 +159,32 @@ func TestOpeningsAndEndsTakeTurns(t *testing.T) {
 			t.Fatalf("the steps end with opening %d, the state is %+v", last, s)
 		}
 	})
+}
+
+// Whatever is told again, later and later, leads to nothing, by a clock that is ahead as by one that is right.
+func TestTimesInTheFutureAreTheSameWhenTheyAreToldAgain(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		ahead := float64(rapid.IntRange(0, 300).Draw(t, "ahead"))
+		all := []message{opened(ahead), whole(ahead, ahead+5), resolved(ahead + 5)}
+		_, first := tell(all[0].during(0), all[1].during(5))
+		told := []message{all[0].during(0), all[1].during(5)}
+		for later := range rapid.IntRange(0, 20).Draw(t, "again") {
+			told = append(told, rapid.SampledFrom(all).Draw(t, "message").during(float64(6+later*30)))
+		}
+		if _, got := tell(told...); !slices.Equal(got, first) {
+			t.Fatalf("got %q, want %q", got, first)
+		}
+	})
+}
+
+func TestWhatIsRememberedOfTheFutureIsBounded(t *testing.T) {
+	var all []message
+	for minutes := range 100 {
+		all = append(all, opened(float64(200+minutes)).during(float64(minutes)))
+	}
+	if s, _ := tell(all...); len(s.Ahead) != 16 {
+		t.Errorf("%d times are remembered", len(s.Ahead))
+	}
 }
 
 // Messages of an incident that opened once mean the same in any order.

@@ -9,6 +9,9 @@
 // expression names and the body has not is not told; only the id must be there, or be null where a message is about something else. Their
 // evaluation is bounded as that of sinks' filters is.
 //
+// A message that tells neither when it opened nor when it was resolved, or that both are not so, is a note. A mapping without opened has no
+// way to say that, and there it opens an incident when it comes.
+//
 // The sender proves itself by a bearer token (the Secret's key token) or by basic authentication (username and password).
 //
 // A message is known by its id and the digest of its body: one that is sent again byte by byte is the same. Mentions are the texts of the
@@ -83,10 +86,12 @@ func (e *reading) report(id string, now time.Time) ingest.Report {
 	if said.IsZero() {
 		said = now.UTC()
 	}
-	return ingest.Report{Source: "generic", Service: e.text("service"), Incident: &ingest.Incident{
+	i := &ingest.Incident{
 		ID: id, OpenedAt: e.time("opened", said), ResolvedAt: e.time("resolved", said),
 		Severity: e.text("severity"), Title: e.text("title"), Link: e.text("link"),
-	}}
+	}
+	i.Note = e.programs["opened"] != nil && i.OpenedAt.IsZero() && i.ResolvedAt.IsZero()
+	return ingest.Report{Source: "generic", Service: e.text("service"), Incident: i}
 }
 
 // value is what an expression gives, or nil if it tells nothing.

@@ -147,6 +147,31 @@ func TestTimes(t *testing.T) {
 	}
 }
 
+// TestNotes: what tells that an incident neither opened nor ended adds to it, and opens nothing.
+func TestNotes(t *testing.T) {
+	both := generic.Mapping{ID: `"a"`, Opened: `body.o`, Resolved: `body.r`}
+	for _, c := range []struct {
+		mapping generic.Mapping
+		body    string
+		want    bool
+	}{
+		{both, `{"comment":"ack"}`, true},
+		{both, `{"o":null,"r":null}`, true},
+		{both, `{"o":false,"r":false}`, true},
+		{both, `{"o":false,"r":true}`, false},
+		{both, `{"o":true,"r":false}`, false},
+		{both, `{"o":"2026-03-01T10:15:30Z"}`, false},
+		{both, `{"r":"2026-03-01T10:15:30Z"}`, false},
+		{generic.Mapping{ID: `"a"`, Opened: `body.o`}, `{}`, true},
+		{generic.Mapping{ID: `"a"`, Resolved: `body.r`}, `{}`, false},
+	} {
+		reports, err := build(t, c.mapping).Read(&ingest.Request{Body: []byte(c.body), Now: began})
+		NewWithT(t).Expect(err).NotTo(HaveOccurred(), c.body)
+		NewWithT(t).Expect(reports).To(HaveLen(1))
+		NewWithT(t).Expect(reports[0].Incident.Note).To(Equal(c.want), c.body)
+	}
+}
+
 // TestIDs: a message about something else is told from one that is not as the mapping says.
 func TestIDs(t *testing.T) {
 	for body, want := range map[string]string{
