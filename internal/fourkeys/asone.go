@@ -186,12 +186,15 @@ func (s *spreading) joins(e *dora.Event, version string) bool {
 	}
 	others := 0
 	for i := range s.members {
-		if m := &s.members[i]; s.needed(m, e.OccurredAt) && placeOf(m.Cluster, &m.Subject) != placeOf(e.Cluster, &e.Subject) {
-			if s.on[placeOf(m.Cluster, &m.Subject)] != version {
-				return false
-			}
-			others++
+		m := &s.members[i]
+		at := placeOf(m.Cluster, &m.Subject)
+		if at == placeOf(e.Cluster, &e.Subject) || !s.needed(m, e.OccurredAt) || s.joined[at].Equal(e.OccurredAt) { // one that joins in the same second
+			continue
 		}
+		if s.on[at] != version {
+			return false
+		}
+		others++
 	}
 	return others > 0
 }

@@ -164,6 +164,25 @@ func TestServicesThatAreSpreadAreDeployedOnce(t *testing.T) {
 			[]dora.Event{success("v1", 10, east, firstOfAll), success("v1", 12, west, firstOfAll)},
 			[]telling{{dora.Succeeded, "v1", 10}},
 		},
+		"two new regions join in the same second": {
+			regions("east", "west", "south"),
+			[]dora.Event{success("v1", 10, east, firstOfAll), success("v1", 12, west, firstOfAll), success("v1", 12, in("south"), firstOfAll)},
+			[]telling{{dora.Succeeded, "v1", 10}},
+		},
+		"two regions that begin in the same second are one deployment": {
+			both,
+			[]dora.Event{success("v1", 10, east, firstOfAll), success("v1", 10, west, firstOfAll)},
+			[]telling{{dora.Succeeded, "v1", 10}},
+		},
+		"a verdict that comes after the next version began elsewhere": {
+			regions("east", "west", "south"),
+			[]dora.Event{
+				success("v1", 10, east), success("v1", 10, west), success("v1", 10, in("south")),
+				success("v2", 20, east), success("v2", 20, in("south")), success("v3", 21, east), failure("v2", 22, west),
+				success("v3", 23, west), success("v3", 23, in("south")),
+			},
+			[]telling{{dora.Succeeded, "v1", 10}, {dora.Failed, "v2", 22}, {dora.Succeeded, "v3", 23}},
+		},
 		"a region that was given up holds nobody up any more": {
 			[]fourkeys.Member{both[0], until(20, both[1])},
 			[]dora.Event{success("v1", 10, east), success("v2", 25, east)},
