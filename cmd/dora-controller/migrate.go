@@ -66,6 +66,9 @@ func (o *migrateOptions) run(cmd *cobra.Command, _ []string) error {
 }
 
 func (o *migrateOptions) move(cmd *cobra.Command) error {
+	if err := app.CheckSource(o.from); err != nil {
+		return cli.Usage(cmd, fmt.Errorf("invalid argument for \"--from\" flag: %w", err))
+	}
 	if err := app.CheckMove(o.to); err != nil {
 		return cli.Usage(cmd, fmt.Errorf("invalid argument for \"--to\" flag: %w", err))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/dora-controller/dora-controller/internal/ledger"
@@ -26,6 +27,18 @@ func (o Options) validateLedger() error {
 		return nil
 	}
 	return validateFile(o.Ledger)
+}
+
+// noFile is in what somebody meant for a database: a URL, or settings in libpq's form, which may hold a password.
+var noFile = regexp.MustCompile(`(?i)://|\b(host|dbname|password)\s*=`)
+
+// checkFile refuses what would be taken for a path, without repeating it.
+func checkFile(path string) error {
+	if noFile.MatchString(path) {
+		return errors.New("that is neither a file nor the URL of a database: write a path, such as /var/lib/dora-controller/ledger.db, " +
+			"or postgres://user@host:5432/database, with the password in PGPASSWORD or PGPASSFILE")
+	}
+	return nil
 }
 
 // ledgerName is what a ledger is called among those in a database. No cluster has a slash in its name.
@@ -58,6 +71,9 @@ func ReadLedger(ctx context.Context, location, cluster string) (OpenedLedger, er
 	if postgres.IsURL(location) {
 		return postgres.OpenReadOnly(ctx, location, cluster)
 	}
+	if err := checkFile(location); err != nil {
+		return nil, fmt.Errorf("cannot open the ledger: %w", err)
+	}
 	return sqlite.OpenReadOnly(ctx, location)
 }
 
@@ -66,6 +82,9 @@ func ReadLedger(ctx context.Context, location, cluster string) (OpenedLedger, er
 func WriteLedger(ctx context.Context, location string) (ledger.Store, error) {
 	if postgres.IsURL(location) {
 		return nil, errors.New("a ledger in a database is written by its controller alone: do this with a copy in a file, or without --apply")
+	}
+	if err := checkFile(location); err != nil {
+		return nil, fmt.Errorf("cannot open the ledger: %w", err)
 	}
 	return sqlite.Open(ctx, location, sqlite.Options{})
 }

@@ -13,6 +13,9 @@ import (
 	"github.com/dora-controller/dora-controller/internal/ledger/sqlite"
 )
 
+// fileScheme may stand before the path of a source.
+const fileScheme = "sqlite://"
+
 // movedRows is how many rows are copied at once.
 const movedRows = 500
 
@@ -23,11 +26,19 @@ var errChanged = errors.New("the copy is not what the source is, which somebody 
 // CheckMove says what is wrong with the URL that a ledger is to be copied to, without repeating it.
 func CheckMove(url string) error { return postgres.CheckURL(url) }
 
+// CheckSource says what is wrong with the file that is to be copied, without repeating it.
+func CheckSource(path string) error {
+	if postgres.IsURL(path) {
+		return errors.New("a ledger in a database is copied nowhere: there is no way back into a file")
+	}
+	return checkFile(strings.TrimPrefix(path, fileScheme))
+}
+
 // Move copies a ledger from a file into a database, and lets controllers of that cluster open it there once every table was found to be the
 // same. The source is not changed, and nobody can write it meanwhile. What was broken off goes on where it ended. tell is called after each
 // step with what was done.
 func Move(ctx context.Context, path, url, cluster string, tell func(string)) (err error) {
-	source, err := sqlite.OpenFrozen(ctx, strings.TrimPrefix(path, "sqlite://"))
+	source, err := sqlite.OpenFrozen(ctx, strings.TrimPrefix(path, fileScheme))
 	if err != nil {
 		return err
 	}

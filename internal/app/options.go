@@ -123,6 +123,9 @@ func (o Options) Validate() error {
 }
 
 func validateFile(path string) error {
+	if err := checkFile(path); err != nil {
+		return fmt.Errorf("--ledger: %w", err)
+	}
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return fmt.Errorf("--ledger=%s is a folder: name a file in it, such as %s/ledger.db", path, strings.TrimRight(path, "/"))
 	}

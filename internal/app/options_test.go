@@ -19,6 +19,10 @@ func TestValidate(t *testing.T) {
 		"a ledger that is a folder":        {func(o *Options) { o.Ledger = t.TempDir() + "/" }, "--ledger="},
 		"a ledger in a database":           {func(o *Options) { o.Ledger = "postgres://dora@db.example.com/dora" }, ""},
 		"a ledger with its password":       {func(o *Options) { o.Ledger = "postgres://dora:s3cret@db/dora" }, "--ledger: the ledger's URL holds a password"},
+		"a ledger by a scheme in capitals": {func(o *Options) { o.Ledger = "POSTGRES://dora@db.example.com/dora" }, ""},
+		"its password, after capitals":     {func(o *Options) { o.Ledger = "PostgreSQL://dora:s3cret@db/dora" }, "--ledger: the ledger's URL holds a password"},
+		"a ledger of another scheme":       {func(o *Options) { o.Ledger = "postgre://dora:s3cret@db/dora" }, "--ledger: that is neither a file nor"},
+		"a ledger in libpq's other form":   {func(o *Options) { o.Ledger = "host=db Password = s3cret" }, "--ledger: that is neither a file nor"},
 		"a ledger in no database":          {func(o *Options) { o.Ledger = "postgres://db:none/dora" }, "--ledger: the ledger's URL cannot be read"},
 		"a cluster that is no name":        {func(o *Options) { o.Cluster = "EU/1" }, `--cluster="EU/1" is no name: use lower-case`},
 		"a cluster without a name":         {func(o *Options) { o.Cluster = "" }, `--cluster="" is no name`},
@@ -63,6 +67,8 @@ func TestValidate(t *testing.T) {
 				t.Errorf("refused: %v", err)
 			case test.want != "" && (err == nil || !strings.HasPrefix(err.Error(), test.want)):
 				t.Errorf("got  %v\nwant %s…", err, test.want)
+			case err != nil && strings.Contains(err.Error(), "s3cret"):
+				t.Errorf("it repeats a password: %v", err)
 			}
 		})
 	}

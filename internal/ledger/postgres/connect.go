@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/url"
 	"regexp"
@@ -29,9 +30,10 @@ const (
 	writeWithin = 30 * time.Second
 )
 
-// IsURL tells whether what names a ledger is a URL of a database, and no path.
+// IsURL tells whether what names a ledger is a URL of a database, and no path. Case is of no matter in a scheme.
 func IsURL(location string) bool {
-	return strings.HasPrefix(location, "postgres://") || strings.HasPrefix(location, "postgresql://")
+	scheme, _, found := strings.Cut(location, "://")
+	return found && (strings.EqualFold(scheme, "postgres") || strings.EqualFold(scheme, "postgresql"))
 }
 
 // CheckURL says what is wrong with the URL of a ledger, without repeating it.
@@ -60,8 +62,9 @@ func parse(location string) (config *pgxpool.Config, schema string, err error) {
 	if _, has := address.User.Password(); has || address.Query().Has("password") || address.Query().Has("sslpassword") {
 		return nil, "", errPassword
 	}
-	if config, err = pgxpool.ParseConfig(location); err != nil {
-		return nil, "", errURL
+	_, rest, _ := strings.Cut(location, "://")
+	if config, err = pgxpool.ParseConfig("postgres://" + rest); err != nil {
+		return nil, "", unread(err)
 	}
 	schema = "public"
 	if named, ok := config.ConnConfig.RuntimeParams["search_path"]; ok {
@@ -72,6 +75,14 @@ func parse(location string) (config *pgxpool.Config, schema string, err error) {
 	}
 	settle(config, schema)
 	return config, schema, nil
+}
+
+// unread says why a URL is refused: a file that it or the environment names may be missing. Of all else pgx quotes the URL.
+func unread(err error) error {
+	if missing, ok := errors.AsType[*fs.PathError](err); ok {
+		return fmt.Errorf("a file that the ledger's URL names, or the environment, cannot be read: %w", missing)
+	}
+	return errURL
 }
 
 // settle sets what a connection of the ledger needs, whatever a role or a database has otherwise.

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"io/fs"
 	"net"
+	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -292,6 +294,7 @@ func TestAnAddressHoldsNoPassword(t *testing.T) {
 		"beside the user":   "postgres://dora:s3cret-word@db/dora",
 		"as a setting":      "postgres://dora@db/dora?password=s3cret-word",
 		"in what is no URL": "postgres://dora:s3cret-word%zz@db/dora",
+		"after capitals":    "POSTGRES://dora:s3cret-word@db/dora",
 	} {
 		err := CheckURL(location)
 		g := NewWithT(t)
@@ -300,6 +303,10 @@ func TestAnAddressHoldsNoPassword(t *testing.T) {
 	}
 	NewWithT(t).Expect(CheckURL("postgres://dora:x@db/dora")).To(MatchError(ContainSubstring("set PGPASSWORD")))
 	NewWithT(t).Expect(CheckURL("postgres://db/dora?search_path=a,b")).To(MatchError(ContainSubstring("one schema")))
+	NewWithT(t).Expect(CheckURL("PostgreSQL://db/dora")).To(Succeed(), "as RFC 3986 has it, case is of no matter in a scheme")
+	missing := filepath.Join(t.TempDir(), "ca.crt")
+	NewWithT(t).Expect(CheckURL("postgres://db/dora?sslmode=verify-full&sslrootcert=" + missing)).To(And(
+		MatchError(fs.ErrNotExist), MatchError(ContainSubstring("cannot be read: open "+missing))))
 }
 
 func TestANewerSchemaIsLeftAlone(t *testing.T) {
