@@ -53,6 +53,10 @@ as it is in the first column, it says on which evidence that was made.`,
 	return cmd
 }
 
+// errNothingKnown ends scripts that name what there is not.
+var errNothingKnown = errors.New("the ledger has nothing about it: is that the name of a service, an Application or a Rollout that a DoraTarget selects? " +
+	"See kubectl dora status -A")
+
 // told is one line of an explanation: an event, or a decision that led to none.
 type told struct {
 	At     time.Time   `json:"at"`
@@ -93,7 +97,11 @@ func (o *explainOptions) run(cmd *cobra.Command, args []string) error {
 	if err != nil && !missing {
 		return err
 	}
-	if err := o.print(cmd, explanation(events, decisions, since)); err != nil {
+	lines := explanation(events, decisions, since)
+	if len(lines) == 0 && since.IsZero() {
+		return errNothingKnown
+	}
+	if err := o.print(cmd, lines); err != nil {
 		return err
 	}
 	if missing {
@@ -120,16 +128,15 @@ func explanation(events []dora.Event, decisions []decision, since time.Time) []t
 }
 
 func (o *explainOptions) print(cmd *cobra.Command, lines []told) error {
+	if len(lines) == 0 && o.output.Value != asJSON {
+		fmt.Fprintln(cmd.ErrOrStderr(), "Nothing was decided about it in that time.")
+		return nil
+	}
 	if o.limit > 0 {
 		lines = lines[max(0, len(lines)-o.limit):]
 	}
 	if o.output.Value == asJSON {
 		return printTold(cmd.OutOrStdout(), lines)
-	}
-	if len(lines) == 0 {
-		fmt.Fprintln(cmd.ErrOrStderr(), "The ledger has nothing about it: is that the name of a service, an Application or a Rollout "+
-			"that a DoraTarget selects? See kubectl dora status -A.")
-		return nil
 	}
 	table := show.NewGrid("TIME", "WHAT", "VERSION", "COUNTS AS", "RULE", "WHY")
 	for _, l := range lines {

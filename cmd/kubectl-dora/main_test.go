@@ -236,7 +236,9 @@ func TestExplainSaysWhatCountsAndWhatDoesNot(t *testing.T) {
 	g.Expect(lines).To(HaveLen(1 + len(events) + 1)) // the header, the events, the decision
 
 	g.Expect(run(t, "explain", "checkout", "--ledger", path, "--limit", "3", "-o", "json").stdout).To(HaveSuffix("}\n"))
-	g.Expect(run(t, "explain", "nobody", "--ledger", path).stderr).To(HavePrefix("The ledger has nothing about it"))
+	nobody := run(t, "explain", "nobody", "--ledger", path)
+	g.Expect(nobody.code).To(Equal(exitFailure))
+	g.Expect(nobody.stderr).To(HavePrefix("error: the ledger has nothing about it"))
 }
 
 func TestExplainOneEvent(t *testing.T) {
