@@ -46,8 +46,11 @@ func startPlane(assets string, crds []string) (*plane, error) {
 		},
 		kubectl: filepath.Join(assets, "kubectl"), kubeconfig: filepath.Join(folder, "kubeconfig"), folder: folder,
 	}
+	// By their paths, since the variable KUBEBUILDER_ASSETS would come before the folder.
+	plane := &p.environment.ControlPlane
+	plane.GetAPIServer().Path, plane.Etcd, plane.KubectlPath = filepath.Join(assets, "kube-apiserver"), &envtest.Etcd{Path: filepath.Join(assets, "etcd")}, p.kubectl
 	// On its way out the server waits that long for whoever still watches, such as a kubectl in another terminal.
-	p.environment.ControlPlane.GetAPIServer().Configure().Set("request-timeout", "10s")
+	plane.GetAPIServer().Configure().Set("request-timeout", "10s")
 	if err := p.start(); err != nil {
 		return nil, errors.Join(err, p.stop())
 	}
