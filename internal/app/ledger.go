@@ -89,8 +89,15 @@ func WriteLedger(ctx context.Context, location string) (ledger.Store, error) {
 	return sqlite.Open(ctx, location, sqlite.Options{})
 }
 
+// tellAfter is when it is logged that the ledger is still being opened.
+const tellAfter = 15 * time.Second
+
 // open waits for a ledger that another process writes, or that cannot be reached. It gives up when the context ends.
 func (l *leader) open(ctx context.Context) (ledger.Store, error) {
+	slow := time.AfterFunc(tellAfter, func() {
+		l.log.Info("Waiting for the ledger, which does not answer, or is being migrated", "path", l.options.Ledger)
+	})
+	defer slow.Stop()
 	for waited := false; ; waited = true {
 		store, err := l.options.openStore(ctx)
 		if err == nil {
@@ -100,6 +107,7 @@ func (l *leader) open(ctx context.Context) (ledger.Store, error) {
 		if !errors.Is(err, ledger.ErrInUse) && !errors.Is(err, ledger.ErrUnreachable) {
 			return nil, fmt.Errorf("cannot open the ledger: %w", err)
 		}
+		slow.Stop()
 		switch {
 		case waited:
 		case errors.Is(err, ledger.ErrInUse):

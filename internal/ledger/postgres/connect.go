@@ -28,6 +28,10 @@ const (
 	// writeWithin bounds all that one transaction does. With the patience of a writer, and what waits behind another group, it is to be less than
 	// what a step of those who wait may take (progress.Spare).
 	writeWithin = 30 * time.Second
+	// answerSoon bounds each step of opening but a migration, which may have large tables to change: the server itself bounds each of its
+	// statements by five minutes. Several hosts of a URL may be tried meanwhile, each for as long as a connection may take.
+	answerSoon    = time.Minute
+	migrateWithin = time.Hour
 )
 
 // IsURL tells whether what names a ledger is a URL of a database, and no path. Case is of no matter in a scheme.

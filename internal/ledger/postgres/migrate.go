@@ -29,17 +29,29 @@ const (
 )
 
 // migrate brings the table of events and the ledger's own ones up to date.
-func migrate(ctx context.Context, pool *pgxpool.Pool, schema string) error {
-	steps, err := fs.Sub(embedded, "migrations")
-	if err != nil {
-		return fmt.Errorf("cannot read the embedded migrations: %w", err)
-	}
-	events, own, err := noted(ctx, pool, schema)
+func migrate(ctx context.Context, pool *pgxpool.Pool, schema string, opts Options) error {
+	var events, own int64
+	err := opts.step(ctx, answerSoon, func(ctx context.Context) (err error) {
+		events, own, err = noted(ctx, pool, schema)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	if own > schemaVersion {
 		return newer(schema, own)
+	}
+	if events >= eventtable.Newest() && own == schemaVersion {
+		return nil
+	}
+	return opts.step(ctx, migrateWithin, func(ctx context.Context) error { return migrateFrom(ctx, pool, schema, events, own) })
+}
+
+// migrateFrom runs the migrations that are newer than those noted.
+func migrateFrom(ctx context.Context, pool *pgxpool.Pool, schema string, events, own int64) error {
+	steps, err := fs.Sub(embedded, "migrations")
+	if err != nil {
+		return fmt.Errorf("cannot read the embedded migrations: %w", err)
 	}
 	if events < eventtable.Newest() {
 		if err := eventtable.Migrate(ctx, pool, schema, eventtable.Own()); err != nil {

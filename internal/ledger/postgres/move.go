@@ -53,7 +53,7 @@ func BeginMove(ctx context.Context, url, cluster, source string) (*Move, error) 
 
 // reserve makes the ledger, or empties one that was to be copied from something else.
 func reserve(ctx context.Context, p *pools, schema, cluster, source string) error {
-	if err := migrate(ctx, p.writing, schema); err != nil {
+	if err := migrate(ctx, p.writing, schema, Options{}); err != nil {
 		return err
 	}
 	return inTransaction(ctx, p.writing, func(tx pgx.Tx) error {

@@ -103,7 +103,7 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 }
 
 func open(ctx context.Context, p *pools, schema string, opts Options) (*Store, error) {
-	if err := migrate(ctx, p.writing, schema); err != nil {
+	if err := migrate(ctx, p.writing, schema, opts); err != nil {
 		return nil, err
 	}
 	return prepare(ctx, p, schema, opts, func(ctx context.Context) (int32, int64, error) { return claim(ctx, p.writing, opts.Cluster) })
@@ -111,23 +111,48 @@ func open(ctx context.Context, p *pools, schema string, opts Options) (*Store, e
 
 // prepare makes a store of a schema that is up to date, for who takes a ledger of it.
 func prepare(ctx context.Context, p *pools, schema string, opts Options, take func(context.Context) (int32, int64, error)) (*Store, error) {
-	months, upsert, err := look(ctx, p.writing, schema)
+	var (
+		into   *months
+		upsert string
+		id     int32
+		token  int64
+	)
+	err := opts.step(ctx, answerSoon, func(ctx context.Context) (err error) {
+		into, upsert, err = look(ctx, p.writing, schema)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	id, token, err := take(ctx)
+	err = opts.step(ctx, answerSoon, func(ctx context.Context) (err error) {
+		id, token, err = take(ctx)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
 	s := &Store{
 		reader: reader{pool: p.reading, ledger: id, closed: new(atomic.Bool)},
-		schema: schema, months: months, cached: opts.Cached, fenced: make(chan struct{}), writing: p.writing,
+		schema: schema, months: into, cached: opts.Cached, fenced: make(chan struct{}), writing: p.writing,
 	}
 	s.writer = startWriter(&writer{
 		pool: p.writing, ledger: id, token: token, cluster: opts.Cluster, upsert: upsert, now: opts.Now, patience: opts.Patience, board: opts.Board,
 		fenced: sync.OnceFunc(func() { close(s.fenced) }),
 	})
 	return s, nil
+}
+
+// step bounds a part of opening, on the board too. A connection whose other end is gone, as one through a pooler may be, ends with nothing else.
+func (o Options) step(ctx context.Context, within time.Duration, run func(context.Context) error) error {
+	work := o.Board.Begin("open", "the ledger", within+progress.Spare)
+	defer work.End()
+	bounded, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	err := run(bounded)
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("%w: it did not answer within %s", ledger.ErrUnreachable, within)
+	}
+	return err
 }
 
 // claim makes the ledger if there is none, and takes the next token.
