@@ -73,7 +73,7 @@ type Report struct {
 	Change     *Change
 	Incident   *Incident
 
-	// Rest is what the sender told beside that and is kept as it came: a JSON object, or nil.
+	// Rest is what the sender told beside that and is kept as it came: a JSON object that the function Rest made, or nil.
 	Rest json.RawMessage
 }
 

@@ -143,9 +143,6 @@ func instant(text string) string {
 	return at.UTC().Format(time.RFC3339Nano)
 }
 
-// mostRest bounds what is kept beside the fields that are ours.
-const mostRest = 16 << 10
-
 // rest is what a body has beside them.
 func rest(body []byte) (json.RawMessage, error) {
 	var all map[string]json.RawMessage
@@ -153,14 +150,7 @@ func rest(body []byte) (json.RawMessage, error) {
 		return nil, wrong("", "must be one object of JSON, whole and well formed")
 	}
 	maps.DeleteFunc(all, func(name string, _ json.RawMessage) bool { return slices.Contains(ours, name) })
-	if len(all) == 0 {
-		return nil, nil
-	}
-	text, err := json.Marshal(all)
-	if err != nil || len(text) > mostRest {
-		return nil, wrong("", "fields of other names are kept, but at most 16 KiB of them")
-	}
-	return text, nil
+	return ingest.Rest(all)
 }
 
 func readDeploy(m *message, r *ingest.Request, report *ingest.Report) error {

@@ -437,12 +437,24 @@ func wrong(r ingest.Report) string {
 		return "whose key cannot be kept"
 	case len(r.Service) > ingest.MaxName || len(r.Environment) > ingest.MaxName || len(r.Team) > ingest.MaxName || !shows(r.Service+r.Environment+r.Team):
 		return "whose names cannot be kept"
+	case !keepable(r.Rest):
+		return "whose rest cannot be kept"
 	case r.Incident != nil:
 		return wrongIncident(r.Incident)
 	case r.Change != nil:
 		return wrongTime(r.Change.OccurredAt, r.Change.FirstCommitAt)
 	}
 	return wrongTime(r.Deployment.OccurredAt, r.Deployment.StartedAt, r.Deployment.FirstCommitAt)
+}
+
+// keepable tells whether the rest of a report is as ingest.Rest makes it.
+func keepable(rest json.RawMessage) bool {
+	var fields map[string]json.RawMessage
+	if rest != nil && json.Unmarshal(rest, &fields) != nil {
+		return false
+	}
+	again, err := ingest.Rest(fields)
+	return err == nil && bytes.Equal(again, rest)
 }
 
 func wrongIncident(i *ingest.Incident) string {
