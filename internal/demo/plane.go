@@ -48,7 +48,8 @@ func startPlane(assets string, crds []string) (*plane, error) {
 	}
 	// By their paths, since the variable KUBEBUILDER_ASSETS would come before the folder.
 	plane := &p.environment.ControlPlane
-	plane.GetAPIServer().Path, plane.Etcd, plane.KubectlPath = filepath.Join(assets, "kube-apiserver"), &envtest.Etcd{Path: filepath.Join(assets, "etcd")}, p.kubectl
+	plane.GetAPIServer().Path, plane.KubectlPath = filepath.Join(assets, "kube-apiserver"), p.kubectl
+	plane.Etcd = &envtest.Etcd{Path: filepath.Join(assets, "etcd")}
 	// On its way out the server waits that long for whoever still watches, such as a kubectl in another terminal.
 	plane.GetAPIServer().Configure().Set("request-timeout", "10s")
 	if err := p.start(); err != nil {
