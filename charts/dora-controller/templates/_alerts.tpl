@@ -85,6 +85,14 @@
     summary: >-
       {{ `{{ $labels.host }} allows no more requests` }}
     description: Lead times come late. Give spec.source a credential with a higher limit, or read the repositories by git.
+- alert: DoraReceiverFailing
+  expr: sum by (exported_namespace, receiver) (increase(dora_receiver_requests_total{ {{- $of -}} , code=~"5.."}[15m])) > 0
+  for: 15m
+  labels: {severity: critical}
+  annotations:
+    summary: Reports are not taken
+    description: >-
+      {{ `DoraReceiver {{ $labels.exported_namespace }}/{{ $labels.receiver }} answers 5xx, mostly since the ledger takes nothing: the log says why. Senders that try again lose nothing; GitHub, GitLab and Gitea do not.` }}
 - alert: DoraServiceFell
   expr: dora_target_alert{ {{- $of -}} , reason="ServiceFell"} == 1
   labels: {severity: warning}
