@@ -105,7 +105,7 @@ load: envtest ## Report five hundred times a second for a minute, and kill the c
 	@RECEIVE_SECONDS=$(or $(RECEIVE_SECONDS),60) go test -run '^TestKilledWhileItReceives$$' -v -count 1 -timeout 60m ./test/receiving
 
 chaos: envtest crds postgres ## Break what stands around the controller, and the controller, by seeds (SEEDS, CHAOS_SEED, CHAOS_ROUNDS)
-	@CHAOS_SEEDS=$(SEEDS) CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),7) \
+	@CHAOS_SEED=$${CHAOS_SEED:-$$RANDOM} CHAOS_SEEDS=$(SEEDS) CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),7) \
 		go test -run '^Test(Chaos|HandOver)$$' -v -count 1 -timeout 600m ./test/chaos
 
 soak: envtest crds postgres ## Deploy without end, and look whether memory stays as it is (DURATION)

@@ -81,10 +81,13 @@ var faults = []fault{
 	}},
 }
 
+// usualSeed is that of a run that names none, so that it is the same for everybody; make chaos draws another each time.
+const usualSeed = 1
+
 // TestChaos breaks one thing after another, in an order and at moments that a seed draws, and deploys meanwhile.
 func TestChaos(t *testing.T) {
 	t.Parallel()
-	first, seeds := number(t, "CHAOS_SEED", rand.IntN(1_000_000)), number(t, "CHAOS_SEEDS", 1)
+	first, seeds := number(t, "CHAOS_SEED", usualSeed), number(t, "CHAOS_SEEDS", 1)
 	for seed := first; seed < first+seeds; seed++ {
 		for _, inDatabase := range []bool{false, true} {
 			name := fmt.Sprintf("seed %d with a ledger in %s", seed, map[bool]string{false: "a file", true: "PostgreSQL"}[inDatabase])
