@@ -93,7 +93,6 @@ var refusals = map[string]string{
 	"BadRequest":    "the line Refused of the controller's log names the field; docs/receivers-incidents.md says what each product has to be set to",
 	"NotJSON":       "let the sender send JSON, uncompressed, with Content-Type: application/json",
 	"TooOften":      "raise spec.rateLimit, or let the sender send less",
-	"TooManyForged": "somebody without the secret posts in its name: see the remote addresses of the lines Refused of the controller's log",
 	"TooLarge":      "let the sender send less at once: 2 MiB are taken",
 	"LedgerFailing": "the controller's log says why the ledger does not take it",
 	"DriverFailing": "the controller's log has a stack: please report it",

@@ -22,7 +22,6 @@ const (
 	TooLarge      Reason = "TooLarge"      // the body is too large
 	TooSlow       Reason = "TooSlow"       // the body did not come in time, or not whole
 	TooOften      Reason = "TooOften"      // above spec.rateLimit
-	TooManyForged Reason = "TooManyForged" // so much was forged that nothing more is verified for a moment
 	Busy          Reason = "Busy"          // too much is being read at this moment
 	Suspended     Reason = "Suspended"     // spec.suspend is true
 	BadRequest    Reason = "BadRequest"    // a field is wrong

@@ -13,11 +13,17 @@ import (
 // ErrTokenTaken is that another receiver, which is older, has the same token.
 var ErrTokenTaken = errors.New("another receiver has the same token")
 
-// What is forged in the name of a receiver is verified this often; more is refused unread, so that it costs no more.
+// Requests of which nobody knows who made them get this many lines in the log, and places in the tally of the receiver that they name; the
+// others are counted by the metric alone.
 const (
-	forgedPerSecond = 20
-	forgedAtOnce    = 100
+	strangersPerSecond = 1
+	strangersAtOnce    = 20
 )
+
+func newStrangers() *rate.Limiter { return rate.NewLimiter(strangersPerSecond, strangersAtOnce) }
+
+// ownFor is how long what a receiver's own sender was refused for stays before the eyes of people, whatever strangers do.
+const ownFor = time.Hour
 
 // Desk knows the receivers that there are. It may be used by many goroutines at once.
 type Desk struct {
@@ -32,7 +38,7 @@ type Desk struct {
 type place struct {
 	*Receiver
 
-	limit, forged *rate.Limiter
+	limit, strangers *rate.Limiter
 
 	mu    sync.Mutex
 	tally Tally
@@ -75,12 +81,12 @@ func (d *Desk) Put(r *Receiver, known Tally) error {
 
 // placeFor takes over what is known of a receiver.
 func (d *Desk) placeFor(r *Receiver, known Tally) *place {
-	p := &place{Receiver: r, limit: perMinute(r.PerMinute), forged: rate.NewLimiter(forgedPerSecond, forgedAtOnce), tally: known}
+	p := &place{Receiver: r, limit: perMinute(r.PerMinute), strangers: newStrangers(), tally: known}
 	before := d.byName[r.Sender]
 	if before == nil || before.UID != r.UID {
 		return p
 	}
-	p.tally, p.forged = before.count(), before.forged
+	p.tally, p.strangers = before.count(), before.strangers
 	if before.PerMinute == r.PerMinute {
 		p.limit = before.limit
 	}
@@ -155,10 +161,15 @@ func (d *Desk) accepted(p *place, at time.Time) {
 	d.tell(p.Sender)
 }
 
+// anybodys are the reasons for which requests are refused before it is known who asks.
+var anybodys = map[Reason]bool{NotSender: true, TooLarge: true, TooSlow: true, Busy: true}
+
 func (d *Desk) refused(p *place, at time.Time, why Reason) {
 	p.mu.Lock()
 	p.tally.Refused++
-	p.tally.LastRefused, p.tally.LastRefusal = at, why
+	if known := p.tally.LastRefusal; !anybodys[why] || known == "" || anybodys[known] || at.Sub(p.tally.LastRefused) >= ownFor {
+		p.tally.LastRefused, p.tally.LastRefusal = at, why
+	}
 	p.mu.Unlock()
 	d.tell(p.Sender)
 }

@@ -321,23 +321,66 @@ func TestHowOften(t *testing.T) {
 	g.Expect(ask("pager")).To(Equal(http.StatusTooManyRequests))
 }
 
-// TestForgeries: much that is forged is refused unread for a moment, for that receiver alone; nobody's number in a minute is used up.
+// TestForgeries: however much is forged, the sender is heard. Few forged requests get into the log and the tally, for a while none of them hides
+// what the sender was refused for, and nobody's number in a minute is used up.
 func TestForgeries(t *testing.T) {
 	g, s := NewWithT(t), newStand(t)
-	s.put(t, s.receiver("other", "PagerDuty"))
 	forge := func() int {
 		return s.post("/hooks/payments/pager", "pager", `"checkout"`, header("Authorization", "Bearer forged")).Code
 	}
-	for range 100 {
+	pager := s.receiver("pager", "PagerDuty").Sender
+	g.Expect(s.post("/hooks/payments/pager", "pager", `""`).Code).To(Equal(http.StatusUnprocessableEntity))
+	for range 500 {
 		g.Expect(forge()).To(Equal(http.StatusUnauthorized))
 	}
-	g.Expect(forge()).To(Equal(http.StatusTooManyRequests))
-	g.Expect(s.post("/hooks/payments/other", "other", `"checkout"`).Code).To(Equal(http.StatusAccepted))
-	s.now = noon.Add(time.Second)
 	g.Expect(s.post("/hooks/payments/pager", "pager", `"checkout"`).Code).To(Equal(http.StatusAccepted))
+	tally, _ := s.desk.Tally(pager)
+	g.Expect(tally).To(Equal(receive.Tally{Accepted: 1, LastAccepted: noon, Refused: 21, LastRefused: noon, LastRefusal: receive.NoService}))
+	g.Expect(strings.Count(s.log.String(), `"reason"="NotSender"`)).To(Equal(20))
+	s.now = noon.Add(time.Hour)
+	forge()
+	tally, _ = s.desk.Tally(pager)
+	g.Expect(tally.LastRefusal).To(Equal(receive.NotSender), "in the end it is told: the sender may have another secret")
 }
 
-// TestWhatIsHeld: bodies that do not end take room, and those that come then are told to come again; room is given back.
+// TestStrangersInTheLog: nor do those that name no receiver fill the log, whatever is wrong with them.
+func TestStrangersInTheLog(t *testing.T) {
+	for name, path := range map[string]string{"nobody": "/hooks/payments/nobody", "no token": "/events", "nothing": "/"} {
+		g, s := NewWithT(t), newStand(t)
+		for range 100 {
+			s.post(path, "", `{}`)
+		}
+		g.Expect(strings.Count(s.log.String(), `"Refused"`)).To(Equal(20), name)
+	}
+}
+
+// TestWhoExistsIsNotTold: whatever is asked without the secret, one that is there answers as one that is not, word for word.
+func TestWhoExistsIsNotTold(t *testing.T) {
+	large := `"` + strings.Repeat("a", 2<<20) + `"`
+	for name, c := range map[string]struct {
+		body   string
+		change func(*http.Request)
+		code   int
+	}{
+		"forged":                       {`{}`, func(*http.Request) {}, http.StatusUnauthorized},
+		"no JSON":                      {`{`, func(*http.Request) {}, http.StatusUnauthorized},
+		"too large by its own account": {large, func(*http.Request) {}, http.StatusRequestEntityTooLarge},
+		"too large":                    {large, func(r *http.Request) { r.ContentLength = -1 }, http.StatusRequestEntityTooLarge},
+		"cut off":                      {`"`, func(r *http.Request) { r.Body = io.NopCloser(broken{}) }, http.StatusRequestTimeout},
+	} {
+		g, s := NewWithT(t), newStand(t)
+		for range 150 {
+			there := s.post("/hooks/payments/pager", "", c.body, c.change)
+			absent := s.post("/hooks/payments/nobody", "", c.body, c.change)
+			g.Expect(there.Code).To(Equal(c.code), name)
+			g.Expect(cmp.Diff(absent.Result().Header, there.Result().Header)).To(BeEmpty(), name)
+			g.Expect(there.Body.String()).To(Equal(absent.Body.String()), name)
+			g.Expect(absent.Code).To(Equal(c.code), name)
+		}
+	}
+}
+
+// TestWhatIsHeld: bodies that do not end take room, and large ones that come then are told to come again; room is given back.
 func TestWhatIsHeld(t *testing.T) {
 	g, s := NewWithT(t), newStand(t)
 	const many = 8 // of a bit more than 1 MiB, each with room for 2
@@ -352,10 +395,12 @@ func TestWhatIsHeld(t *testing.T) {
 		})
 		<-arrived
 	}
-	g.Expect(s.post("/hooks/payments/pager", "pager", `"checkout"`).Code).To(Equal(http.StatusServiceUnavailable))
+	large := `"` + strings.Repeat("a", 1<<20) + `"`
+	g.Expect(s.post("/hooks/payments/pager", "pager", large).Code).To(Equal(http.StatusServiceUnavailable))
+	g.Expect(s.post("/hooks/payments/pager", "pager", `"checkout"`).Code).To(Equal(http.StatusAccepted), "there is room for what is small")
 	close(finish)
 	ended.Wait()
-	g.Expect(s.post("/hooks/payments/pager", "pager", `"checkout"`).Code).To(Equal(http.StatusAccepted))
+	g.Expect(s.post("/hooks/payments/pager", "pager", large).Code).To(Equal(http.StatusAccepted))
 }
 
 // slow is a body that stops before its end until it may go on.

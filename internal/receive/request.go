@@ -1,6 +1,7 @@
 package receive
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ type visit struct {
 
 	request *http.Request
 	at      time.Time
+	named   *place // what the path names, if there is such a receiver: whether its sender asks shows from the body
 	place   *place // whose request it is; nil as long as that is not known
 }
 
@@ -70,13 +72,14 @@ func (v *visit) enter() *answer {
 		return later(http.StatusServiceUnavailable, StandingBy, 5*time.Second, "this process stands by: send it again")
 	case !inJSON(v.request.Header):
 		return refuse(http.StatusUnsupportedMediaType, NotJSON, "the body has to be JSON, uncompressed, with Content-Type: application/json")
-	case v.request.ContentLength > bodyBytes:
-		v.place = v.desk.named(sender)
-		return refuse(http.StatusRequestEntityTooLarge, TooLarge, tooLarge)
 	case kind != "":
 		return v.enterByToken(kind)
 	}
-	return v.enterByName(sender)
+	// One that does not exist goes the same way until it is known who asks, so that the answers do not tell the two apart.
+	if p := v.desk.named(sender); p != nil && len(p.Tokens) == 0 {
+		v.named = p
+	}
+	return nil
 }
 
 const tooLarge = "the body is too large: 2 MiB are taken"
@@ -95,19 +98,6 @@ func (v *visit) enterByToken(kind string) *answer {
 	return nil
 }
 
-// enterByName finds the receiver that the path names. Who asks shows only from the body.
-func (v *visit) enterByName(sender Sender) *answer {
-	v.place = v.desk.named(sender)
-	switch {
-	case v.place == nil || len(v.place.Tokens) > 0:
-		v.place = nil
-		return unknown()
-	case v.place.forged.TokensAt(v.at) < 1:
-		return later(http.StatusTooManyRequests, TooManyForged, time.Second, "too many requests could not be verified: send it again")
-	}
-	return nil
-}
-
 // unknown does not tell whether there is such a receiver.
 func unknown() *answer {
 	return refuse(http.StatusUnauthorized, NotSender,
@@ -116,8 +106,7 @@ func unknown() *answer {
 
 // hear is what is done with a request that has been read.
 func (v *visit) hear(request *ingest.Request) *answer {
-	if err := v.place.verify(request); err != nil {
-		v.place.forged.AllowN(v.at, 1)
+	if !v.verify(request) {
 		return unknown()
 	}
 	if v.place.Suspended {
@@ -134,6 +123,17 @@ func (v *visit) hear(request *ingest.Request) *answer {
 		return wrong(err)
 	}
 	return v.keep(reports)
+}
+
+// verify tells whether the sender asks. However much is forged, each request is verified: forgers keep nobody out.
+func (v *visit) verify(request *ingest.Request) bool {
+	of := cmp.Or(v.place, v.named)
+	if of == nil || of.verify(request) != nil {
+		v.place = nil
+		return false
+	}
+	v.place = of
+	return true
 }
 
 // wrong tells what is to be mended in a request, if that is known.
@@ -212,17 +212,21 @@ func inJSON(header http.Header) bool {
 	return err == nil && (kind == "application/json" || strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json"))
 }
 
-// piece is by how much the room for a body grows.
+// piece is by how much the room for a body grows. The first is there for each connection, so that large bodies do not keep small ones out.
 const piece = 32 << 10
 
 // read holds what has come in of a body, and no more; release gives its room back.
 func (s *Server) read(w http.ResponseWriter, request *http.Request) (body []byte, release func(), said *answer) {
 	var held int64
 	release = func() { s.held.Release(held) }
+	if request.ContentLength > bodyBytes {
+		return nil, release, refuse(http.StatusRequestEntityTooLarge, TooLarge, tooLarge)
+	}
+	body = make([]byte, 0, piece)
 	limited := http.MaxBytesReader(w, request.Body, bodyBytes)
 	for {
 		if len(body) == cap(body) {
-			grow := int64(max(piece, len(body)))
+			grow := int64(len(body))
 			if !s.held.TryAcquire(grow) {
 				return nil, release, later(http.StatusServiceUnavailable, Busy, time.Second, "too much is being read at this moment: send it again")
 			}
@@ -245,12 +249,15 @@ func (s *Server) read(w http.ResponseWriter, request *http.Request) (body []byte
 
 // note counts a request, and writes the line of it in the log: who, what became of it, and the ids, and nothing that was sent.
 func (s *Server) note(v *visit, said *answer) {
-	log, sender := s.options.Log.WithValues("code", said.code), Sender{}
-	if v.place != nil {
-		sender = v.place.Sender
+	log, sender, of := s.options.Log.WithValues("code", said.code), Sender{}, cmp.Or(v.place, v.named)
+	if of != nil {
+		sender = of.Sender
 		log = log.WithValues("receiver", sender.String())
 	}
 	s.counts.WithLabelValues(sender.Namespace, sender.Name, strconv.Itoa(said.code)).Inc()
+	if v.place == nil && !s.heeds(v) {
+		return
+	}
 	switch {
 	case said.reason == accepted:
 		log.Info("Accepted", "ids", said.ids, "dropped", said.dropped)
@@ -259,15 +266,22 @@ func (s *Server) note(v *visit, said *answer) {
 	default:
 		log.Info("Refused", "reason", said.reason, "field", said.field, "remote", v.request.RemoteAddr)
 	}
-	if v.place == nil {
-		return
-	}
-	if said.reason == accepted {
-		v.desk.accepted(v.place, v.at)
-	} else {
-		v.desk.refused(v.place, v.at, said.reason)
+	switch {
+	case of == nil:
+	case said.reason == accepted:
+		v.desk.accepted(of, v.at)
+	default:
+		v.desk.refused(of, v.at, said.reason)
 	}
 	if said.dropped > 0 {
-		v.desk.refused(v.place, v.at, NoService)
+		v.desk.refused(of, v.at, NoService)
 	}
+}
+
+// heeds tells whether a request of which nobody knows who made it is worth a line in the log, and a place in the tally: so many are.
+func (s *Server) heeds(v *visit) bool {
+	if v.named != nil {
+		return v.named.strangers.AllowN(v.at, 1)
+	}
+	return s.strangers.AllowN(v.at, 1)
 }

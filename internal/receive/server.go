@@ -16,6 +16,7 @@ import (
 	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 )
 
@@ -28,7 +29,7 @@ const (
 	idleFor      = time.Minute
 	headerBytes  = 16 << 10
 
-	// bodyBytes is the largest body, and heldBytes what all that are being read may take together.
+	// bodyBytes is the largest body, and heldBytes what all that are being read may take together, beside the first piece of each.
 	bodyBytes = 2 << 20
 	heldBytes = 16 << 20
 
@@ -52,6 +53,8 @@ type Server struct {
 	counts  *prometheus.CounterVec
 	open    atomic.Pointer[opened]
 	bound   chan net.Addr
+
+	strangers *rate.Limiter // of those that name no receiver
 }
 
 // opened is what a server works with while the process leads.
@@ -62,7 +65,9 @@ type opened struct {
 
 // NewServer makes a server that is not open.
 func NewServer(options Options) *Server {
-	return &Server{options: options, held: semaphore.NewWeighted(heldBytes), counts: newCounts(), bound: make(chan net.Addr, 1)}
+	return &Server{
+		options: options, held: semaphore.NewWeighted(heldBytes), counts: newCounts(), bound: make(chan net.Addr, 1), strangers: newStrangers(),
+	}
 }
 
 // Open lets requests in for the receivers of a desk, and Close keeps them out again. Those that are in are finished.
