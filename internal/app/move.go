@@ -7,6 +7,7 @@ import (
 	"iter"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/dora-controller/dora-controller/internal/ledger"
 	"github.com/dora-controller/dora-controller/internal/ledger/postgres"
@@ -50,7 +51,7 @@ func Move(ctx context.Context, path, url, cluster string, tell func(string)) (er
 	if err := sameCluster(ctx, source, cluster); err != nil {
 		return err
 	}
-	move, err := postgres.BeginMove(ctx, url, cluster, fmt.Sprintf("%s at revision %d", filepath.Base(path), numbers.Revision))
+	move, err := postgres.BeginMove(ctx, url, cluster, identity(path, numbers))
 	if err != nil {
 		return err
 	}
@@ -70,6 +71,15 @@ func Move(ctx context.Context, path, url, cluster string, tell func(string)) (er
 		return err
 	}
 	return move.Finish(ctx, numbers)
+}
+
+// identity tells a source from others whose file has the same name: it is of what was written first, and of how often since.
+func identity(path string, n ledger.Numbers) string {
+	began := "nothing"
+	if n.Since != nil {
+		began = time.UnixMicro(*n.Since).UTC().Format(time.RFC3339Nano)
+	}
+	return fmt.Sprintf("%s, begun with %s, at revision %d", filepath.Base(path), began, n.Revision)
 }
 
 // sameCluster: ids are made with the name of the cluster, so under another one a controller would record everything a second time.

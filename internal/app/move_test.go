@@ -32,6 +32,12 @@ const manyEvents = 1200 // more than are copied at once
 // filled is a ledger that has something of everything, also what PostgreSQL cannot hold as it is.
 func filled(t *testing.T) string {
 	t.Helper()
+	return filledWith(t, "e")
+}
+
+// filledWith has events whose ids begin so.
+func filledWith(t *testing.T, prefix string) string {
+	t.Helper()
 	g := NewWithT(t)
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	s, err := sqlite.Open(t.Context(), path, sqlite.Options{})
@@ -43,10 +49,10 @@ func filled(t *testing.T) string {
 	}
 	change.Decisions[0].Message = "it said \x00 and \xff, and ü"
 	for i := range manyEvents {
-		change.Events = append(change.Events, ledgertest.Deployment(fmt.Sprintf("e%04d", i), "cart", began.Add(time.Duration(i)*time.Minute)))
+		change.Events = append(change.Events, ledgertest.Deployment(fmt.Sprintf("%s%04d", prefix, i), "cart", began.Add(time.Duration(i)*time.Minute)))
 	}
 	g.Expect(s.Commit(t.Context(), change)).To(Succeed())
-	g.Expect(s.Commit(t.Context(), ledger.Change{Facts: []dora.CommitFacts{ledgertest.Facts("e0000", began.Add(-time.Hour))}})).To(Succeed())
+	g.Expect(s.Commit(t.Context(), ledger.Change{Facts: []dora.CommitFacts{ledgertest.Facts(prefix+"0000", began.Add(-time.Hour))}})).To(Succeed())
 	at := ledger.Attempt{At: began, Took: time.Second, Answer: "no"}
 	g.Expect(s.Park(t.Context(), "port", 2, at)).To(Succeed())
 	g.Expect(s.Delivered(t.Context(), "lake", at, ledger.Delivery{Seq: 1, Content: 1}, ledger.Delivery{Seq: 2})).To(Succeed())
@@ -210,4 +216,37 @@ func TestACopyThatIsNotTheSource(t *testing.T) {
 	g.Expect(err).To(MatchError(ledger.ErrInUse))
 	g.Expect(Move(t.Context(), from, to, "eu-1", func(string) {})).To(Succeed())
 	expectCopy(t, from, to)
+}
+
+// TestAnotherSourceAfterOneThatWasPublished has nothing of it, though both files have one name and revision. What a sink wrote stays.
+func TestAnotherSourceAfterOneThatWasPublished(t *testing.T) {
+	g := NewWithT(t)
+	server := postgrestest.Start(t)
+	d := server.Database(t)
+	t.Setenv("PGPASSWORD", d.Password)
+	to := addressOf(d)
+	stop := errors.New("stopped")
+	g.Expect(func() (err error) {
+		defer func() { err, _ = recover().(error) }()
+		return Move(t.Context(), filledWith(t, "e"), to, "eu-1", func(step string) {
+			if strings.Contains(step, "verified") {
+				panic(stop) // by then its events are in delivery_events
+			}
+		})
+	}()).To(MatchError(stop))
+	conn := server.Connect(t, d.Name)
+	count := func(where string) (n int) {
+		g.Expect(conn.QueryRow(t.Context(), `SELECT count(*) FROM dora.delivery_events WHERE `+where).Scan(&n)).To(Succeed())
+		return n
+	}
+	g.Expect(count("id LIKE 'e%'")).To(Equal(manyEvents))
+	postgrestest.Exec(t, conn, `INSERT INTO dora.delivery_events (id, event_type, service, occurred_at, source, payload)
+		VALUES ('of a sink', 'deploy', 'cart', '2026-02-10', 'another', '{}')`)
+
+	from := filledWith(t, "f")
+	g.Expect(Move(t.Context(), from, to, "eu-1", func(string) {})).To(Succeed())
+	g.Expect(count("id LIKE 'e%'")).To(BeZero())
+	g.Expect(count("true")).To(Equal(manyEvents + 1))
+	g.Expect(count("id = 'of a sink'")).To(Equal(1))
+	g.Expect(Move(t.Context(), from, to, "eu-1", func(string) {})).NotTo(MatchError(ledger.ErrInUse), "nobody uses it")
 }

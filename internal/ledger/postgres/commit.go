@@ -22,7 +22,28 @@ func (s *Store) Commit(ctx context.Context, change ledger.Change) error {
 	if err := s.months.provide(ctx, change.Events); err != nil {
 		return s.failed("cannot commit a change", err)
 	}
-	return s.do(ctx, "cannot commit a change", func(tx *transaction) error { return tx.keep(rec) })
+	return s.publishing(ctx, "cannot commit a change", func(tx *transaction) error { return tx.keep(rec) })
+}
+
+// publishing runs what writes into the table that others read, and once more if a month was not there: the retention of another cluster, or an
+// administrator, may have dropped it since it was seen.
+func (s *Store) publishing(ctx context.Context, doing string, run func(*transaction) error) error {
+	var events []dora.Event
+	noting := func(tx *transaction) error {
+		tx.published = nil
+		err := run(tx)
+		events = tx.published
+		return err
+	}
+	err := s.do(ctx, doing, noting)
+	if !s.months.partitioned || !eventtable.LacksPartition(err) {
+		return err
+	}
+	s.months.forget(events)
+	if err := s.months.provide(ctx, events); err != nil {
+		return s.failed(doing, err)
+	}
+	return s.do(ctx, doing, noting)
 }
 
 // keep writes a change in as few round trips as there are answers to wait for: whether the states conflict and which events are new, and
@@ -141,6 +162,7 @@ func (t *transaction) publish(events ...dora.Event) error {
 	if err != nil {
 		return err
 	}
+	t.published = append(t.published, events...)
 	t.pending().Queue(t.writer.upsert, string(text))
 	return nil
 }

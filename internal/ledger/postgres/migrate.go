@@ -152,6 +152,13 @@ func (m *months) note(month eventtable.Month, there bool) {
 	m.there[month] = there
 }
 
+// forget has the months of some events looked up again.
+func (m *months) forget(events []dora.Event) {
+	for _, event := range events {
+		m.note(eventtable.MonthOf(event.OccurredAt), false)
+	}
+}
+
 // provide sees to it that each of some events has a partition to go to.
 func (m *months) provide(ctx context.Context, events []dora.Event) error {
 	if !m.partitioned {

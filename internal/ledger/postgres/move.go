@@ -51,7 +51,8 @@ func BeginMove(ctx context.Context, url, cluster, source string) (*Move, error) 
 	return &Move{store: s, schema: schema}, nil
 }
 
-// reserve makes the ledger, or empties one that was to be copied from something else.
+// reserve makes the ledger, or empties one that was to be copied from something else, and takes its events out of the table that others read:
+// no ledger would have them, and no retention drop them.
 func reserve(ctx context.Context, p *pools, schema, cluster, source string) error {
 	if err := migrate(ctx, p.writing, schema, Options{}); err != nil {
 		return err
@@ -67,9 +68,14 @@ func reserve(ctx context.Context, p *pools, schema, cluster, source string) erro
 		}
 		switch {
 		case moving == nil:
-			return fmt.Errorf("%w: the database has a ledger of that cluster already; name another cluster, schema or database", ledger.ErrInUse)
+			return errors.New("the database has a ledger of that cluster already, and nothing is copied over it: if it was copied before, " +
+				"start the controller with it; else name another cluster, schema or database")
 		case *moving == source:
 			return nil
+		}
+		if _, err := tx.Exec(ctx, `DELETE FROM `+eventtable.Table(schema, eventtable.Name)+
+			` WHERE id IN (SELECT id FROM ledger_events WHERE ledger = $1)`, id); err != nil {
+			return err
 		}
 		for _, table := range slices.Backward(ledger.Tables) {
 			if _, err := tx.Exec(ctx, `DELETE FROM ledger_`+table.Name+` WHERE ledger = $1`, id); err != nil {
@@ -119,7 +125,7 @@ func (m *Move) Publish(ctx context.Context) error {
 		if err := m.store.months.provide(ctx, batch); err != nil {
 			return err
 		}
-		err := m.store.do(ctx, "cannot write delivery_events", func(tx *transaction) error {
+		err := m.store.publishing(ctx, "cannot write delivery_events", func(tx *transaction) error {
 			return errors.Join(tx.publish(batch...), tx.send())
 		})
 		batch = batch[:0]

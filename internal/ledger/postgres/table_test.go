@@ -95,3 +95,34 @@ func TestMonths(t *testing.T) {
 	g.Expect(column[string](t, conn, "SELECT id FROM delivery_events ORDER BY id")).To(Equal([]string{"2026-03", "of others"}))
 	g.Expect(ids(t, s)).To(Equal([]string{"2026-03"}))
 }
+
+// TestAMonthThatAnotherClusterDropped is made again, for an event, and for facts and marks of one.
+func TestAMonthThatAnotherClusterDropped(t *testing.T) {
+	g := NewWithT(t)
+	d := postgrestest.Start(t).Database(t)
+	t.Setenv("PGPASSWORD", d.Password)
+	partitioned(t, d)
+	conn := looker(t, d)
+	here, there := opened(t, address(d).String(), "us-1"), opened(t, address(d).String(), "eu-1")
+	dropped := func() {
+		t.Helper()
+		postgrestest.Exec(t, conn, "DELETE FROM delivery_events")
+		_, err := there.Prune(t.Context(), ledger.Retention{EventsBefore: start.AddDate(0, 2, 0)})
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(column[bool](t, conn, "SELECT to_regclass('delivery_events_2026_03') IS NULL")).To(Equal([]bool{true}))
+	}
+	written := func() []string { return column[string](t, conn, "SELECT id FROM delivery_events") }
+
+	g.Expect(here.Commit(t.Context(), deployment("a"))).To(Succeed())
+	dropped()
+	g.Expect(here.Commit(t.Context(), deployment("b"))).To(Succeed())
+	g.Expect(written()).To(Equal([]string{"b"}))
+	dropped()
+	g.Expect(here.Commit(t.Context(), ledger.Change{Facts: []dora.CommitFacts{ledgertest.Facts("a", start.Add(-time.Hour))}})).To(Succeed())
+	g.Expect(written()).To(Equal([]string{"a"}))
+	dropped()
+	mark := dora.Mark{EventID: "b", Verdict: dora.Failure, At: start, Source: "incident"}
+	g.Expect(here.Commit(t.Context(), ledger.Change{Marks: []dora.Mark{mark}})).To(Succeed())
+	g.Expect(written()).To(Equal([]string{"b"}))
+	g.Expect(ids(t, here)).To(Equal([]string{"a", "b"}))
+}

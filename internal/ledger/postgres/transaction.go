@@ -10,6 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/dora-controller/dora-controller/internal/dora"
 )
 
 // numbers are the counters in the ledger's row. The transaction that has the row locked gives them out, and writes them back.
@@ -29,6 +31,8 @@ type transaction struct {
 	batch *pgx.Batch
 	sent  bool
 	units int // how many were attempted
+	// published are the events of the unit for the table that others read.
+	published []dora.Event
 }
 
 func (t *transaction) now() time.Time { return t.writer.now() }
