@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -71,39 +70,41 @@ func (o *decisionsOptions) run(cmd *cobra.Command, _ []string) error {
 	if o.output.table(out) {
 		return printDecisions(cmd, made)
 	}
-	lines := json.NewEncoder(out)
-	for i := range made {
-		if err := lines.Encode(&made[i]); err != nil {
-			return fmt.Errorf("cannot write a decision: %w", err)
-		}
-	}
-	return nil
+	return printLines(out, made, "a decision")
 }
 
 // decisions are those of the subjects that are meant, oldest first.
 func (o *decisionsOptions) decisions(ctx context.Context, from ledger.Reader) ([]decision, error) {
-	subjects, err := from.Subjects(ctx, ledger.SubjectQuery{})
+	subjects, err := subjectsOf(ctx, from, o.of)
 	if err != nil {
 		return nil, err
 	}
 	var all []decision
-	for i := range subjects {
-		s := &subjects[i]
-		if s.Service != o.of && s.Name != o.of {
-			continue
-		}
+	for _, s := range subjects {
 		made, err := from.Decisions(ctx, s.UID, 0)
 		if err != nil {
 			return nil, err
 		}
 		for _, d := range made {
 			if since := o.since.before(time.Now()); !d.At.Before(since) {
-				all = append(all, decision{d, s.Subject})
+				all = append(all, decision{d, s})
 			}
 		}
 	}
 	slices.SortFunc(all, func(a, b decision) int { return cmp.Compare(a.Seq, b.Seq) })
 	return all, nil
+}
+
+// subjectsOf are those of a service, or of that name.
+func subjectsOf(ctx context.Context, from ledger.Reader, of string) ([]dora.Subject, error) {
+	all, err := from.Subjects(ctx, ledger.SubjectQuery{})
+	var meant []dora.Subject
+	for i := range all {
+		if all[i].Service == of || all[i].Name == of {
+			meant = append(meant, all[i].Subject)
+		}
+	}
+	return meant, err
 }
 
 func printDecisions(cmd *cobra.Command, made []decision) error {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -77,13 +76,7 @@ func (o *evidenceOptions) run(cmd *cobra.Command, _ []string) error {
 	if o.output.table(out) {
 		return printSeen(out, lines)
 	}
-	encoder := json.NewEncoder(out)
-	for i := range lines {
-		if err := encoder.Encode(&lines[i]); err != nil {
-			return fmt.Errorf("cannot write evidence: %w", err)
-		}
-	}
-	return nil
+	return printLines(out, lines, "evidence")
 }
 
 func (o *evidenceOptions) read(ctx context.Context, from ledger.Reader) ([]seenLine, error) {
@@ -120,14 +113,7 @@ func (o *evidenceOptions) subjects(ctx context.Context, from ledger.Reader) ([]d
 		}
 		return []dora.Subject{rows[0].Event.Subject}, nil
 	}
-	all, err := from.Subjects(ctx, ledger.SubjectQuery{})
-	var meant []dora.Subject
-	for i := range all {
-		if all[i].Service == o.of || all[i].Name == o.of {
-			meant = append(meant, all[i].Subject)
-		}
-	}
-	return meant, err
+	return subjectsOf(ctx, from, o.of)
 }
 
 func printSeen(out io.Writer, lines []seenLine) error {

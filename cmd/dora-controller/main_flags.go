@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -167,6 +168,17 @@ func (o *output) table(out io.Writer) bool {
 	}
 	f, ok := out.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// printLines writes values as JSON, a line each.
+func printLines[T any](out io.Writer, lines []T, what string) error {
+	encoder := json.NewEncoder(out)
+	for i := range lines {
+		if err := encoder.Encode(&lines[i]); err != nil {
+			return fmt.Errorf("cannot write %s: %w", what, err)
+		}
+	}
+	return nil
 }
 
 // addLedgerFlags are those that name a ledger to be read.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -71,7 +70,7 @@ func (o *marksOptions) run(cmd *cobra.Command, _ []string) error {
 	}
 	out := cmd.OutOrStdout()
 	if !o.output.table(out) {
-		return printMarkLines(out, lines)
+		return printLines(out, lines, "a mark")
 	}
 	if len(lines) == 0 {
 		fmt.Fprintln(cmd.ErrOrStderr(), "No marks.")
@@ -106,16 +105,6 @@ func (o *marksOptions) read(ctx context.Context, from ledger.Reader) ([]markLine
 		}
 	}
 	return lines, nil
-}
-
-func printMarkLines(out io.Writer, lines []markLine) error {
-	encoder := json.NewEncoder(out)
-	for i := range lines {
-		if err := encoder.Encode(&lines[i]); err != nil {
-			return fmt.Errorf("cannot write a mark: %w", err)
-		}
-	}
-	return nil
 }
 
 func printMarkTable(out io.Writer, lines []markLine) error {

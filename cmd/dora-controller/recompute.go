@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -104,10 +103,7 @@ func (o *recomputeOptions) print(cmd *cobra.Command, report *recompute.Report) e
 	if o.output.table(out) {
 		err = printDifferences(out, report.Differences)
 	} else {
-		encoder := json.NewEncoder(out)
-		for i := range report.Differences {
-			err = errors.Join(err, encoder.Encode(&report.Differences[i]))
-		}
+		err = printLines(out, report.Differences, "a difference")
 	}
 	fmt.Fprintln(cmd.ErrOrStderr(), extent(report))
 	for _, unreadable := range report.Unreadable {
@@ -157,13 +153,12 @@ func (o *recomputeOptions) correct(cmd *cobra.Command, report *recompute.Report)
 	if len(c.Events)+len(c.Marks) > 0 {
 		fmt.Fprintln(cmd.ErrOrStderr(), "Sinks are owed them once somebody asks: dora-controller deliveries resend.")
 	}
-	if len(c.Unsaid) == 0 && len(report.Unreadable) > 0 {
-		return errDiffers
-	}
-	if len(c.Unsaid) == 0 {
+	if len(c.Unsaid)+len(report.Unreadable) == 0 {
 		return nil
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "Differences that stay, since an event never changes and no mark says that: %d.\n", len(c.Unsaid))
+	if len(c.Unsaid) > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "Differences that stay, since an event never changes and no mark says that: %d.\n", len(c.Unsaid))
+	}
 	return errDiffers
 }
 

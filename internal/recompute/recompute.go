@@ -70,7 +70,10 @@ type Report struct {
 
 // Run makes the decisions about some subjects again. All subjects of a service belong together.
 func Run(ctx context.Context, from Ledger, subjects []ledger.Subject, since time.Time) (*Report, error) {
-	r := &run{subjects: map[string]*thread[deploy.State]{}, services: map[[2]string]*thread[deploy.Service]{}, found: map[string]dora.Event{}}
+	r := &run{
+		subjects: map[string]*thread[deploy.State]{}, services: map[[2]string]*thread[deploy.Service]{},
+		found: map[string]dora.Event{}, led: map[string]bool{},
+	}
 	steps, err := r.gather(ctx, from, subjects)
 	if err != nil {
 		return nil, err
@@ -108,7 +111,7 @@ type run struct {
 	subjects map[string]*thread[deploy.State]
 	services map[[2]string]*thread[deploy.Service]
 	found    map[string]dora.Event // by id
-	led      []string              // ids of events that came of the observations when they were made
+	led      map[string]bool       // ids of events that came of the observations when they were made
 	report   Report
 }
 
@@ -135,7 +138,9 @@ func (r *run) gather(ctx context.Context, from Ledger, subjects []ledger.Subject
 				continue
 			}
 			steps = append(steps, step{Observation: o, made: read})
-			r.led = append(r.led, o.Events...)
+			for _, id := range o.Events {
+				r.led[id] = true
+			}
 		}
 	}
 	slices.SortStableFunc(steps, func(a, b step) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.N, b.N)) })
@@ -216,7 +221,7 @@ func (r *run) find(events []dora.Event, first []string) (differs bool) {
 
 // known are the events of the ledger that are compared, by id.
 func (r *run) known(ctx context.Context, from Ledger) (map[string]dora.Event, error) {
-	ids := append(slices.Collect(maps.Keys(r.found)), r.led...)
+	ids := slices.AppendSeq(slices.Collect(maps.Keys(r.found)), maps.Keys(r.led))
 	known := map[string]dora.Event{}
 	if len(ids) == 0 {
 		return known, nil
@@ -238,7 +243,7 @@ func (r *run) compare(known map[string]dora.Event, since time.Time) {
 	}
 	for id, is := range r.found {
 		was, there := known[id]
-		if !there && !slices.Contains(r.led, id) {
+		if !there && !r.led[id] {
 			add(Difference{Kind: Missing, Event: is})
 		}
 		if changes := between(&was, &is); there && len(changes) > 0 {
@@ -246,7 +251,7 @@ func (r *run) compare(known map[string]dora.Event, since time.Time) {
 			add(Difference{Kind: Different, Event: is, Changes: changes})
 		}
 	}
-	for _, id := range r.led {
+	for id := range r.led {
 		if _, found := r.found[id]; !found {
 			if was, there := known[id]; there {
 				add(Difference{Kind: Surplus, Event: was})

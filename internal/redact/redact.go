@@ -43,8 +43,14 @@ var credentials = []struct {
 // endOfKey is the end of a private key whose beginning was cut off.
 var endOfKey = regexp.MustCompile(`(?:[A-Za-z0-9+/=]+(?:\\n|\s)+)+-----END [A-Z ]*PRIVATE KEY-----`)
 
+// telling is in whatever looks like a credential. Most messages have nothing of it, and one look through them is a tenth of the work.
+var telling = regexp.MustCompile(`(?i)[:=@]|bearer|basic|private key|gh[pousr]_|github_pat_|glpat-|xox|akia|eyj`)
+
 // Text is the text without what looks like a credential.
 func Text(text string) string {
+	if !telling.MatchString(text) {
+		return text
+	}
 	for range passes {
 		left := once(text)
 		if left == text {

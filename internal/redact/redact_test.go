@@ -75,6 +75,9 @@ func TestWhatFollowsAPrivateKeyStays(t *testing.T) {
 func FuzzText(f *testing.F) {
 	f.Add("https://a:b@c", "password: |\n")
 	f.Fuzz(func(t *testing.T, before, after string) {
+		if plain := before + after; !telling.MatchString(plain) && once(plain) != plain {
+			t.Errorf("%q is not looked through, and becomes %q", plain, once(plain))
+		}
 		// Whatever stands around it on other lines, a plain line with a password is redacted.
 		text := Text(before + "\npassword=" + sinktest.Secret("fuzz") + "\n" + after)
 		if strings.Contains(text, "password="+sinktest.Canary) {
