@@ -60,14 +60,20 @@ func kind(t reflect.Type) string {
 
 // Name is a text that identifies something: it must be there, be short, and be of characters that show.
 func Name(field, text string) (string, error) {
-	if text == "" || len(text) > MaxName || strings.ContainsFunc(text, unprintable) {
-		return "", &BadRequestError{Field: field, Mend: "must be a text of 1 to 200 bytes without control characters"}
+	if text == "" || len(text) > MaxName || !Shows(text) {
+		return "", &BadRequestError{Field: field, Mend: "must be a text of 1 to 200 bytes in which every character shows"}
 	}
 	return text, nil
 }
 
-// unprintable is what neither a line of text nor a database has a place for.
-func unprintable(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }
+// Shows tells whether all characters of a text can be seen.
+func Shows(text string) bool { return !strings.ContainsFunc(text, unprintable) }
+
+// unprintable is what neither a line of text nor a database has a place for, and what makes two texts that look alike differ.
+func unprintable(r rune) bool { return unicode.IsControl(r) || formats(r) || r == utf8.RuneError }
+
+// formats tells of a character that takes no place of its own, such as a space of no width, or the one that turns the order of letters.
+func formats(r rune) bool { return unicode.Is(unicode.Cf, r) }
 
 // oldest and newest bound the times that an incident or a deployment can have: what lies outside is a mistake, or a count of the wrong unit.
 var (
@@ -150,10 +156,14 @@ func line(text string, most int) string {
 	return strings.TrimSpace(cut(strings.Join(strings.Fields(shown(cut(text, 4*most))), " "), most))
 }
 
-// shown has a space for each character that does not show.
+// shown has a space for each character that does not show, and nothing for one that takes no place: people write titles with such, which
+// join the parts of an emoji, and an incident is not refused for them.
 func shown(text string) string {
 	return strings.Map(func(r rune) rune {
-		if unprintable(r) && r != '\n' {
+		switch {
+		case formats(r):
+			return -1
+		case unprintable(r) && r != '\n':
 			return ' '
 		}
 		return r

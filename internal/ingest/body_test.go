@@ -100,9 +100,9 @@ func TestName(t *testing.T) {
 	for _, name := range []string{"a", strings.Repeat("a", 200), "Größe 1"} {
 		g.Expect(ingest.Name("id", name)).To(Equal(name))
 	}
-	for _, name := range []string{"", strings.Repeat("a", 201), "a\x00", "a\nb", "a\ufffd", "\u009b"} {
+	for _, name := range []string{"", strings.Repeat("a", 201), "a\x00", "a\nb", "a\ufffd", "\u009b", "check\u200bout", "a\u202eb", "\ufeffa"} {
 		_, err := ingest.Name("id", name)
-		g.Expect(err).To(MatchError("id: must be a text of 1 to 200 bytes without control characters"))
+		g.Expect(err).To(MatchError("id: must be a text of 1 to 200 bytes in which every character shows"))
 	}
 }
 
@@ -126,6 +126,12 @@ func TestBounded(t *testing.T) {
 	g.Expect(got.Incident.Link).To(Equal("https://example.com/a?b=c#d"))
 	g.Expect(got.Incident.Mentions).To(HaveLen(50))
 	g.Expect(got.Incident.Mentions[:4]).To(Equal([]string{"one", "two\nlines [0m", strings.Repeat("ü", 2000), "n0"}))
+	joined := ingest.Bounded(ingest.Report{
+		Service:  "check\u200bout",
+		Incident: &ingest.Incident{Title: "\u202edown\u202c: \U0001f469\u200d\U0001f4bb on call", Severity: "P\u00ad1", Mentions: []string{"v1\u200b.2"}},
+	})
+	g.Expect(joined.Service).To(Equal("checkout"))
+	g.Expect(*joined.Incident).To(Equal(ingest.Incident{Title: "down: \U0001f469\U0001f4bb on call", Severity: "P1", Mentions: []string{"v1.2"}}))
 	for _, address := range []string{
 		"javascript:alert(1)", "//example.com", "/a", "ftp://example.com", "https://", "https:///a", "https://u:p@example.com", "https://u@example.com",
 		"https://example.com/\x00", "https://example.com/" + long, "http://[::1", "example.com", " https://example.com", "HTTPS://example.com\n",

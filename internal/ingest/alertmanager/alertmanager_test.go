@@ -67,7 +67,7 @@ func TestWhatIsMissing(t *testing.T) {
 		return alertmanager.New().Read(&ingest.Request{Body: []byte(`{"version":"4","alerts":[` + alert + `]}`), Now: week})
 	}
 	for alert, want := range map[string]string{
-		`{"status":"firing","startsAt":"2026-03-01T10:15:30Z"}`:                                    "alerts.fingerprint: must be a text of 1 to 200 bytes without control characters",
+		`{"status":"firing","startsAt":"2026-03-01T10:15:30Z"}`:                                    "alerts.fingerprint: must be a text of 1 to 200 bytes in which every character shows",
 		`{"status":"firing","fingerprint":"a"}`:                                                    "alerts.startsAt: must be there: it is when the alert began to fire",
 		`{"status":"firing","fingerprint":"a","startsAt":"2026"}`:                                  "alerts.startsAt: must be a time such as 2006-01-02T15:04:05Z07:00",
 		`{"status":"resolved","fingerprint":"a","startsAt":"2026-03-01T10:15:30Z","endsAt":"?"}`:   "alerts.endsAt: must be a time such as 2006-01-02T15:04:05Z07:00",

@@ -97,10 +97,10 @@ func TestWhatIsWrong(t *testing.T) {
 	for body, want := range map[string]string{
 		event():                                          "",
 		event(`"1.0"`, `"0.3"`):                          "specversion: must be 1.0",
-		event(`"id":"a"`, `"id":""`):                     "id: must be a text of 1 to 200 bytes without control characters",
+		event(`"id":"a"`, `"id":""`):                     "id: must be a text of 1 to 200 bytes in which every character shows",
 		event("2026-03-01T12:00:00Z", ""):                "data.context.timestamp: must be there: it is when it happened",
 		event("2026-03-01T12:00:00Z", "noon"):            "data.context.timestamp: must be a time such as 2006-01-02T15:04:05Z07:00",
-		event("checkout", ""):                            "data.subject.id: must be a text of 1 to 200 bytes without control characters",
+		event("checkout", ""):                            "data.subject.id: must be a text of 1 to 200 bytes in which every character shows",
 		event(`{"id":"checkout"`, `{"id":7`):             "data.subject.id: must be a text",
 		event(`Data":{}`, `Data":{"commit_sha":"HEAD"}`): "data.customData.commit_sha: must be the id of a commit, 7 to 64 hexadecimal digits",
 		event(`Data":{}`, `Data":{"first_commit_ts":"2026-03-01T12:00:01Z"}`): "data.customData.first_commit_ts: must not be after data.context.timestamp",

@@ -172,7 +172,7 @@ func readDeploy(m *message, r *ingest.Request, report *ingest.Report) error {
 		return wrong("images", "must be 20 at most")
 	}
 	for _, image := range m.Images {
-		if len(image) > ingest.MaxKey {
+		if image == "" || len(image) > ingest.MaxKey || !ingest.Shows(image) {
 			return wrong("images", "must be references of images, such as registry.example.com/shop/checkout:v1.42.0")
 		}
 	}
@@ -193,7 +193,7 @@ func readChange(m *message, r *ingest.Request, report *ingest.Report) error {
 }
 
 // ahead is how far the clocks of senders may be ahead of ours.
-const ahead = 10 * time.Minute
+const ahead = 5 * time.Minute
 
 // times reads when it happened, and when the first of its commits was made.
 func (m *message) times(r *ingest.Request) (at, first time.Time, err error) {
@@ -204,7 +204,7 @@ func (m *message) times(r *ingest.Request) (at, first time.Time, err error) {
 	case at.IsZero():
 		return at, first, wrong("occurred_at", "must be there: a time such as 2006-01-02T15:04:05Z; or give an Idempotency-Key, and it is now")
 	case at.After(r.Now.Add(ahead)):
-		return at, first, wrong("occurred_at", "must not be in the future")
+		return at, first, wrong("occurred_at", "must not lie in the future: is the sender's clock right?")
 	}
 	if first, err = ingest.When("first_commit_ts", m.FirstCommitAt); err != nil {
 		return at, first, err

@@ -71,7 +71,7 @@ func TestTimes(t *testing.T) {
 		`{"id":"a","current_milestone":"mitigated","milestones":[{"type":"resolved","occurred_at":"2026-03-01 11:00:00 UTC"}]}`: "0001-01-01T00:00:00Z 0001-01-01T00:00:00Z",
 		`{"id":"a","milestones":[{"type":"started","occurred_at":"10:15"}]}`:                                                    "data.incident.milestones.occurred_at: must be a time such as 2006-01-02 15:04:05 UTC",
 		`{"id":"a","milestones":{}}`: "data.incident.milestones: must be a list",
-		`{}`:                         "data.incident.id: must be a text of 1 to 200 bytes without control characters",
+		`{}`:                         "data.incident.id: must be a text of 1 to 200 bytes in which every character shows",
 	} {
 		reports, err := firehydrant.New().Read(&ingest.Request{Body: []byte(`{"event":{"resource_type":"incident","operation":"UPDATED"},"data":{"incident":` + body + `}}`)})
 		if err != nil {

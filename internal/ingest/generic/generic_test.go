@@ -183,7 +183,7 @@ func TestIDs(t *testing.T) {
 		`{}`:                          "id: its expression names what this body has not: let it give null where a message is about something else",
 		`{"id":1.5}`:                  "id: its expression must give a text or a whole number over this body",
 		`{"id":["a"]}`:                "id: its expression must give a text or a whole number over this body",
-		`{"id":"a\u0000"}`:            "id: must be a text of 1 to 200 bytes without control characters",
+		`{"id":"a\u0000"}`:            "id: must be a text of 1 to 200 bytes in which every character shows",
 		`null`:                        "must be an object",
 		`{"id":12345678901234567890}`: "id: its expression must give a text or a whole number over this body",
 	} {

@@ -134,7 +134,7 @@ func TestAlertGroups(t *testing.T) {
 	g.Expect(reports[0].Incident.Reopened).To(BeTrue())
 	for body, want := range map[string]string{
 		`{}`: "must have alerts, as a contact point sends them, or alert_group, as OnCall and IRM do with all data",
-		`{"event":{"type":"resolve"},"alert_group":{}}`:                                   "alert_group.id: must be a text of 1 to 200 bytes without control characters",
+		`{"event":{"type":"resolve"},"alert_group":{}}`:                                   "alert_group.id: must be a text of 1 to 200 bytes in which every character shows",
 		`{"event":{"type":"resolve"},"alert_group":{"id":"a","resolved_at":"yesterday"}}`: "alert_group.resolved_at: must be a time such as 2006-01-02T15:04:05Z07:00",
 	} {
 		_, err := grafana.New().Read(&ingest.Request{Body: []byte(body), Now: now})

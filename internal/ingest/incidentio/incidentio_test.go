@@ -104,7 +104,7 @@ func TestMissing(t *testing.T) {
 		`{}`:               "event_type: must be there, and a text",
 		`{"event_type":7}`: "event_type: must be there, and a text",
 		created + `}`:      "data: send a body of JSON: it is empty",
-		created + `,"public_incident.incident_created_v2":{}}`:                              "data.id: must be a text of 1 to 200 bytes without control characters",
+		created + `,"public_incident.incident_created_v2":{}}`:                              "data.id: must be a text of 1 to 200 bytes in which every character shows",
 		created + `,"public_incident.incident_created_v2":{"id":7}}`:                        "data.id: must be a text",
 		created + `,"public_incident.incident_created_v2":{"id":"a","created_at":"now"}}`:   "data.created_at: must be a time such as 2006-01-02T15:04:05Z07:00",
 		changed + `,"public_incident.incident_status_updated_v2":{"incident":{"name":[]}}}`: "data.incident.name: must be a text",

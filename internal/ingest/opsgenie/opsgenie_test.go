@@ -53,7 +53,7 @@ func FuzzRead(f *testing.F) { suite().Fuzz(f) }
 func TestMissing(t *testing.T) {
 	g := NewWithT(t)
 	for body, want := range map[string]string{
-		`{"action":"Create"}`: "alert.alertId: must be a text of 1 to 200 bytes without control characters",
+		`{"action":"Create"}`: "alert.alertId: must be a text of 1 to 200 bytes in which every character shows",
 		`{"action":"Create","alert":{"alertId":"a","createdAt":"2026-03-01T10:15:30Z"}}`: "alert.createdAt: must be a number within its bounds",
 		`{"action":"Create","alert":{"alertId":"a","createdAt":1772360130}}`:             "alert.createdAt: must be a time from the year 2000 on and before 2200",
 		`{"action":"Close","alert":{"alertId":"a","updatedAt":-1}}`:                      "alert.updatedAt: must be a time from the year 2000 on and before 2200",

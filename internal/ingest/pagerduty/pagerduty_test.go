@@ -100,13 +100,13 @@ func TestRotation(t *testing.T) {
 // TestWhatIsMissing is named.
 func TestWhatIsMissing(t *testing.T) {
 	for body, want := range map[string]string{
-		`{"event":{"event_type":"incident.triggered"}}`:                                                     "event.id: must be a text of 1 to 200 bytes without control characters",
-		`{"event":{"id":"a","event_type":"incident.triggered"}}`:                                            "event.data.id: must be a text of 1 to 200 bytes without control characters",
+		`{"event":{"event_type":"incident.triggered"}}`:                                                     "event.id: must be a text of 1 to 200 bytes in which every character shows",
+		`{"event":{"id":"a","event_type":"incident.triggered"}}`:                                            "event.data.id: must be a text of 1 to 200 bytes in which every character shows",
 		`{"event":{"id":"a","event_type":"incident.resolved","data":{"id":"b"}}}`:                           "event.occurred_at: must be there: it is when the incident changed",
 		`{"event":{"id":"a","event_type":"incident.resolved","occurred_at":"12:00","data":{"id":"b"}}}`:     "event.occurred_at: must be a time such as 2006-01-02T15:04:05Z07:00",
 		`{"event":{"id":"a","event_type":"incident.triggered","data":{"id":"b","created_at":"yesterday"}}}`: "event.data.created_at: must be a time such as 2006-01-02T15:04:05Z07:00",
 		`{"event":{"id":"a","event_type":"incident.annotated","data":{"content":"x"}}}`:                     "event.data.incident: must name the incident",
-		`{"event":{"id":"a","event_type":"incident.annotated","data":{"incident":{}}}}`:                     "event.data.incident.id: must be a text of 1 to 200 bytes without control characters",
+		`{"event":{"id":"a","event_type":"incident.annotated","data":{"incident":{}}}}`:                     "event.data.incident.id: must be a text of 1 to 200 bytes in which every character shows",
 	} {
 		_, err := pagerduty.New().Read(&ingest.Request{Body: []byte(body)})
 		NewWithT(t).Expect(err).To(MatchError(want), body)

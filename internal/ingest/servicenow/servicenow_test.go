@@ -53,7 +53,7 @@ func FuzzRead(f *testing.F) { suite().Fuzz(f) }
 
 func TestMissing(t *testing.T) {
 	for body, want := range map[string]string{
-		`{"number":"INC1"}`:        "sys_id: must be a text of 1 to 200 bytes without control characters",
+		`{"number":"INC1"}`:        "sys_id: must be a text of 1 to 200 bytes in which every character shows",
 		`{"sys_id":"a"}`:           "state: must be there: the number of the incident's state, as a text",
 		`{"sys_id":"a","state":6}`: "state: must be a text",
 		`{"sys_id":"a","state":"6","resolved_at":"03/01/2026"}`: "resolved_at: must be a time such as 2006-01-02 15:04:05",
