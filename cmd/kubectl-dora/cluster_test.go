@@ -297,6 +297,7 @@ func TestOnARealAPIServer(t *testing.T) {
 		{"sinks say what they are owed", (*world).sinksOwed},
 		{"events come from the pod", (*world).eventsOfThePod},
 		{"a report is about the target's services", (*world).reportOfATarget},
+		{"an incident is explained by what the targets count", (*world).explainsIncidents},
 		{"names are completed", (*world).completes},
 		{"nothing is wrong with what the manifests install", (*world).healthy},
 		{"what is broken is found", (*world).broken},
@@ -416,6 +417,18 @@ func (w *world) reportOfATarget(t *testing.T) {
 	got := w.run(t, "report", "payments-prod", "--since", "2026-11-01T00:00:00Z", "--until", "2026-11-20T00:00:00Z", "-o", "html")
 	g.Expect(got.code).To(Equal(exitOK), got.stderr)
 	g.Expect(got.stdout).To(And(ContainSubstring("<h1>DoraTarget argocd/payments-prod</h1>"), ContainSubstring("3 of 6 attempts"))) // numbers 1, 2 and 4 to 7 of docs/metrics.md
+}
+
+func (w *world) explainsIncidents(t *testing.T) {
+	t.Helper()
+	g := NewWithT(t)
+	p := newPaged(t)
+	w.month = append(w.month, p.incident)
+	defer func() { w.month = w.month[:len(w.month)-1] }()
+	got := w.run(t, "explain", "checkout", p.incident.ID)
+	g.Expect(got.stderr).To(BeEmpty())
+	g.Expect(got.stdout).To(And(MatchRegexp(`what it counts as +nothing: no DoraTarget's spec.incidents counts it\n`),
+		MatchRegexp(`not counted by +DoraTarget argocd/payments-prod: it has no spec.incidents\n`)))
 }
 
 func (w *world) completes(t *testing.T) {

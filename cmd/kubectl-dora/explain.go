@@ -87,17 +87,17 @@ func (o *explainOptions) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	context := events
+	context, who := events, o.court(cmd.Context(), cmd.ErrOrStderr(), events)
 	events = slices.DeleteFunc(slices.Clone(events), func(e dora.Event) bool { return e.Service != args[0] && e.Subject.Name != args[0] })
 	if len(args) > 1 {
-		return o.event(cmd, h, events, context, args[1])
+		return o.event(cmd, h, events, context, &who, args[1])
 	}
 	decisions, err := h.decisions(cmd.Context(), args[0])
 	missing := errors.Is(err, errNoDecisions)
 	if err != nil && !missing {
 		return err
 	}
-	lines := explanation(events, decisions, since)
+	lines := explanation(events, decisions, &who, since)
 	if len(lines) == 0 && since.IsZero() {
 		return errNothingKnown
 	}
@@ -112,10 +112,10 @@ func (o *explainOptions) run(cmd *cobra.Command, args []string) error {
 }
 
 // explanation is events, and decisions that led to none, in the order in which they happened.
-func explanation(events []dora.Event, decisions []decision, since time.Time) []told {
+func explanation(events []dora.Event, decisions []decision, who *court, since time.Time) []told {
 	var all []told
 	for i := range events {
-		all = append(all, told{At: events[i].OccurredAt, Rule: ruleOf(&events[i]), Counts: countsAs(&events[i]), Event: &events[i]})
+		all = append(all, told{At: events[i].OccurredAt, Rule: ruleOf(&events[i]), Counts: countsAs(&events[i], who), Event: &events[i]})
 	}
 	for i := range decisions {
 		d := &decisions[i]
@@ -141,7 +141,8 @@ func (o *explainOptions) print(cmd *cobra.Command, lines []told) error {
 	table := show.NewGrid("TIME", "WHAT", "VERSION", "COUNTS AS", "RULE", "WHY")
 	for _, l := range lines {
 		if l.Event != nil {
-			table.Add(stamp(l.At), strings.TrimSpace(string(l.Event.Type)+" "+string(l.Event.Outcome)), versionName(l.Event), l.Counts, l.Rule, why(l.Event))
+			table.Add(stamp(l.At), strings.TrimSpace(string(l.Event.Type)+" "+string(l.Event.Outcome)), versionName(l.Event), l.Counts,
+				cmp.Or(l.Rule, show.Nothing), why(l.Event))
 		} else {
 			table.Add(stamp(l.At), l.Decision.Reason, show.Nothing, l.Counts, cmp.Or(l.Rule, show.Nothing), l.Decision.Message)
 		}
@@ -160,7 +161,7 @@ func printTold(out io.Writer, lines []told) error {
 }
 
 // event says everything about one.
-func (o *explainOptions) event(cmd *cobra.Command, h history, events, all []dora.Event, id string) error {
+func (o *explainOptions) event(cmd *cobra.Command, h history, events, all []dora.Event, who *court, id string) error {
 	i := slices.IndexFunc(events, func(e dora.Event) bool { return e.ID == id })
 	if i < 0 {
 		return fmt.Errorf("there is no event %s of that service, Application or Rollout; kubectl dora events -o json lists ids", id)
@@ -175,13 +176,13 @@ func (o *explainOptions) event(cmd *cobra.Command, h history, events, all []dora
 		return err
 	}
 	out := cmd.OutOrStdout()
-	line := told{At: e.OccurredAt, Rule: ruleOf(e), Counts: countsAs(e), Event: e, Marks: marks}
+	line := told{At: e.OccurredAt, Rule: ruleOf(e), Counts: countsAs(e, who), Event: e, Marks: marks}
 	line.rest(e, kept)
 	if o.output.Value == asJSON {
 		return printTold(out, []told{line})
 	}
 	fmt.Fprintf(out, "%s\n\n", show.Line(e))
-	if err := printAnswers(out, append(answers(e, all), saidOf(marks)...)); err != nil || e.Subject.Kind == dora.KindReported {
+	if err := printAnswers(out, append(answers(e, all, who), saidOf(marks)...)); err != nil || e.Subject.Kind == dora.KindReported {
 		return err
 	}
 	return printSeen(out, line.Seen, line.Evidence)
@@ -216,7 +217,7 @@ func (o *explainOptions) moment(cmd *cobra.Command, h history, of string, at tim
 		return err
 	}
 	at = at.Truncate(time.Second)
-	lines := slices.DeleteFunc(explanation(nil, decisions, at), func(l told) bool { return !l.At.Truncate(time.Second).Equal(at) })
+	lines := slices.DeleteFunc(explanation(nil, decisions, &court{}, at), func(l told) bool { return !l.At.Truncate(time.Second).Equal(at) })
 	if len(lines) == 0 {
 		return fmt.Errorf("nothing was decided about it at %s that led to no event; kubectl dora explain %s has the times", stamp(at), of)
 	}

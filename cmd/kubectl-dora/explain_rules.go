@@ -22,6 +22,8 @@ var rulesOfDecisions = map[deploy.Reason]string{
 // ruleOf is the rule that an event follows.
 func ruleOf(e *dora.Event) string {
 	switch {
+	case e.Basis == dora.BasisAPI:
+		return "" // docs/incidents.md says what is made of it
 	case e.Type != dora.TypeDeploy:
 		return "7, 8"
 	case e.Basis == dora.BasisHistory:
@@ -39,8 +41,8 @@ func ruleOf(e *dora.Event) string {
 	return "10"
 }
 
-// countsAs says in which metrics an event is, as docs/metrics.md has it.
-func countsAs(e *dora.Event) string {
+// countsAs says in which metrics an event is, as docs/metrics.md has it, and which targets count it.
+func countsAs(e *dora.Event, c *court) string {
 	switch {
 	case !e.Counts():
 		return "nothing, since people say so"
@@ -48,12 +50,8 @@ func countsAs(e *dora.Event) string {
 		return "a deployment that did not fail, since people say so"
 	case e.Type == dora.TypeDeploy && e.Verdict() == dora.Failure:
 		return "a failed attempt, since people say so"
-	case e.Type == dora.TypeDegraded && e.CausedBy == "":
-		return "an incident, in no metric"
-	case e.Type == dora.TypeDegraded:
-		return "a failure of a deployment"
-	case e.Type == dora.TypeRecovered:
-		return "the end of a failure"
+	case e.Type != dora.TypeDeploy:
+		return c.counts(e)
 	case e.Change == dora.ChangeConfig:
 		return "a deployment where config counts"
 	}
@@ -101,10 +99,14 @@ func why(e *dora.Event) string {
 	if e.RecoverySeconds != nil {
 		add("after " + lasting(*e.RecoverySeconds))
 	}
-	if e.Type == dora.TypeDegraded && e.CausedBy == "" {
+	switch {
+	case e.Basis == dora.BasisAPI:
+		add("reported by " + senderOf(e))
+		add(strings.TrimSpace(e.Severity + " " + e.Title))
+	case e.Type == dora.TypeDegraded && e.CausedBy == "":
 		add("no deployment within failureWindow before it")
 	}
-	if e.Basis != dora.BasisLive {
+	if e.Basis != dora.BasisLive && e.Basis != dora.BasisAPI {
 		add(string(e.Basis))
 	}
 	add(e.Message)
@@ -115,9 +117,40 @@ func why(e *dora.Event) string {
 }
 
 // answers are questions about one event, with their answers.
-func answers(e *dora.Event, all []dora.Event) [][2]string {
-	told := [][2]string{
-		{"what it counts as", countsAs(e)},
+func answers(e *dora.Event, all []dora.Event, c *court) [][2]string {
+	told := append([][2]string{{"what it counts as", countsAs(e, c)}}, c.rows(e)...)
+	if e.Basis == dora.BasisAPI {
+		told = append(told, reportedAnswers(e)...)
+	} else {
+		told = append(told, seenAnswers(e)...)
+	}
+	return append(append(told, commonAnswers(e)...), related(e, all, c)...)
+}
+
+// reportedAnswers are those about an event that a receiver heard of.
+func reportedAnswers(e *dora.Event) [][2]string {
+	return [][2]string{
+		{"by which rule", "docs/incidents.md"},
+		{"reported by", senderOf(e)},
+		{"service", e.Service + " in " + cmp.Or(e.Environment, show.Nothing)},
+		{"title", e.Title},
+		{"severity", e.Severity},
+		{"link", e.Link},
+		{"when it started", stamp(e.StartedAt)},
+		{"when it happened, by its sender's clock", stamp(e.OccurredAt)},
+		{"when it was told", stamp(e.ObservedAt)},
+		{"why that deployment", tieWords(e)},
+	}
+}
+
+// senderOf is the product that told an event, and the DoraReceiver that heard it.
+func senderOf(e *dora.Event) string {
+	return fmt.Sprintf("%s to DoraReceiver %s/%s", cmp.Or(e.Source, "somebody"), e.Subject.Namespace, e.Receiver)
+}
+
+// seenAnswers are those about an event that was seen in an object of Argo's.
+func seenAnswers(e *dora.Event) [][2]string {
+	return [][2]string{
 		{"by which rule", ruleOf(e) + " of docs/concepts.md"},
 		{"of which object", string(e.Subject.Kind) + " " + e.Subject.Namespace + "/" + e.Subject.Name + " (" + e.Subject.UID + ")"},
 		{"service", e.Service + " in " + cmp.Or(e.Environment, show.Nothing)},
@@ -126,6 +159,13 @@ func answers(e *dora.Event, all []dora.Event) [][2]string {
 		{"when it happened, by Argo's clock", stamp(e.OccurredAt)},
 		{"when it was seen", stamp(e.ObservedAt)},
 		{"how that is known", basisWords(e.Basis)},
+		{"reason", strings.TrimSpace(e.Reason + " " + e.Message)},
+	}
+}
+
+// commonAnswers are about what an event brought, wherever it is known from.
+func commonAnswers(e *dora.Event) [][2]string {
+	return [][2]string{
 		{"version", versionWords(e.Version)},
 		{"before it", previousWords(e)},
 		{"what runs after it", versionWords(e.Running)},
@@ -133,15 +173,18 @@ func answers(e *dora.Event, all []dora.Event) [][2]string {
 		{"was it unplanned", yesNo(e.Unplanned)},
 		{"lead time", leadTimeWords(e)},
 		{"commits", commitWords(e)},
-		{"reason", strings.TrimSpace(e.Reason + " " + e.Message)},
 	}
+}
+
+// related are other events that belong to one.
+func related(e *dora.Event, all []dora.Event, c *court) (told [][2]string) {
 	for i := range all {
 		other := &all[i]
 		switch {
 		case e.CausedBy != "" && other.ID == e.CausedBy:
 			told = append(told, [2]string{"caused by", show.Line(other) + " (" + other.ID + ")"})
 		case other.Type == dora.TypeDegraded && other.CausedBy == e.ID:
-			told = append(told, [2]string{"it caused", "a failure since " + stamp(other.OccurredAt) + " (" + other.ID + "), so it is a failed attempt"})
+			told = append(told, [2]string{"it caused", "a failure since " + stamp(other.OccurredAt) + " (" + other.ID + ")" + c.blames(e, other)})
 		case e.FailureID != "" && other.FailureID == e.FailureID && other.ID != e.ID:
 			told = append(told, [2]string{"the same failure", string(other.Type) + " at " + stamp(other.OccurredAt) + " (" + other.ID + ")"})
 		}
@@ -174,8 +217,7 @@ func basisWords(b dora.Basis) string {
 		return "read from what Argo still told after a time when nobody watched"
 	case dora.BasisPartialSync:
 		return "a partial or self-heal sync brought the image; Argo's history does not list it"
-	case dora.BasisAPI:
-		return "reported from elsewhere"
+	case dora.BasisAPI: // told otherwise
 	}
 	return string(b)
 }

@@ -7,7 +7,10 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
 
+	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/internal/deploy"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/evidence"
@@ -134,4 +137,159 @@ func TestWhatArgoSaidOfADecisionIsExplained(t *testing.T) {
 	g.Expect(explained.Evidence.Observation.App.Stale).To(BeTrue())
 	g.Expect(run(t, "explain", "checkout", "2026-11-04T09:00:01Z", "--ledger", other).stderr).To(
 		ContainSubstring("nothing was decided about it at 2026-11-04T09:00:01Z that led to no event; kubectl dora explain checkout has the times"))
+}
+
+// paged is an incident of the deployment, and what explain tells of both: of a copy of the ledger, unless targets are given.
+type paged struct {
+	t                  *testing.T
+	deployed, incident dora.Event
+	court              court
+}
+
+func newPaged(t *testing.T) *paged {
+	t.Helper()
+	p := &paged{t: t}
+	for _, e := range monthOf(t) {
+		if e.Outcome == dora.Succeeded {
+			p.deployed = e
+		}
+	}
+	p.incident = dora.Event{
+		ID: "page", Type: dora.TypeDegraded, Service: p.deployed.Service, Environment: p.deployed.Environment,
+		Subject:    dora.Subject{Kind: dora.KindReported, Namespace: "argocd", Name: p.deployed.Service, UID: "u"},
+		OccurredAt: p.deployed.OccurredAt.Add(time.Minute), ObservedAt: p.deployed.OccurredAt.Add(2 * time.Minute), FailureID: "f", CausedBy: p.deployed.ID,
+		Basis: dora.BasisAPI, Source: "pagerduty", Receiver: "pager", Severity: "P3", Title: "Checkout is slow", Link: "https://example.com/1", Reason: "NamedByCommit",
+	}
+	return p
+}
+
+// target adds one that counts deployments of the service.
+func (p *paged) target(name, incidents string) {
+	p.t.Helper()
+	target := dorav1alpha1.DoraTarget{ObjectMeta: metav1.ObjectMeta{Namespace: "argocd", Name: name}}
+	if incidents != "" {
+		target.Spec.Incidents = &dorav1alpha1.Incidents{}
+		if err := yaml.UnmarshalStrict([]byte(incidents), target.Spec.Incidents); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	target.Status.Services = []dorav1alpha1.ServiceStatus{{Service: p.incident.Service, Environment: p.incident.Environment}}
+	p.court.asked, p.court.targets = true, append(p.court.targets, target)
+}
+
+func (p *paged) of(e *dora.Event) map[string]string {
+	all := []dora.Event{p.deployed, p.incident}
+	p.court.hear(all)
+	told := map[string]string{}
+	for _, answer := range answers(e, all, &p.court) {
+		told[answer[0]] = strings.TrimPrefix(told[answer[0]]+"; "+answer[1], "; ")
+	}
+	return told
+}
+
+func TestAnIncidentIsExplainedByWhatItsSenderSaid(t *testing.T) {
+	g, p := NewWithT(t), newPaged(t)
+	told := p.of(&p.incident)
+	for question, answer := range map[string]string{
+		"what it counts as": "a failure of a deployment, where spec.incidents counts it", "by which rule": "docs/incidents.md",
+		"reported by": "pagerduty to DoraReceiver argocd/pager", "severity": "P3", "title": "Checkout is slow", "link": "https://example.com/1",
+		"when it happened, by its sender's clock": stamp(p.incident.OccurredAt), "when it was told": stamp(p.incident.ObservedAt),
+		"why that deployment": "the incident named it by its commit",
+	} {
+		g.Expect(told).To(HaveKeyWithValue(question, answer))
+	}
+	g.Expect(told).NotTo(Or(HaveKey("when it happened, by Argo's clock"), HaveKey("how that is known")))
+	g.Expect(told["caused by"]).To(HaveSuffix("(" + p.deployed.ID + ")"))
+	for tie, want := range map[string]string{
+		"NamedByEvent": "by the id of its event", "NamedByVersion": "by its version", "WithinWindow": "latest within failureWindow", "NoDeployment": "none was within failureWindow",
+		"NotCounted": "no DoraTarget counted", "": "not kept",
+	} {
+		p.incident.Reason = tie
+		g.Expect(p.of(&p.incident)["why that deployment"]).To(ContainSubstring(want))
+	}
+}
+
+func TestAReportedDeploymentIsExplainedByWhoReportedIt(t *testing.T) {
+	g, p := NewWithT(t), newPaged(t)
+	p.deployed.Subject, p.deployed.Basis, p.deployed.Source, p.deployed.Receiver = p.incident.Subject, dora.BasisAPI, "api", "ci"
+	told := p.of(&p.deployed)
+	g.Expect(told).To(And(HaveKeyWithValue("reported by", "api to DoraReceiver argocd/ci"), HaveKeyWithValue("by which rule", "docs/incidents.md"),
+		HaveKeyWithValue("when it was told", stamp(p.deployed.ObservedAt)), HaveKeyWithValue("what it counts as", "a deployment, rework")))
+	g.Expect(told["version"]).To(ContainSubstring("checkout"))
+	g.Expect(why(&p.deployed)).To(ContainSubstring("reported by api to DoraReceiver argocd/ci"))
+}
+
+func TestWhichTargetsCountAnIncidentIsExplained(t *testing.T) {
+	for name, c := range map[string]struct {
+		targets       map[string]string
+		counts, blame string
+		counted, not  string
+	}{
+		"no target counts the service": {nil, "nothing: no DoraTarget of namespace argocd counts deployments of the service", ", which no DoraTarget counts", "", ""},
+		"another severity": {
+			map[string]string{"a": `{severities: [P1]}`},
+			"nothing: no DoraTarget's spec.incidents counts it", ", which no DoraTarget counts",
+			"", "DoraTarget argocd/a: spec.incidents.severities has none of those of the incident (P3)",
+		},
+		"another receiver": {
+			map[string]string{"a": `{receivers: [opsgenie]}`},
+			"nothing: no DoraTarget's spec.incidents counts it", ", which no DoraTarget counts",
+			"", "DoraTarget argocd/a: spec.incidents.receivers does not name pager",
+		},
+		"nobody asked": {
+			map[string]string{"a": ""},
+			"nothing: no DoraTarget's spec.incidents counts it", ", which no DoraTarget counts",
+			"", "DoraTarget argocd/a: it has no spec.incidents",
+		},
+		"it counts": {map[string]string{"a": `{severities: [p3]}`}, "a failure of a deployment", ", so it is a failed attempt", "DoraTarget argocd/a", ""},
+		"one of two": {
+			map[string]string{"a": `{severities: [P3]}`, "b": `{severities: [P1]}`},
+			"a failure of a deployment for DoraTarget argocd/a",
+			", so it is a failed attempt for DoraTarget argocd/a", "DoraTarget argocd/a", "DoraTarget argocd/b: spec.incidents.severities has none of those of the incident (P3)",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, p := NewWithT(t), newPaged(t)
+			p.court.asked = true
+			for name, incidents := range c.targets {
+				p.target(name, incidents)
+			}
+			told := p.of(&p.incident)
+			g.Expect([]string{told["what it counts as"], told["counted by"], told["not counted by"]}).To(Equal([]string{c.counts, c.counted, c.not}))
+			g.Expect(p.of(&p.deployed)["it caused"]).To(HaveSuffix("(page)" + c.blame))
+		})
+	}
+}
+
+func TestAnIncidentThatBecameSevereIsExplained(t *testing.T) {
+	g, p := NewWithT(t), newPaged(t)
+	p.target("a", `{severities: [P1]}`)
+	ended := p.incident
+	ended.ID, ended.Type, ended.Severity = "end", dora.TypeRecovered, "P1"
+	all := []dora.Event{p.deployed, p.incident, ended}
+	p.court.hear(all)
+	g.Expect(countsAs(&p.incident, &p.court)).To(Equal("a failure of a deployment"))
+	g.Expect(countsAs(&ended, &p.court)).To(Equal("the end of a failure"))
+}
+
+func TestWhatArgoShowsIsExplainedBySpecIncidents(t *testing.T) {
+	g, p := NewWithT(t), newPaged(t)
+	p.incident.Basis, p.incident.Receiver, p.incident.Subject = "", "", p.deployed.Subject
+	g.Expect(p.of(&p.incident)).To(HaveKeyWithValue("what it counts as", "a failure of a deployment"))
+	p.target("a", `{argo: Ignore}`)
+	g.Expect(p.of(&p.incident)).To(And(HaveKeyWithValue("what it counts as", "nothing: no DoraTarget's spec.incidents counts it"),
+		HaveKeyWithValue("not counted by", "DoraTarget argocd/a: spec.incidents.argo is Ignore")))
+	p.target("b", "")
+	g.Expect(p.of(&p.incident)).To(HaveKeyWithValue("what it counts as", "a failure of a deployment for DoraTarget argocd/b"))
+}
+
+func TestAMarkComesBeforeWhatAFailureMakesOfItsDeployment(t *testing.T) {
+	g, p := NewWithT(t), newPaged(t)
+	g.Expect(p.of(&p.deployed)["it caused"]).To(HaveSuffix("(page), so it is a failed attempt where spec.incidents counts that incident"))
+	p.incident.Mark = &dora.Mark{Verdict: dora.Ignore}
+	g.Expect(p.of(&p.deployed)["it caused"]).To(HaveSuffix("(page), which counts as nothing, since people say so"))
+	p.deployed.Mark = &dora.Mark{Verdict: dora.NotAFailure}
+	g.Expect(p.of(&p.deployed)["it caused"]).To(HaveSuffix("(page), which is not held against it, since people say so"))
+	p.deployed.Mark = &dora.Mark{Verdict: dora.Ignore}
+	g.Expect(p.of(&p.deployed)["it caused"]).To(HaveSuffix("(page), and is in no figure either, since people say so of the deployment"))
 }

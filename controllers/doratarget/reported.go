@@ -78,22 +78,21 @@ func (s *scope) silence(services map[fourkeys.Service]subjects) {
 // counted leaves of events of the target's subjects those that its figures are of: the spec says which incidents count, and whether what Argo
 // shows as a failure does. A failure has two events, and counts as a whole if one of them had a severity that counts.
 func (b *book) counted(of subjects, rows []ledger.Row) []ledger.Row {
-	severe := map[string]bool{}
+	counts := map[string]bool{}
 	for i := range rows {
-		if e := &rows[i].Event; e.FailureID != "" && b.incidents.Hears(e.Receiver) && b.incidents.Severe(e.Severity) {
-			severe[e.FailureID] = true
+		if e := &rows[i].Event; b.incidents.Counts(e.Receiver, e.Severity) {
+			counts[e.FailureID] = true
 		}
 	}
 	return slices.DeleteFunc(rows, func(row ledger.Row) bool {
 		e := &row.Event
-		switch reported := e.Subject.Kind == dora.KindReported; {
-		case e.Type == dora.TypeChange:
+		switch e.Type {
+		case dora.TypeChange:
 			return true
-		case e.Type == dora.TypeDeploy:
-			return reported && slices.Contains(of.silent, e.Subject.UID)
-		case reported:
-			return !severe[e.FailureID]
+		case dora.TypeDeploy:
+			return e.Subject.Kind == dora.KindReported && slices.Contains(of.silent, e.Subject.UID)
+		case dora.TypeDegraded, dora.TypeRecovered:
 		}
-		return !b.incidents.CountsArgo()
+		return !counts[e.FailureID]
 	})
 }

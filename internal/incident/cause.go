@@ -8,13 +8,26 @@ import (
 	"github.com/dora-controller/dora-controller/internal/dora"
 )
 
-// CauseOf is the deployment that an incident belongs to, by its id; empty if to none. Events are those of its service, in any order, and
-// others than deployments among them do not matter.
+// Tie is why an incident belongs to a deployment, or to none.
+type Tie string
+
+// The ties.
+const (
+	NamedByEvent   Tie = "NamedByEvent"   // it names the id of the deployment's event
+	NamedByVersion Tie = "NamedByVersion" // it names the tag of the deployment's version
+	NamedByCommit  Tie = "NamedByCommit"  // it names the deployment's commit
+	WithinWindow   Tie = "WithinWindow"   // it names none, and began at most the window after the service's latest
+	NoDeployment   Tie = "NoDeployment"   // it names none, and began later than that
+	NotCounted     Tie = "NotCounted"     // no target counted it when it opened, so that no deployment was looked for
+)
+
+// CauseOf is the deployment that an incident belongs to, by its id (empty if to none), and why. Events are those of its service, in any order,
+// and others than deployments among them do not matter.
 //
 // It is the latest of those that the mentions name and that had begun before the incident did, else the latest that users met, if that was
 // at most the window before the incident began. What was stopped before anybody met it, or of which nobody knows the end, is named or
 // nothing: time alone says nothing about it.
-func CauseOf(began time.Time, mentions []string, events []dora.Event, window time.Duration) string {
+func CauseOf(began time.Time, mentions []string, events []dora.Event, window time.Duration) (id string, why Tie) {
 	words := wordsOf(mentions)
 	var named, latest *dora.Event
 	for i := range events {
@@ -22,7 +35,7 @@ func CauseOf(began time.Time, mentions []string, events []dora.Event, window tim
 		if e.Type != dora.TypeDeploy {
 			continue
 		}
-		if !startOf(e).After(began) && words.name(e) && later(e, named) {
+		if !startOf(e).After(began) && words.name(e) != "" && later(e, named) {
 			named = e
 		}
 		if !e.OccurredAt.After(began) && met(e) && later(e, latest) {
@@ -31,11 +44,11 @@ func CauseOf(began time.Time, mentions []string, events []dora.Event, window tim
 	}
 	switch {
 	case named != nil:
-		return named.ID
+		return named.ID, words.name(named)
 	case latest != nil && began.Sub(latest.OccurredAt) <= window:
-		return latest.ID
+		return latest.ID, WithinWindow
 	}
-	return ""
+	return "", NoDeployment
 }
 
 func startOf(e *dora.Event) time.Time {
@@ -86,19 +99,22 @@ func wordsOf(mentions []string) words {
 	return slices.Compact(all)
 }
 
-// name says whether a deployment is among the words: its event's id, its commit (in full, or 7 digits of it or more), or its version's tag.
+// name says by what a deployment is among the words: its event's id, its version's tag, or its commit (in full, or 7 digits of it or more).
 // A tag has to look like a version: digits alone could be any number, such as a port, and latest is a word like any other.
-func (w words) name(e *dora.Event) bool {
+func (w words) name(e *dora.Event) Tie {
 	if w.has(e.ID) {
-		return true
+		return NamedByEvent
 	}
 	if e.Version == nil {
-		return false
+		return ""
 	}
 	if tag := e.Version.Tag; strings.ContainsAny(tag, digits) && strings.Trim(tag, digits) != "" && w.has(tag) {
-		return true
+		return NamedByVersion
 	}
-	return dora.IsSHA(strings.ToLower(e.Version.Commit)) && slices.ContainsFunc(w, func(word string) bool { return sameCommit(word, e.Version.Commit) })
+	if dora.IsSHA(strings.ToLower(e.Version.Commit)) && slices.ContainsFunc(w, func(word string) bool { return sameCommit(word, e.Version.Commit) }) {
+		return NamedByCommit
+	}
+	return ""
 }
 
 const digits = "0123456789"

@@ -57,10 +57,24 @@ func TestCauses(t *testing.T) {
 			if tc.window == 0 {
 				tc.window = time.Hour
 			}
-			if got := incident.CauseOf(noon, tc.mentions, tc.events, tc.window); got != tc.want {
+			if got, _ := incident.CauseOf(noon, tc.mentions, tc.events, tc.window); got != tc.want {
 				t.Errorf("got %q, want %q", got, tc.want)
 			}
 		})
+	}
+}
+
+func TestWhyAnIncidentBelongsToADeployment(t *testing.T) {
+	events := []dora.Event{deployment("e1", -3000, dora.Succeeded, "v1.0.0", first), deployment("e2", -30, dora.Succeeded, "v1.1.0", second)}
+	for mention, want := range map[string]incident.Tie{
+		"see e1": incident.NamedByEvent, "since v1.0.0": incident.NamedByVersion, "since 5d41402": incident.NamedByCommit, "it is slow": incident.WithinWindow,
+	} {
+		if _, why := incident.CauseOf(noon, []string{mention}, events, time.Hour); why != want {
+			t.Errorf("%q: %s, want %s", mention, why, want)
+		}
+	}
+	if _, why := incident.CauseOf(noon, nil, events, time.Minute); why != incident.NoDeployment {
+		t.Errorf("none is near: %s", why)
 	}
 }
 

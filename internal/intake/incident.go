@@ -99,7 +99,8 @@ type hearing struct {
 	state    incidentState
 	severity string // before the message
 	change   ledger.Change
-	id       string // of the event that it led to, or is about
+	id       string       // of the event that it led to, or is about
+	why      incident.Tie // the opening is held against the deployment that it is
 }
 
 func (h *hearing) hear(ctx context.Context) error {
@@ -155,6 +156,9 @@ func (h *hearing) step(ctx context.Context, step incident.Step) error {
 	e.ID, e.FailureID = h.name(step.Opening, string(kind)), h.name(step.Opening, "failure")
 	e.Team, e.OccurredAt, e.CausedBy = cmp.Or(h.state.Team, e.Team), step.At.UTC(), h.state.CausedBy
 	e.Severity, e.Title, e.Link = h.state.Severity, h.state.Title, h.state.Link
+	if !step.Resolved {
+		e.Reason = string(h.why)
+	}
 	if step.Resolved && !step.At.Before(step.Since) {
 		e.RecoverySeconds = new(step.At.Sub(step.Since).Seconds())
 	}
@@ -181,13 +185,13 @@ func (h *hearing) open(ctx context.Context, at time.Time) error {
 	}
 	s.Service, s.Team = cmp.Or(counting.Service, s.Named), cmp.Or(r.Team, counting.Team, s.Team)
 	mentions := slices.Concat(s.Noted, r.Incident.Mentions)
-	s.CausedBy, s.Noted = "", nil
+	s.CausedBy, s.Noted, h.why = "", nil, incident.NotCounted
 	if counting.Sees == nil {
 		return nil
 	}
 	events, err := h.deployments(ctx, at, &counting)
 	if err == nil {
-		s.CausedBy = incident.CauseOf(at, mentions, events, counting.Window)
+		s.CausedBy, h.why = incident.CauseOf(at, mentions, events, counting.Window)
 	}
 	return err
 }

@@ -22,9 +22,10 @@ func TestAnIncidentIsAFailure(t *testing.T) {
 		Subject:    dora.Subject{Kind: dora.KindReported, Namespace: "shop", Name: "checkout", UID: dora.ID("eu", "shop", "checkout", "production")},
 		OccurredAt: at(0), ObservedAt: w.now, FailureID: dora.ID("eu", "shop/ci", "PT4KHLK", "1", "failure"), CausedBy: cause, Basis: dora.BasisAPI,
 		Source: "pagerduty", Receiver: "ci", Severity: "P1", Title: "checkout is down", Link: "https://incidents.example.com/1",
-		Reported: json.RawMessage(`{"n":1}`),
+		Reported: json.RawMessage(`{"n":1}`), Reason: "WithinWindow",
 	}
 	diff(t, want, began)
+	want.Reason = ""
 	want.ID, want.Type, want.OccurredAt, want.RecoverySeconds, want.Reported = ids[1], dora.TypeRecovered, at(90), new(5400.0), nil
 	diff(t, want, ended)
 	diff(t, []string{cause, ids[0], ids[1]}, w.owed("shop/postgres"))
@@ -108,7 +109,7 @@ func TestAnIncidentIsHeldAgainstWhatItsAudienceSees(t *testing.T) {
 	w = newWorld(t)
 	w.take(deployment("1", -30))
 	w.audience.sees = nil
-	if e := w.event(w.take(opened(0, "1"))[0]); e.CausedBy != "" {
+	if e := w.event(w.take(opened(0, "1"))[0]); e.CausedBy != "" || e.Reason != "NotCounted" {
 		t.Error("it is held against what nobody counts")
 	}
 }

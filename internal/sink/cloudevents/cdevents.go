@@ -117,7 +117,7 @@ func describeService(ce cdEvent, e dora.Event) error {
 func describeIncident(ce incident, source string, e dora.Event) {
 	ce.SetSubjectId(e.FailureID)
 	ce.SetSubjectService(&api.Reference{Id: subjectOf(e), Source: source})
-	ce.SetSubjectDescription(cmp.Or(e.Message, e.Reason))
+	ce.SetSubjectDescription(cmp.Or(e.Title, e.Message, e.Reason))
 	ce.SetSubjectArtifactId(purlOf(e.Running)) // optional: a first version that fails leaves none that serves
 	if e.CausedBy == "" {
 		return
