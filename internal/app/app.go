@@ -28,6 +28,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
@@ -60,6 +61,7 @@ type App struct {
 	manager manager.Manager
 	kinds   *kube.Kinds
 	leader  *leader
+	metrics *prometheus.Registry // of every process, whether it leads or not
 	// receivers is nil where nobody is listened for.
 	receivers *receive.Server
 }
@@ -79,10 +81,11 @@ func New(cluster *rest.Config, options Options) (*App, error) {
 		return nil, err
 	}
 	kinds.Board = options.board
-	if err := options.Registry.Register(options.board); err != nil {
+	own, err := options.ownMetrics()
+	if err != nil {
 		return nil, fmt.Errorf("cannot register metrics: %w", err)
 	}
-	a := &App{options: options, manager: mgr, kinds: kinds}
+	a := &App{options: options, manager: mgr, kinds: kinds, metrics: own}
 	a.receivers = newReceivers(mgr, &a.options)
 	a.leader = newLeader(mgr, kinds, &a.options, a.receivers)
 	return a, errors.Join(mgr.Add(warmUp{mgr}), mgr.Add(kinds), mgr.Add(a.leader), mgr.Add(watchdog{&a.options}), a.addReceivers(), a.addChecks())
@@ -90,14 +93,24 @@ func New(cluster *rest.Config, options Options) (*App, error) {
 
 // Run works until the context ends or something fails that cannot be mended from inside. It can be called once.
 func (a *App) Run(ctx context.Context) error {
-	defer a.options.Registry.Unregister(a.options.board)
+	defer a.options.Registry.Unregister(a.metrics)
 	err := a.manager.Start(ctx)
 	return errors.Join(err, a.leader.close())
 }
 
+// ownMetrics registers what every process shows.
+func (o Options) ownMetrics() (*prometheus.Registry, error) {
+	own := prometheus.NewRegistry()
+	own.MustRegister(o.board)
+	if c, ok := o.Clock.(*kube.Clock); ok {
+		own.MustRegister(c)
+	}
+	return own, o.Registry.Register(own)
+}
+
 func (o Options) withDefaults() Options {
 	if o.Clock == nil {
-		o.Clock = clock.RealClock{}
+		o.Clock = kube.NewClock(clock.RealClock{}, o.Log)
 	}
 	o.board, o.hearing = &progress.Board{}, kube.NewHearing()
 	if o.Registry == nil {
@@ -149,6 +162,9 @@ func newManager(cluster *rest.Config, o *Options) (manager.Manager, error) {
 	}
 	cluster = limited(cluster)
 	cluster.Wrap(o.hearing.Wrap)
+	if c, ok := o.Clock.(*kube.Clock); ok {
+		cluster.Wrap(c.Wrap)
+	}
 	mgr, err := ctrl.NewManager(cluster, manager.Options{
 		Scheme: scheme, Logger: o.Log, Cache: caching,
 		// A status is compared with the one before: a cache that lags behind our own writes would hide a difference.

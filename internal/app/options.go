@@ -84,7 +84,7 @@ type Options struct {
 	board   *progress.Board // what the process works on
 	hearing *kube.Hearing   // of the API server
 
-	// Clock is the wall clock if nil.
+	// Clock is the machine's, put right by what the API server says, if nil.
 	Clock clock.WithDelayedExecution
 	// Registry is where metrics are registered; controller-runtime's, which is the one that is served, if nil.
 	Registry prometheus.Registerer

@@ -63,6 +63,10 @@ var faults = []fault{
 			r.Stop()
 		}
 		s.leader()
+		text, err := get(s.Context(), late.metrics+"/metrics")
+		NewWithT(s.T).Expect(err).NotTo(HaveOccurred())
+		sign := map[bool]string{true: "-"}[off > 0]
+		NewWithT(s.T).Expect(text).To(MatchRegexp(`(?m)^dora_clock_offset_seconds `+sign+`(59|60)`), "the API server's clock is what counts")
 		s.seen()
 		s.argo.apps[dice.IntN(len(s.argo.apps))].step(s.Context(), dice)
 		s.seen()

@@ -31,6 +31,7 @@ import (
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/internal/app"
+	"github.com/dora-controller/dora-controller/internal/kube"
 	"github.com/dora-controller/dora-controller/internal/ledger"
 	"github.com/dora-controller/dora-controller/internal/sink/postgres/postgrestest"
 	"github.com/dora-controller/dora-controller/test/e2e/stand"
@@ -192,10 +193,10 @@ func (l *late) run() error {
 	if err != nil {
 		return err
 	}
+	log := zap.New(zap.WriteTo(os.Stderr), zap.Level(zapcore.InfoLevel), zap.JSONEncoder())
 	controller, err := app.New(config, app.Options{
 		Ledger: l.Ledger, Cluster: cluster, LeaderElect: true, LeaderElectionNamespace: "default", MetricsAddress: l.Metrics, ProbeAddress: l.Probes,
-		GitCache: filepath.Join(os.TempDir(), "dora-chaos-git"), Clock: off{by: l.Off},
-		Log: zap.New(zap.WriteTo(os.Stderr), zap.Level(zapcore.InfoLevel), zap.JSONEncoder()),
+		GitCache: filepath.Join(os.TempDir(), "dora-chaos-git"), Clock: kube.NewClock(off{by: l.Off}, log), Log: log,
 	})
 	if err != nil {
 		return err

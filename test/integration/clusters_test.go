@@ -26,7 +26,7 @@ var _ = Describe("Several clusters", func() {
 		p := start(cluster, watching(namespace), func(o *app.Options) {
 			o.Cluster, o.Ledger, o.StdoutSink, o.TrustedNamespaces = name, address(database), false, []string{namespace}
 		})
-		p.awaitReady()
+		p.awaitBeginning()
 		return p
 	}
 

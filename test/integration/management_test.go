@@ -27,8 +27,8 @@ var _ = Describe("A management cluster, and Rollouts in another", func() {
 		}
 		management := start(cluster, watching(argocd), of("management"))
 		eu := startAt(elsewhere, management.clock, watching(shop), of("eu-1"))
-		management.awaitReady()
-		eu.awaitReady()
+		management.awaitBeginning()
+		eu.awaitBeginning()
 		applications := newTarget(ctx, api, argocd, "all-clusters",
 			`{applications: {matchExpressions: [{key: counted-by, operator: NotIn, values: [rollout]}]}}`)
 		rollouts := newTarget(ctx, away, shop, "rollouts", `{rollouts: {matchLabels: {counted-by: rollout}}}`)
