@@ -108,7 +108,7 @@ chaos: envtest crds postgres ## Break what stands around the controller, and the
 	@CHAOS_SEED=$${CHAOS_SEED:-$$RANDOM} CHAOS_SEEDS=$(SEEDS) CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),7) \
 		go test -run '^Test(Chaos|HandOver)$$' -v -count 1 -timeout 600m ./test/chaos
 
-soak: envtest crds postgres ## Deploy without end, and look whether memory stays as it is (DURATION)
+soak: envtest crds postgres ## Deploy without end, with a ledger of each kind, and look whether memory stays as it is (DURATION)
 	@SOAK=$(DURATION) go test -tags soak -run '^TestSoak$$' -v -count 1 -timeout 600m ./test/chaos
 
 fuzz: ## Run each fuzz target for a while, guided by coverage (FUZZTIME)

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+
+	"github.com/dora-controller/dora-controller/internal/sink/postgres/postgrestest"
 )
 
 // fault is something that is broken, and mended again before it returns; by lot it takes longer or less.
@@ -38,6 +40,18 @@ var faults = []fault{
 			pause(s.Context(), between(dice, 0, 500*time.Millisecond))
 		}
 	}},
+	{"the lines fall silent, and go on", true, true, func(s *stage, dice *rand.Rand) {
+		for _, r := range s.replicas {
+			r.line.hush(true)
+		}
+		pause(s.Context(), between(dice, time.Second, 12*time.Second)) // which may cost the lease
+		for _, r := range s.replicas {
+			r.line.hush(false)
+		}
+	}},
+	{"connections are half open", true, true, func(s *stage, dice *rand.Rand) {
+		s.replicas[dice.IntN(len(s.replicas))].line.halve()
+	}},
 	{"etcd is compacted while the line is down", true, true, func(s *stage, dice *rand.Rand) {
 		for _, r := range s.replicas {
 			r.line.hang(true)
@@ -53,6 +67,18 @@ var faults = []fault{
 		s.server.Crash(s.T)
 		pause(s.Context(), between(dice, 0, 2*time.Second))
 		s.server.Start(s.T)
+	}},
+	{"the right to write is taken away", true, true, func(s *stage, dice *rand.Rand) {
+		conn, tables := s.server.Connect(s.T, s.database.Name), "INSERT, UPDATE ON ALL TABLES IN SCHEMA "+s.schema()
+		postgrestest.Exec(s.T, conn, "REVOKE "+tables+" FROM "+s.database.User)
+		var may bool
+		NewWithT(s.T).Expect(conn.QueryRow(s.Context(), "SELECT has_table_privilege($1, $2, 'INSERT')", s.database.User, s.schema()+".delivery_events").
+			Scan(&may)).To(Succeed())
+		NewWithT(s.T).Expect(may).To(BeFalse())
+		pause(s.Context(), between(dice, 0, 4*time.Second))
+		s.argo.apps[dice.IntN(len(s.argo.apps))].step(s.Context(), dice)
+		pause(s.Context(), between(dice, 0, 4*time.Second))
+		postgrestest.Exec(s.T, conn, "GRANT "+tables+" TO "+s.database.User)
 	}},
 	{"a replica whose clock is off takes over", true, true, func(s *stage, dice *rand.Rand) {
 		sound := s.replicas

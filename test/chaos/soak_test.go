@@ -18,10 +18,10 @@ import (
 )
 
 const (
-	// soaked is how many Applications are deployed, and pourers how many of them at a time.
-	soaked  = 200
-	pourers = 8
-	samples = 60
+	// followed is how many Applications are deployed, and pourers how many of them at a time.
+	followed = 200
+	pourers  = 8
+	samples  = 60
 )
 
 // sample is what the controller takes at a time.
@@ -37,15 +37,25 @@ func TestSoak(t *testing.T) {
 	g := NewWithT(t)
 	lasts, err := time.ParseDuration(os.Getenv("SOAK"))
 	g.Expect(err).NotTo(HaveOccurred(), "SOAK is no duration, such as 30m")
-	s := openStage(t, false)
+	for name, inDatabase := range map[string]bool{"a ledger in a file": false, "a ledger in PostgreSQL": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			openStage(t, inDatabase).soaked(lasts)
+		})
+	}
+}
+
+// soaked is a stage on which one replica works for that long.
+func (s *stage) soaked(lasts time.Duration) {
+	s.Helper()
 	r := s.replicate(0)
 	s.leader()
-	names := make([]string, soaked)
+	names := make([]string, followed)
 	for i := range names {
 		names[i] = fmt.Sprintf("service-%03d", i)
 	}
 	s.follow(names...)
-	ctx, stop := context.WithCancel(t.Context())
+	ctx, stop := context.WithCancel(s.Context())
 	var pouring sync.WaitGroup
 	for p := range pourers {
 		pouring.Go(func() { s.pour(ctx, p) })
@@ -55,10 +65,10 @@ func TestSoak(t *testing.T) {
 	pouring.Wait()
 	s.agrees()
 	s.published()
-	tellSamples(t, taken)
+	tellSamples(s.T, taken)
 	second := taken[len(taken)/2:]
-	flat(t, "heap", second, func(a sample) float64 { return a.heap }, 0.10, 1<<20)
-	flat(t, "goroutines", second, func(a sample) float64 { return a.goroutines }, 0.02, 2)
+	flat(s.T, "heap", second, func(a sample) float64 { return a.heap }, 0.10, 1<<20)
+	flat(s.T, "goroutines", second, func(a sample) float64 { return a.goroutines }, 0.02, 2)
 }
 
 // pour deploys some of the Applications, one step at a time, until the context ends.

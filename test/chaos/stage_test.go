@@ -303,6 +303,14 @@ func (s *stage) seen() {
 	}
 }
 
+// schema is where delivery_events is.
+func (s *stage) schema() string {
+	if s.shared() {
+		return "dora"
+	}
+	return "public"
+}
+
 // published waits until delivery_events, which others read, has each event once, as the ledger has it.
 func (s *stage) published() {
 	s.Helper()
@@ -310,13 +318,9 @@ func (s *stage) published() {
 	for _, e := range s.argo.must {
 		want = append(want, fmt.Sprintf("%s %s", e.ID, e.OccurredAt.UTC().Format(time.RFC3339)))
 	}
-	schema := "public"
-	if s.shared() {
-		schema = "dora"
-	}
 	conn := s.server.Connect(s.T, s.database.Name)
 	NewWithT(s.T).Eventually(func() error {
-		rows, err := conn.Query(s.Context(), "SELECT id, occurred_at FROM "+schema+".delivery_events")
+		rows, err := conn.Query(s.Context(), "SELECT id, occurred_at FROM "+s.schema()+".delivery_events")
 		if err != nil {
 			return err
 		}
