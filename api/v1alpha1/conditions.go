@@ -24,6 +24,8 @@ const (
 	ConditionCommitsUnresolved = "CommitsUnresolved"
 	// ConditionReportedTwice is there while deployments of a service are reported that the target follows in Argo.
 	ConditionReportedTwice = "ReportedTwice"
+	// ConditionReceiversMissing is there while spec.incidents names receivers that are not there.
+	ConditionReceiversMissing = "ReceiversMissing"
 	// ConditionWorsened is there while spec.alerts is: True while a service is in a lower band than it was, or a team's median worsened.
 	ConditionWorsened = "Worsened"
 )
@@ -83,6 +85,8 @@ const (
 	ReasonHistoryGap = "HistoryGap"
 	// ReasonFollowedInArgo: deployments are reported that Argo shows too, and what Argo shows counts.
 	ReasonFollowedInArgo = "FollowedInArgo"
+	// ReasonReceiverNotFound: spec.incidents names DoraReceivers that are not in the target's namespace.
+	ReasonReceiverNotFound = "ReceiverNotFound"
 	// ReasonClusterNotFound: the target names clusters whose ledgers are not in this controller's database.
 	ReasonClusterNotFound = "ClusterNotFound"
 	// ReasonServiceFell: a service is in a lower band than over the window before.
@@ -217,6 +221,15 @@ func FollowedInArgo(services ...string) metav1.Condition {
 	}
 }
 
+// ReceiverNotFound says that a target counts the incidents of receivers that are not there.
+func ReceiverNotFound(names ...string) metav1.Condition {
+	return metav1.Condition{
+		Type: ConditionReceiversMissing, Status: metav1.ConditionTrue, Reason: ReasonReceiverNotFound,
+		Message: "No DoraReceiver of this namespace: " + sorted(names) + "; create it, or correct spec.incidents.receivers, " +
+			"since incidents of others do not count",
+	}
+}
+
 // CommitsUnresolved says what stands in the way of finding the commits of some deployments. The reason is one of those that
 // docs/lead-time.md explains; the message is the newest failure's and holds no secret.
 func CommitsUnresolved(reason string, deployments int64, message string) metav1.Condition {
@@ -284,7 +297,7 @@ func few(names []string) string {
 
 // SetConditions makes these the conditions of the status, for this generation of the spec. Reconciling and Stalled
 // follow from ready; the notes are PolicyOwnedByAnother, HistoryGap or ClusterNotFound, CommitsUnresolved, SinkNotFound, MarksRefused,
-// FollowedInArgo and Worsened, where they hold. It reports whether anything changed.
+// FollowedInArgo, ReceiverNotFound and Worsened, where they hold. It reports whether anything changed.
 func (s *DoraTargetStatus) SetConditions(generation int64, ready metav1.Condition, notes ...metav1.Condition) bool {
 	wanted := append([]metav1.Condition{ready}, notes...)
 	if abnormal := abnormalType(ready.Reason); abnormal != "" {
@@ -296,7 +309,7 @@ func (s *DoraTargetStatus) SetConditions(generation int64, ready metav1.Conditio
 	s.ObservedGeneration = generation
 	return setConditions(&s.Conditions, generation, wanted,
 		ConditionReady, ConditionReconciling, ConditionStalled, ConditionPolicyOverridden, ConditionIncomplete, ConditionCommitsUnresolved,
-		ConditionSinksMissing, ConditionMarksRefused, ConditionReportedTwice, ConditionWorsened) || changed
+		ConditionSinksMissing, ConditionMarksRefused, ConditionReportedTwice, ConditionReceiversMissing, ConditionWorsened) || changed
 }
 
 // abnormalType tells which of kstatus' two abnormal conditions goes with a reason of Ready. A suspended target has

@@ -18,9 +18,9 @@ const (
 type DoraTargetStatus struct {
 	// conditions say whether the target is being followed. Ready is always there; Reconciling (it will become ready by
 	// itself) and Stalled (someone has to mend something) are there only while true; PolicyOverridden, Incomplete,
-	// CommitsUnresolved, SinksMissing, MarksRefused and ReportedTwice are there only while true and leave Ready as it is; Worsened is
-	// there while spec.alerts is, and says whether anything got worse.
-	// +kubebuilder:validation:MaxItems=9
+	// CommitsUnresolved, SinksMissing, MarksRefused, ReportedTwice and ReceiversMissing are there only while true and leave Ready as it
+	// is; Worsened is there while spec.alerts is, and says whether anything got worse.
+	// +kubebuilder:validation:MaxItems=10
 	// +listType=map
 	// +listMapKey=type
 	// +patchMergeKey=type

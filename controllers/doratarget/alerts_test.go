@@ -119,6 +119,9 @@ func TestTheListOfAlertsIsBounded(t *testing.T) {
 	}
 }
 
+// silent keeps no Kubernetes Event.
+var silent = &events.FakeRecorder{}
+
 // notices makes the Kubernetes Events of a story readable.
 func (s *story) notices() func() []string {
 	recorder := events.NewFakeRecorder(100)

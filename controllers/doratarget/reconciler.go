@@ -66,7 +66,7 @@ type Reconciler struct {
 	Marks Marks
 	Owed  func(sinks []string)
 	Look  func(targets ...types.NamespacedName)
-	// Notices are the Kubernetes Events about what got worse.
+	// Notices are the Kubernetes Events about what got worse, and about receivers that are not there.
 	Notices events.EventRecorder
 	// Hurried is called when commits are to be looked for at once.
 	Hurried func()
@@ -126,6 +126,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	r.announce(ctx, object, news)
+	r.announceMissing(object, status)
 	r.pace.rest(object.UID, began, interval)
 	return ctrl.Result{RequeueAfter: scope.within(next(scope, history))}, nil
 }

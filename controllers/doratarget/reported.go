@@ -1,9 +1,16 @@
 package doratarget
 
 import (
+	"context"
+	"fmt"
 	"maps"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/fourkeys"
 	"github.com/dora-controller/dora-controller/internal/kube"
@@ -39,6 +46,33 @@ func (r *Reconciler) addReported(s *scope) map[string]ledger.Subject {
 		}
 	}
 	return heard
+}
+
+// missingReceivers are those that spec.incidents names and that are not in the target's namespace.
+func (r *Reconciler) missingReceivers(ctx context.Context, object *dorav1alpha1.DoraTarget) ([]string, error) {
+	if object.Spec.Incidents == nil || len(object.Spec.Incidents.Receivers) == 0 {
+		return nil, nil
+	}
+	var list dorav1alpha1.DoraReceiverList
+	if err := r.Client.List(ctx, &list, client.InNamespace(object.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("cannot list DoraReceivers: %w", err)
+	}
+	var missing []string
+	for _, name := range object.Spec.Incidents.Receivers {
+		if !slices.ContainsFunc(list.Items, func(there dorav1alpha1.DoraReceiver) bool { return there.Name == string(name) }) {
+			missing = append(missing, string(name))
+		}
+	}
+	return missing, nil
+}
+
+// announceMissing tells once of receivers that a target waits for in vain, after the status has it.
+func (r *Reconciler) announceMissing(object *dorav1alpha1.DoraTarget, status *dorav1alpha1.DoraTargetStatus) {
+	was := meta.FindStatusCondition(object.Status.Conditions, dorav1alpha1.ConditionReceiversMissing)
+	now := meta.FindStatusCondition(status.Conditions, dorav1alpha1.ConditionReceiversMissing)
+	if now != nil && (was == nil || was.Message != now.Message) {
+		r.Notices.Eventf(object, nil, corev1.EventTypeWarning, now.Reason, "Listened", "%s", now.Message)
+	}
 }
 
 // all are the uids of which something counts, in order.

@@ -3,10 +3,13 @@ package doratarget
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/internal/dora"
@@ -87,6 +90,45 @@ func TestAServiceThatOthersDeployHasFigures(t *testing.T) {
 	}
 	if last := object.Status.LastDeployment; last.Version != "2" || last.Service != "payments" || len(object.Status.Services) != 1 {
 		t.Errorf("the last deployment is %+v of %d services", last, len(object.Status.Services))
+	}
+}
+
+func missingReceivers(object *dorav1alpha1.DoraTarget) string {
+	if c := meta.FindStatusCondition(object.Status.Conditions, dorav1alpha1.ConditionReceiversMissing); c != nil {
+		return c.Reason + ": " + c.Message
+	}
+	return "absent"
+}
+
+// A receiver whose name is misspelled stops all incidents: it is said, once, until it is there.
+func TestReceiversThatAreNotThereAreToldOnce(t *testing.T) {
+	receiver := func(namespace, name string) *dorav1alpha1.DoraReceiver {
+		return &dorav1alpha1.DoraReceiver{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	}
+	s := newStory(t, target(t, "all", `{applications: {}, incidents: {receivers: [pagerdutty, grafana, ci]}}`), application("cart", nil),
+		receiver("shop", "ci"), receiver("other", "grafana"))
+	s.keep("cart", nil, succeeded(ago(300)))
+	said := s.notices()
+	object, _ := s.look("all")
+	want := "ReceiverNotFound: No DoraReceiver of this namespace: grafana, pagerdutty; create it, or correct spec.incidents.receivers, " +
+		"since incidents of others do not count"
+	if got := missingReceivers(object); got != want || readyReason(object) != "True Followed" {
+		t.Errorf("%s, %s", got, readyReason(object))
+	}
+	if diff := cmp.Diff([]string{"Warning " + strings.Replace(want, ":", "", 1)}, said()); diff != "" {
+		t.Error(diff)
+	}
+	s.look("all")
+	if again := said(); len(again) != 0 {
+		t.Errorf("it is told again: %v", again)
+	}
+	for _, name := range []string{"grafana", "pagerdutty"} {
+		if err := s.client.Create(t.Context(), receiver("shop", name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if object, _ = s.look("all"); missingReceivers(object) != "absent" || len(said()) != 0 {
+		t.Errorf("once they are there it says %s", missingReceivers(object))
 	}
 }
 

@@ -39,6 +39,8 @@ type scope struct {
 	// sinks are all there are; missingSinks those that the target names and cannot use.
 	sinks        kube.SinkView
 	missingSinks []string
+	// missingReceivers are those that spec.incidents names and that are not there.
+	missingReceivers []string
 	// marks counts what people say in this target, and refused is what of it marks nothing.
 	marks   *dorav1alpha1.MarkCounts
 	refused []mark.Refusal
@@ -64,6 +66,9 @@ func (r *Reconciler) gather(ctx context.Context, target *kube.Target) (*scope, e
 		return nil, err
 	}
 	s.view, s.missingSinks = view, s.sinks.Missing(target.Object)
+	if s.missingReceivers, err = r.missingReceivers(ctx, target.Object); err != nil {
+		return nil, err
+	}
 	if err := r.addApplications(ctx, s, view); err != nil {
 		return nil, err
 	}

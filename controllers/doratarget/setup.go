@@ -13,13 +13,14 @@
 //	its spec or what it says of events ─────▶ at once
 //	something was recorded about a subject ─┐
 //	an object came, went or was relabelled  ├▶ after a second, so that several such changes are one look
-//	another target, a kind came or went ────┘
+//	another target, a kind, a receiver ... ─┘
 //	the next event leaves the window ───────▶ then, and at least every hour
 package doratarget
 
 import (
 	"context"
 	"maps"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -47,7 +48,7 @@ const workers = 2
 const settling = time.Second
 
 // +kubebuilder:rbac:groups=argoproj.io,resources=applications;rollouts,verbs=get;list;watch
-// +kubebuilder:rbac:groups=dora-controller.io,resources=doratargets,verbs=list;watch
+// +kubebuilder:rbac:groups=dora-controller.io,resources=dorareceivers;doratargets,verbs=list;watch
 // +kubebuilder:rbac:groups=dora-controller.io,resources=doratargets/status,verbs=patch
 
 // Setup prepares the controller. The trigger asks for looks at targets for whom something was recorded.
@@ -55,7 +56,7 @@ func Setup(mgr manager.Manager, kinds *kube.Kinds, r *Reconciler, trigger *kube.
 	w := &watches{cache: mgr.GetCache(), targets: r.Targets}
 	return kube.Controller{
 		Name: "doratarget", Reconciler: r, Workers: workers,
-		Always: []source.Source{trigger, w.own(), w.others()},
+		Always: []source.Source{trigger, w.own(), w.others(), w.receivers()},
 		Of:     w.of,
 	}.Prepare(mgr, kinds)
 }
@@ -89,6 +90,18 @@ func (w *watches) others() source.Source {
 		return view.Names(), err
 	}
 	return source.Kind(w.cache, &dorav1alpha1.DoraTarget{}, kube.Map(settling, all), changedSpec)
+}
+
+// receivers that come or go: targets of their namespace say which they miss.
+func (w *watches) receivers() source.Source {
+	hearing := func(ctx context.Context, receiver *dorav1alpha1.DoraReceiver) ([]types.NamespacedName, error) {
+		view, err := w.targets.View(ctx)
+		return slices.DeleteFunc(view.Names(), func(name types.NamespacedName) bool { return name.Namespace != receiver.Namespace }), err
+	}
+	comesOrGoes := predicate.TypedFuncs[*dorav1alpha1.DoraReceiver]{
+		UpdateFunc: func(event.TypedUpdateEvent[*dorav1alpha1.DoraReceiver]) bool { return false },
+	}
+	return source.Kind(w.cache, &dorav1alpha1.DoraReceiver{}, kube.Map(settling, hearing), comesOrGoes)
 }
 
 func (w *watches) of(kind dora.Kind) []source.Source {

@@ -32,7 +32,7 @@ func notes(status *dorav1alpha1.DoraTargetStatus) []metav1.Condition {
 		return !slices.Contains([]string{
 			dorav1alpha1.ConditionPolicyOverridden, dorav1alpha1.ConditionIncomplete, dorav1alpha1.ConditionCommitsUnresolved,
 			dorav1alpha1.ConditionSinksMissing, dorav1alpha1.ConditionMarksRefused, dorav1alpha1.ConditionReportedTwice,
-			dorav1alpha1.ConditionWorsened,
+			dorav1alpha1.ConditionReceiversMissing, dorav1alpha1.ConditionWorsened,
 		}, c.Type)
 	})
 }
@@ -144,6 +144,9 @@ func remarks(s *scope, failing []ledger.ReasonCount) []metav1.Condition {
 	}
 	if len(s.twice) > 0 {
 		conditions = append(conditions, dorav1alpha1.FollowedInArgo(s.twice...))
+	}
+	if len(s.missingReceivers) > 0 {
+		conditions = append(conditions, dorav1alpha1.ReceiverNotFound(s.missingReceivers...))
 	}
 	return conditions
 }

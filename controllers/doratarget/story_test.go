@@ -109,7 +109,8 @@ func newStory(t *testing.T, objects ...client.Object) *story {
 				s.looks = append(s.looks, name.Name)
 			}
 		},
-		Share: func(name, _ string, figures []sink.Figures) { s.shared[name] = figures },
+		Notices: silent,
+		Share:   func(name, _ string, figures []sink.Figures) { s.shared[name] = figures },
 	}
 	s.reconciler.pace.clock = s.clock.Now
 	s.open()

@@ -253,6 +253,9 @@ var broken = map[string]struct {
 	"receiver-silent": {func(s *Snapshot) {
 		s.Receivers[1].Status.LastAccepted, s.Receivers[1].Status.LastRefused = nil, nil
 	}, "nothing ever came see whether its sender posts to /events/deploy"},
+	"receiver-missing": {
+		func(s *Snapshot) { say(s, followed(), dorav1alpha1.ReceiverNotFound("pagr")) }, "it names receivers that are not there (ReceiverNotFound)",
+	},
 	"receiver-unheard": {func(s *Snapshot) { s.Targets[0].Spec.Reported = nil }, "DoraReceiver argocd/ci no DoraTarget of its namespace"},
 	"receivers-certificate": {func(s *Snapshot) {
 		s.Inside.Certificate.NotAfter = noon.Add(13 * 24 * time.Hour)

@@ -33,10 +33,14 @@ func reception() []Check {
 		{"receiver-refuses", "Was the latest request to each accepted?", Problem, receivers, receiverRefuses},
 		{"receiver-silent", "Did something come lately?", Warning, receivers, receiverSilent},
 		{"receiver-unheard", "Does a target count what each is told?", Warning, []Part{PartReceivers, PartTargets}, receiverUnheard},
+		{"receiver-missing", "Does each target find its receivers?", Problem, []Part{PartTargets}, receiverMissing},
 		{"receivers-certificate", "Is the certificate of receivers good for a while?", Problem, []Part{PartInside}, receiversCertificate},
 		{"receivers-host", "Is it for the host that senders ask?", Warning, []Part{PartInside, PartServices}, receiversHost},
 	}
 }
+
+var receiverMissing = condition(dorav1alpha1.ConditionReceiversMissing,
+	"it names receivers that are not there (%s), and incidents of others do not count", nil)
 
 func nameOfReceiver(r *dorav1alpha1.DoraReceiver) string {
 	return "DoraReceiver " + r.Namespace + "/" + r.Name
