@@ -36,7 +36,7 @@ type tally struct {
 	counts   Counts
 
 	deployments     int
-	firstDeployment time.Time
+	firstDeployment time.Time // that is known, be it from before the window
 	secondsFollowed float64
 	throughout      bool // at least one service was followed during the whole window
 	leadTimes       samples
@@ -68,13 +68,14 @@ func tallyOf(events []*dora.Event, w Window, kinds []dora.ChangeKind) tally {
 // followed is the tally with the time in which it came about.
 func (t *tally) followed(w Window) tally {
 	with := *t
-	with.services, with.secondsFollowed, with.throughout = 1, w.secondsFollowed(t.firstDeployment), w.throughout()
+	began := w.began(t.firstDeployment)
+	with.services, with.secondsFollowed, with.throughout = 1, w.secondsSince(began), !began.After(w.From)
 	return with
 }
 
 func (t *tally) attempt(a *attempt, w Window) {
-	if deployedAt, ok := a.deployedAt(); ok && w.holds(deployedAt) {
-		t.deployment(a, deployedAt)
+	if deployedAt, ok := a.deployedAt(); ok && deployedAt.Before(w.To) {
+		t.deployment(a, deployedAt, w)
 	}
 	if !w.holds(a.OccurredAt) {
 		return
@@ -105,11 +106,14 @@ func (t *tally) count(what class) {
 	}
 }
 
-func (t *tally) deployment(a *attempt, at time.Time) {
-	t.deployments++
+func (t *tally) deployment(a *attempt, at time.Time, w Window) {
 	if t.firstDeployment.IsZero() || at.Before(t.firstDeployment) {
 		t.firstDeployment = at
 	}
+	if at.Before(w.From) {
+		return
+	}
+	t.deployments++
 	if seconds, known := a.leadTime(at); known {
 		t.leadTimes.add(seconds)
 	}

@@ -42,6 +42,21 @@ func TestFrequency(t *testing.T) {
 			},
 			window: fourkeys.Window{From: at(0), To: at(168), FollowedSince: at(167)}, wantPerWeek: new(4.0), wantPerDay: new(4.0 / 7),
 		},
+		"One from before the window tells that all of it was followed": {
+			events: []dora.Event{
+				success("v1", -47), success("v2", -44), success("v3", -40), success("v4", -36), success("v5", -30),
+				success("v6", -20), failure("v7", -10), success("v8", -3),
+			},
+			window: fourkeys.Window{From: at(-24), To: at(0), FollowedSince: at(0)}, wantPerWeek: new(14.0), wantPerDay: new(2.0),
+		},
+		"One from after the window tells nothing of it": {
+			events: []dora.Event{success("v1", 0), success("v2", 12)},
+			window: fourkeys.Window{From: at(-24), To: at(0), FollowedSince: at(20)},
+		},
+		"No deployment in a window is zero if one from before it is known": {
+			events: []dora.Event{success("v1", -1)},
+			window: fourkeys.Window{From: at(0), To: at(168), FollowedSince: at(167)}, wantPerWeek: new(0.0), wantPerDay: new(0.0),
+		},
 		"No deployment in a window that was followed throughout is zero": {
 			window: week, wantPerWeek: new(0.0), wantPerDay: new(0.0),
 		},

@@ -21,18 +21,19 @@ func Last(length time.Duration, now, followedSince time.Time) Window {
 
 func (w Window) holds(t time.Time) bool { return !t.Before(w.From) && t.Before(w.To) }
 
-// throughout tells whether the service was followed during the whole window, so that seeing nothing means that nothing happened.
-func (w Window) throughout() bool { return !w.FollowedSince.After(w.From) }
+// began is when the following of a service began, as far as its deployments tell. One before the time at which this program began to follow it
+// (reported from elsewhere, or read from what Argo still told) proves that time was covered since then, be it from before the window.
+func (w Window) began(firstDeployment time.Time) time.Time {
+	if !firstDeployment.IsZero() && firstDeployment.Before(w.FollowedSince) {
+		return firstDeployment
+	}
+	return w.FollowedSince
+}
 
-// secondsFollowed is the length of the shorter of the window and the time followed. A deployment before that time
-// (reported from elsewhere, or read from what Argo still told) proves that time was covered since then.
-func (w Window) secondsFollowed(firstDeployment time.Time) float64 {
-	start := w.FollowedSince
-	if !firstDeployment.IsZero() && firstDeployment.Before(start) {
-		start = firstDeployment
+// secondsSince is the length of the shorter of the window and the time since then.
+func (w Window) secondsSince(began time.Time) float64 {
+	if began.Before(w.From) {
+		began = w.From
 	}
-	if start.Before(w.From) {
-		start = w.From
-	}
-	return max(0, w.To.Sub(start).Seconds())
+	return max(0, w.To.Sub(began).Seconds())
 }
