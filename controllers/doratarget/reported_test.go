@@ -259,6 +259,27 @@ func TestAFreezeTakesAnIncidentOut(t *testing.T) {
 	}
 }
 
+// Of three reports that of the middle is a drill's, so the last is no rework: nobody had to mend anything.
+func TestAFreezeKeepsADrillOutOfRework(t *testing.T) {
+	freeze := fmt.Sprintf(`{reported: {services: ["*"]}, freezes: [{name: drill, reason: a drill, from: %q, to: %q}]}`,
+		ago(60).Format(time.RFC3339), ago(40).Format(time.RFC3339))
+	for spec, want := range map[string][3]int64{freeze: {0, 0, 1}, `{reported: {services: ["*"]}}`: {1, 1, 0}} {
+		s := newStory(t, target(t, "all", spec))
+		failed := deployed("cart", "2", 50)
+		failed.Deployment.Success = false
+		s.take(ci, deployed("cart", "1", 100), failed, deployed("cart", "3", 20))
+		object, _ := s.look("all")
+		var marks dorav1alpha1.MarkCounts
+		if object.Status.Marks != nil {
+			marks = *object.Status.Marks
+		}
+		figures := object.Status.Summary
+		if got := [3]int64{figures.ChangeFailureRate.Failures, figures.Rework.Unplanned, marks.Frozen}; got != want || figures.Rework.Samples != 2 {
+			t.Errorf("%d failed, rework and frozen of %d, want %d", got, figures.Rework.Samples, want)
+		}
+	}
+}
+
 func TestWhatIsReportedSurvivesARestart(t *testing.T) {
 	s := newStory(t, target(t, "all", `{incidents: {}, reported: {services: ["*"]}}`))
 	s.take(ci, deployed("payments", "1", 180))

@@ -79,6 +79,8 @@ type attempt struct {
 	before, after *attempt
 	// blamed says that a failure names it as its cause, that a rollback left it, or that people call it a failure.
 	blamed bool
+	// planned says that it is no rework, though it was recorded as such: people took out what had led to it.
+	planned bool
 	// healed is the end of its failure, if it failed and reached Healthy by itself.
 	healed *dora.Event
 }
@@ -107,7 +109,8 @@ func newHistory(events []*dora.Event, kinds []dora.ChangeKind) *history {
 		deploys  = map[string]*attempt{} // by id; nil for a change of a kind that does not count
 		ends     = map[string]*dora.Event{}
 	)
-	for _, e := range inOrder(events) {
+	ordered := inOrder(events)
+	for _, e := range ordered {
 		if !e.Counts() {
 			continue
 		}
@@ -132,6 +135,10 @@ func newHistory(events []*dora.Event, kinds []dora.ChangeKind) *history {
 		h.failures = append(h.failures, failure{began: e, ended: ends[e.FailureID], cause: cause, incident: incident})
 	}
 	h.judge()
+	afterAll := planned(ordered, ends)
+	for _, a := range h.attempts {
+		a.planned = afterAll[a.ID]
+	}
 	h.outages = outagesOf(h.failures)
 	return h
 }

