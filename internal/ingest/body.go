@@ -110,6 +110,17 @@ func Within(field string, at time.Time) (time.Time, error) {
 	return at.UTC(), nil
 }
 
+// ahead is how far ahead of ours the clock of whoever reports a deployment or a change may be.
+const ahead = 5 * time.Minute
+
+// Past refuses a time at which a deployment or a change cannot have happened yet.
+func Past(field string, at, now time.Time) error {
+	if at.After(now.Add(ahead)) {
+		return &BadRequestError{Field: field, Mend: "must not lie in the future: is the sender's clock right?"}
+	}
+	return nil
+}
+
 // Digest is what a body is known by where a product names nothing better: one that is sent again byte by byte has the same.
 func Digest(body []byte) string {
 	sum := sha256.Sum256(body)

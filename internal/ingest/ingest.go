@@ -55,7 +55,8 @@ type Driver interface {
 	// Verify returns ErrNotSender unless the request was made by who knows the secret, as that product documents. It compares in
 	// constant time. Secrets are the values of one Secret, by key.
 	Verify(r *Request, secret map[string][]byte) error
-	// Read returns what a request tells, and none if it tells nothing that counts. Its errors are BadRequestError.
+	// Read returns what a request tells, and none if it tells nothing that counts. Its errors are BadRequestError. Of a batch it may return both:
+	// what can be read is taken, and the answer tells what cannot.
 	Read(r *Request) ([]Report, error)
 }
 

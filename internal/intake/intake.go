@@ -228,9 +228,6 @@ var errConflicts = errors.New("cannot keep a report: others write about the same
 // earliest is before anything that can be reported: a time before it is a mistake, such as one that was never set.
 var earliest = time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC)
 
-// ahead is how far ahead of ours the clock of whoever reports a deployment or a change may be.
-const ahead = 5 * time.Minute
-
 // check refuses a report whose times cannot be. An incident's are bounded instead (see package incident): products that are refused too
 // often stop to send.
 func check(r *ingest.Report, now time.Time) error {
@@ -243,9 +240,10 @@ func check(r *ingest.Report, now time.Time) error {
 	default:
 		return nil
 	}
+	if err := ingest.Past("occurred_at", at, now); err != nil {
+		return err
+	}
 	switch {
-	case at.After(now.Add(ahead)):
-		return &ingest.BadRequestError{Field: "occurred_at", Mend: "must not lie in the future: is the sender's clock right?"}
 	case at.Before(earliest):
 		return &ingest.BadRequestError{Field: "occurred_at", Mend: "must be when it happened, not before the year 2000"}
 	case !started.IsZero() && started.After(at):

@@ -40,7 +40,8 @@ type answer struct {
 	field, mend string
 	// after is when to come again, in whole seconds; 0 if that would not help.
 	after int
-	ids   []string
+	// ids are of what was taken; of a batch that is refused, those that could be read.
+	ids []string
 	// dropped is how many reports of an accepted request say nothing of whose they are.
 	dropped int
 	// cause is for the log alone.

@@ -289,6 +289,28 @@ func TestSeveralReports(t *testing.T) {
 	g.Expect(tally).To(Equal(receive.Tally{Accepted: 1, LastAccepted: noon, Refused: 1, LastRefused: noon, LastRefusal: receive.NoService}))
 }
 
+// TestABatchWithAMistake: what can be read is taken, and what cannot is told, unless nothing was taken.
+func TestABatchWithAMistake(t *testing.T) {
+	g, s := NewWithT(t), newStand(t)
+	r := s.receiver("pager", "PagerDuty")
+	r.Driver = driver{func(*ingest.Request) ([]ingest.Report, error) {
+		return []ingest.Report{{Service: "a"}, {Service: "c"}}, &ingest.BadRequestError{Field: "1.id", Mend: "must be there"}
+	}}
+	s.put(t, r)
+	answer := s.post("/hooks/payments/pager", "pager", `[]`)
+	g.Expect(answer.Code).To(Equal(http.StatusBadRequest))
+	g.Expect(read(t, answer)).To(Equal(said{IDs: []string{"0", "1"}, Error: "must be there", Field: "1.id"}))
+	g.Expect(s.ledger.reports).To(HaveLen(2))
+	g.Expect(s.log.String()).To(ContainSubstring(`"ids"=["0" "1"]`))
+	tally, _ := s.desk.Tally(r.Sender)
+	g.Expect(tally).To(Equal(receive.Tally{Refused: 1, LastRefused: noon, LastRefusal: receive.BadRequest}))
+
+	s.ledger.fails = errors.New("no disk")
+	answer = s.post("/hooks/payments/pager", "pager", `[]`)
+	g.Expect(answer.Code).To(Equal(http.StatusServiceUnavailable), "to be sent again")
+	g.Expect(read(t, answer).IDs).To(BeEmpty())
+}
+
 // TestHowOften: a receiver takes its number in a minute, and what is refused does not count against it.
 // TestANoteNeedsNoService: its incident had one when it began.
 func TestANoteNeedsNoService(t *testing.T) {

@@ -119,10 +119,16 @@ func (v *visit) hear(request *ingest.Request) *answer {
 			"more requests than the receiver takes in a minute: send it again later, or raise spec.rateLimit")
 	}
 	reports, err := v.place.Driver.Read(request)
-	if err != nil {
+	if err != nil && len(reports) == 0 {
 		return wrong(err)
 	}
-	return v.keep(reports)
+	said := v.keep(reports)
+	if err != nil && said.reason == accepted { // of a batch those are taken that can be read
+		bad := wrong(err)
+		bad.ids, bad.dropped = said.ids, said.dropped
+		return bad
+	}
+	return said
 }
 
 // verify tells whether the sender asks. However much is forged, each request is verified: forgers keep nobody out.
@@ -264,7 +270,7 @@ func (s *Server) note(v *visit, said *answer) {
 	case said.cause != nil:
 		log.Error(said.cause, "Cannot keep what was reported", "reason", said.reason)
 	default:
-		log.Info("Refused", "reason", said.reason, "field", said.field, "remote", v.request.RemoteAddr)
+		log.Info("Refused", "reason", said.reason, "field", said.field, "remote", v.request.RemoteAddr, "ids", said.ids)
 	}
 	switch {
 	case of == nil:

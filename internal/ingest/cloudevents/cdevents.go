@@ -36,7 +36,7 @@ type reference struct {
 
 // report is what an event tells, and nil if that counts nothing. Of its type the version does not matter: fields were added, and none of those
 // that are read here has changed.
-func (e *cdEvent) report(kind string) (*ingest.Report, error) {
+func (e *cdEvent) report(kind string, now time.Time) (*ingest.Report, error) {
 	kind, ours := strings.CutPrefix(kind, "dev.cdevents.")
 	words := strings.SplitN(kind, ".", 3)
 	if !ours || len(words) < 3 {
@@ -63,6 +63,11 @@ func (e *cdEvent) report(kind string) (*ingest.Report, error) {
 	}
 	if _, err := ingest.Name("data.subject.id", e.Subject.ID); err != nil {
 		return nil, err
+	}
+	if kind := words[0]; kind != "incident" { // whose times are bounded instead
+		if err := ingest.Past("data.context.timestamp", at, now); err != nil {
+			return nil, err
+		}
 	}
 	return read(e, at)
 }

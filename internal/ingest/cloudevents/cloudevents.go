@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"mime"
 	"strings"
+	"time"
 
 	"github.com/dora-controller/dora-controller/internal/ingest"
 )
@@ -36,18 +37,19 @@ func (Driver) Verify(r *ingest.Request, secret map[string][]byte) error {
 // mostEvents bounds a batch.
 const mostEvents = 100
 
-// Read implements ingest.Driver. A batch is read as a whole or not at all.
+// Read implements ingest.Driver. Of a batch those are read that can be, and the error is that of the first that cannot: a sender that gives up on
+// it loses that one alone, and one that sends all of it again tells nothing twice.
 func (Driver) Read(r *ingest.Request) ([]ingest.Report, error) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch {
 	case err == nil && kind == "application/cloudevents-batch+json":
-		return readBatch(r.Body)
+		return readBatch(r.Body, r.Now)
 	case err == nil && kind == "application/cloudevents+json":
-		return readStructured(r.Body)
+		return readStructured(r.Body, r.Now)
 	case r.Header.Get("Ce-Specversion") != "":
 		data := bytes.TrimSpace(r.Body)
 		said := func(attribute string) string { return r.Header.Get("Ce-" + attribute) }
-		return (&envelope{SpecVersion: said("Specversion"), ID: said("Id"), Source: said("Source"), Type: said("Type"), Data: data}).read()
+		return (&envelope{SpecVersion: said("Specversion"), ID: said("Id"), Source: said("Source"), Type: said("Type"), Data: data}).read(r.Now)
 	}
 	return nil, &ingest.BadRequestError{
 		Mend: "must be a CloudEvent: with Content-Type application/cloudevents+json or application/cloudevents-batch+json, " +
@@ -64,35 +66,34 @@ type envelope struct {
 	Data        json.RawMessage `json:"data"`
 }
 
-func readStructured(body []byte) ([]ingest.Report, error) {
+func readStructured(body []byte, now time.Time) ([]ingest.Report, error) {
 	e, err := ingest.Decode[envelope](body)
 	if err != nil {
 		return nil, err
 	}
-	return e.read()
+	return e.read(now)
 }
 
-func readBatch(body []byte) ([]ingest.Report, error) {
-	events, err := ingest.Decode[[]envelope](body)
+func readBatch(body []byte, now time.Time) (reports []ingest.Report, refused error) {
+	events, err := ingest.Decode[[]json.RawMessage](body)
 	if err != nil {
 		return nil, err
 	}
 	if events == nil || len(events) > mostEvents {
 		return nil, &ingest.BadRequestError{Mend: fmt.Sprintf("must be a list of %d events at most", mostEvents)}
 	}
-	var reports []ingest.Report
-	for i := range events {
-		read, err := events[i].read()
-		if bad, ok := errors.AsType[*ingest.BadRequestError](err); ok {
-			return nil, &ingest.BadRequestError{Field: strings.TrimSuffix(fmt.Sprintf("%d.%s", i, bad.Field), "."), Mend: bad.Mend}
-		}
+	for i, event := range events {
+		read, err := readStructured(event, now)
 		reports = append(reports, read...)
+		if bad, ok := errors.AsType[*ingest.BadRequestError](err); ok && refused == nil {
+			refused = &ingest.BadRequestError{Field: strings.TrimSuffix(fmt.Sprintf("%d.%s", i, bad.Field), "."), Mend: bad.Mend}
+		}
 	}
-	return reports, nil
+	return reports, refused
 }
 
 // read reads one event.
-func (e *envelope) read() ([]ingest.Report, error) {
+func (e *envelope) read(now time.Time) ([]ingest.Report, error) {
 	if e.SpecVersion != "1.0" {
 		return nil, &ingest.BadRequestError{Field: "specversion", Mend: "must be 1.0"}
 	}
@@ -105,7 +106,7 @@ func (e *envelope) read() ([]ingest.Report, error) {
 	if bad, ok := errors.AsType[*ingest.BadRequestError](err); ok {
 		return nil, &ingest.BadRequestError{Field: strings.TrimSuffix("data."+bad.Field, "."), Mend: bad.Mend}
 	}
-	report, err := data.report(e.Type)
+	report, err := data.report(e.Type, now)
 	if err != nil || report == nil {
 		return nil, err
 	}

@@ -87,7 +87,7 @@ func TestCloudEvents(t *testing.T) { suite().Run(t) }
 
 func FuzzRead(f *testing.F) { suite().Fuzz(f) }
 
-// TestWhatIsWrong is named, in a batch with the place of the event.
+// TestWhatIsWrong is named, in a batch with the place of the event. What else is in the batch is read.
 func TestWhatIsWrong(t *testing.T) {
 	event := func(changes ...string) string {
 		text := `{"specversion":"1.0","id":"a","source":"b","type":"dev.cdevents.service.deployed.0.3.0","data":` +
@@ -95,18 +95,21 @@ func TestWhatIsWrong(t *testing.T) {
 		return strings.NewReplacer(changes...).Replace(text)
 	}
 	for body, want := range map[string]string{
-		event():                                          "",
-		event(`"1.0"`, `"0.3"`):                          "specversion: must be 1.0",
-		event(`"id":"a"`, `"id":""`):                     "id: must be a text of 1 to 200 bytes in which every character shows",
-		event("2026-03-01T12:00:00Z", ""):                "data.context.timestamp: must be there: it is when it happened",
-		event("2026-03-01T12:00:00Z", "noon"):            "data.context.timestamp: must be a time such as 2006-01-02T15:04:05Z07:00",
-		event("checkout", ""):                            "data.subject.id: must be a text of 1 to 200 bytes in which every character shows",
-		event(`{"id":"checkout"`, `{"id":7`):             "data.subject.id: must be a text",
-		event(`Data":{}`, `Data":{"commit_sha":"HEAD"}`): "data.customData.commit_sha: must be the id of a commit, 7 to 64 hexadecimal digits",
+		event():                               "",
+		event(`"1.0"`, `"0.3"`):               "specversion: must be 1.0",
+		event(`"id":"a"`, `"id":""`):          "id: must be a text of 1 to 200 bytes in which every character shows",
+		event("2026-03-01T12:00:00Z", ""):     "data.context.timestamp: must be there: it is when it happened",
+		event("2026-03-01T12:00:00Z", "noon"): "data.context.timestamp: must be a time such as 2006-01-02T15:04:05Z07:00",
+		event("12:00:00Z", "12:05:00Z"):       "",
+		event("12:00:00Z", "12:05:01Z"):       "data.context.timestamp: must not lie in the future: is the sender's clock right?",
+		event("service.deployed.0.3.0", "incident.detected.0.3.0", "12:00:00Z", "12:05:01Z"): "",
+		event("checkout", ""):                                                 "data.subject.id: must be a text of 1 to 200 bytes in which every character shows",
+		event(`{"id":"checkout"`, `{"id":7`):                                  "data.subject.id: must be a text",
+		event(`Data":{}`, `Data":{"commit_sha":"HEAD"}`):                      "data.customData.commit_sha: must be the id of a commit, 7 to 64 hexadecimal digits",
 		event(`Data":{}`, `Data":{"first_commit_ts":"2026-03-01T12:00:01Z"}`): "data.customData.first_commit_ts: must not be after data.context.timestamp",
 	} {
 		for mode, header := range map[string]http.Header{"%s": structured, "[" + event() + ",%s]": batched} {
-			_, err := (cloudevents.Driver{}).Read(&ingest.Request{Header: header, Body: fmt.Appendf(nil, mode, body)})
+			reports, err := (cloudevents.Driver{}).Read(&ingest.Request{Header: header, Body: fmt.Appendf(nil, mode, body), Now: noon})
 			switch {
 			case want == "":
 				NewWithT(t).Expect(err).NotTo(HaveOccurred())
@@ -114,10 +117,17 @@ func TestWhatIsWrong(t *testing.T) {
 				NewWithT(t).Expect(err).To(MatchError(want), body)
 			default:
 				NewWithT(t).Expect(err).To(MatchError("1."+want), body)
+				NewWithT(t).Expect(reports).To(HaveLen(1), "the event before it is read")
 			}
 		}
 	}
-	_, err := (cloudevents.Driver{}).Read(&ingest.Request{Header: http.Header{"Content-Type": {"application/json"}}, Body: []byte(event())})
+	reports, err := (cloudevents.Driver{}).Read(&ingest.Request{
+		Header: batched, Now: noon, Body: fmt.Appendf(nil, "[%s,7,%s,null,%s]", event(`"id":"a"`, `"id":"1"`), event("checkout", ""), event(`"id":"a"`, `"id":"2"`)),
+	})
+	NewWithT(t).Expect(err).To(MatchError("1: must be an object"), "the first that is wrong is told")
+	NewWithT(t).Expect(reports).To(HaveLen(2))
+	NewWithT(t).Expect([]string{reports[0].Key, reports[1].Key}).To(Equal([]string{"b#1", "b#2"}))
+	_, err = (cloudevents.Driver{}).Read(&ingest.Request{Header: http.Header{"Content-Type": {"application/json"}}, Body: []byte(event())})
 	NewWithT(t).Expect(err).To(MatchError(HavePrefix("must be a CloudEvent")))
 	many := []byte("[" + strings.Repeat(event()+",", 100) + event() + "]")
 	_, err = (cloudevents.Driver{}).Read(&ingest.Request{Header: batched, Body: many})

@@ -192,19 +192,16 @@ func readChange(m *message, r *ingest.Request, report *ingest.Report) error {
 	return err
 }
 
-// ahead is how far the clocks of senders may be ahead of ours.
-const ahead = 5 * time.Minute
-
 // times reads when it happened, and when the first of its commits was made.
 func (m *message) times(r *ingest.Request) (at, first time.Time, err error) {
 	if at, err = ingest.When("occurred_at", m.OccurredAt); err != nil {
 		return at, first, err
 	}
-	switch {
-	case at.IsZero():
+	if at.IsZero() {
 		return at, first, wrong("occurred_at", "must be there: a time such as 2006-01-02T15:04:05Z; or give an Idempotency-Key, and it is now")
-	case at.After(r.Now.Add(ahead)):
-		return at, first, wrong("occurred_at", "must not lie in the future: is the sender's clock right?")
+	}
+	if err := ingest.Past("occurred_at", at, r.Now); err != nil {
+		return at, first, err
 	}
 	if first, err = ingest.When("first_commit_ts", m.FirstCommitAt); err != nil {
 		return at, first, err
