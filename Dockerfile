@@ -16,7 +16,7 @@ COPY . .
 ARG TARGETOS TARGETARCH VERSION=dev
 RUN --mount=type=cache,target=/cache/mod --mount=type=cache,target=/cache/build \
     GOOS=$TARGETOS GOARCH=$TARGETARCH \
-    go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$VERSION" \
+    go build -trimpath -buildvcs=false -tags grpcnotrace -ldflags "-s -w -buildid= -X main.version=$VERSION" \
       -o /dora-controller ./cmd/dora-controller
 # The texts of the licences of what is linked, as these ask for.
 RUN --mount=type=cache,target=/cache/mod --mount=type=cache,target=/cache/build \

@@ -29,7 +29,7 @@ archive() {
   local command=$1 os=$2 arch=$3 folder=$work/$1_$2_$3 binary=$1
   [[ $os == windows ]] && binary+=.exe
   mkdir -p "$folder"
-  GOOS=$os GOARCH=$arch CGO_ENABLED=0 go build -trimpath -buildvcs=false \
+  GOOS=$os GOARCH=$arch CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags grpcnotrace \
     -ldflags "-s -w -buildid= -X main.version=$version" -o "$folder/$binary" "./cmd/$command"
   cp LICENSE THIRD_PARTY_LICENSES.md "$out/third-party-licences.txt" "$folder/"
   chmod 644 "$folder"/*

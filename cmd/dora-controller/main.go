@@ -13,7 +13,6 @@
 //	dora-controller deliveries what was sent to sinks; send again
 //	dora-controller migrate    the SQL of the PostgreSQL sink
 //	dora-controller port       prepare a portal of Port
-//	dora-controller demo       all of it on a control plane of its own
 //
 // Errors go to stderr. The exit code is 0 when all went well, 1 on failure, 2 when the command line was wrong and 3 when recompute
 // found a difference.
@@ -102,21 +101,28 @@ func withDefaultCommand(args []string) []string {
 }
 
 func newRootCommand() *cobra.Command {
+	version := false
 	root := &cobra.Command{
 		Use:   "dora-controller",
 		Short: "One exact event for each production deployment that Argo CD and Argo Rollouts make",
 		Long: `dora-controller watches Argo CD Applications and Argo Rollouts and emits one exact event for each production
 deployment: succeeded, failed, rolled back. Without a command it runs the controller.`,
-		Version:       buildVersion(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cli.UnknownCommand,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !version {
+				return cmd.Help()
+			}
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), buildVersion())
+			return err
+		},
 	}
 	root.SuggestionsMinimumDistance = 2
-	root.SetVersionTemplate("{{.Version}}\n")
+	// Not cobra's own flag: its template would keep the linker from leaving out what is not called (see TestTheLinkedBinary).
+	root.Flags().BoolVarP(&version, "version", "v", false, "version for dora-controller")
 	root.AddCommand(newRunCommand(), newReplayCommand(), newEventsCommand(), newDecisionsCommand(), newMarksCommand(), newEvidenceCommand())
-	root.AddCommand(newRecomputeCommand(), newBackupCommand(), newBackfillCommand(), newDemoCommand(), newInspectCommand())
+	root.AddCommand(newRecomputeCommand(), newBackupCommand(), newBackfillCommand(), newInspectCommand())
 	root.AddCommand(cli.NewVersionCommand("dora-controller", "Print the version", buildVersion()))
 	root.AddCommand(newSinksCommand(), newDeliveriesCommand(), newMigrateCommand())
 	root.AddCommand(newPortCommand(), newRecordCommand())

@@ -49,7 +49,7 @@ var (
 			return "", err
 		}
 		path := filepath.Join(folder, "dora-controller")
-		build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, root+"/cmd/dora-controller")
+		build := exec.Command("go", "build", "-trimpath", "-tags", "grpcnotrace", "-ldflags", "-s -w", "-o", path, root+"/cmd/dora-controller")
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if text, err := build.CombinedOutput(); err != nil {
 			return "", fmt.Errorf("%w: %s", err, text)

@@ -1,12 +1,19 @@
+// Command dora-demo is what `make demo` runs: the controller, on a control plane of its own. It is a program apart, since it needs a
+// checkout, and what starts a control plane has no place in the controller's image.
+//
+// Errors go to stderr. The exit code is 0 when all went well and 1 when it did not.
 package main
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
@@ -20,16 +27,36 @@ import (
 	"github.com/dora-controller/dora-controller/internal/ledger/sqlite"
 )
 
-// demoOptions are the flags of `demo`.
-type demoOptions struct {
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := execute(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// execute runs one command line and returns the exit code.
+func execute(ctx context.Context, args []string, out, errOut io.Writer) int {
+	cmd := newCommand()
+	cmd.SetArgs(args)
+	cmd.SetOut(out)
+	cmd.SetErr(errOut)
+	if err := cmd.ExecuteContext(ctx); err != nil {
+		fmt.Fprintf(errOut, "error: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+// options are the flags.
+type options struct {
 	checkout, crds, assets, ledger string
 	keep                           bool
 }
 
-func newDemoCommand() *cobra.Command {
-	o := &demoOptions{}
+func newCommand() *cobra.Command {
+	o := &options{}
 	cmd := &cobra.Command{
-		Use:   "demo",
+		Use:   "dora-demo",
 		Short: "Show the controller at work on a control plane of its own",
 		Long: `Starts etcd and kube-apiserver, runs the controller against them, and lets three recorded stories of a real Argo CD
 happen again, as fast as they did: about a minute. Then it shows the DoraTarget and the events, and where the machine has
@@ -39,8 +66,10 @@ any time; only the ledger and the controller's log stay.
 It needs a checkout of the project; make demo builds or fetches the rest.`,
 		Example: `  make demo
   make demo ARGS=--keep`,
-		Args: cobra.NoArgs,
-		RunE: o.run,
+		Args:          cobra.NoArgs,
+		RunE:          o.run,
+		SilenceErrors: true,
+		SilenceUsage:  true,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.checkout, "checkout", ".", "folder of the project's checkout: our CRDs and the recordings are taken from it")
@@ -52,7 +81,7 @@ It needs a checkout of the project; make demo builds or fetches the rest.`,
 	return cmd
 }
 
-func (o *demoOptions) run(cmd *cobra.Command, _ []string) error {
+func (o *options) run(cmd *cobra.Command, _ []string) error {
 	log, err := o.createLog()
 	if err != nil {
 		return fmt.Errorf("cannot write the controller's log: %w", err)
@@ -76,9 +105,9 @@ func (o *demoOptions) run(cmd *cobra.Command, _ []string) error {
 }
 
 // repositories is the folder of the git repository that the services are built from.
-func (o *demoOptions) repositories() string { return filepath.Join(filepath.Dir(o.ledger), "source") }
+func (o *options) repositories() string { return filepath.Join(filepath.Dir(o.ledger), "source") }
 
-func (o *demoOptions) createLog() (*os.File, error) {
+func (o *options) createLog() (*os.File, error) {
 	folder := filepath.Dir(o.ledger)
 	if err := os.MkdirAll(folder, 0o750); err != nil {
 		return nil, err
@@ -86,7 +115,7 @@ func (o *demoOptions) createLog() (*os.File, error) {
 	return os.Create(filepath.Join(folder, "controller.log")) //nolint:gosec // the path is the user's
 }
 
-func (o *demoOptions) assetsFolder() string {
+func (o *options) assetsFolder() string {
 	for _, folder := range []string{o.assets, os.Getenv("KUBEBUILDER_ASSETS")} {
 		if folder != "" {
 			return folder
@@ -96,7 +125,7 @@ func (o *demoOptions) assetsFolder() string {
 }
 
 // control runs the controller as `run` does, but for the ports, which another process may have.
-func (o *demoOptions) control(ctx context.Context, cluster *rest.Config, log logr.Logger) error {
+func (o *options) control(ctx context.Context, cluster *rest.Config, log logr.Logger) error {
 	controller, err := app.New(cluster, app.Options{
 		Ledger: o.ledger, Cluster: "demo", LocalRepositories: o.repositories(), MetricsAddress: "0", ProbeAddress: "0", Log: log,
 		AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, // where its PostgreSQL is

@@ -9,12 +9,31 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/ledger/sqlite"
 )
 
-// demoArguments are those of `make demo`, seen from this folder.
-func demoArguments(t *testing.T, ledger string) []string {
+// root is the checkout.
+const root = "../.."
+
+// result is what one command line did.
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+func run(t *testing.T, args ...string) result {
 	t.Helper()
-	args := []string{"demo", "--checkout", root, "--crds", filepath.Join(root, "bin", "crds"), "--ledger", ledger}
+	var stdout, stderr bytes.Buffer
+	code := execute(t.Context(), args, &stdout, &stderr)
+	return result{code, stdout.String(), stderr.String()}
+}
+
+// demoArguments are those of `make demo`, seen from this folder.
+func demoArguments(t *testing.T, path string) []string {
+	t.Helper()
+	args := []string{"--checkout", root, "--crds", filepath.Join(root, "bin", "crds"), "--ledger", path}
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		args = append(args, "--assets", filepath.Join(root, "bin", "envtest")) // where hack/envtest.sh puts the control plane
 	}
@@ -35,10 +54,10 @@ func temporaryFiles(t *testing.T) {
 
 // The whole demo takes about a minute, since it tells its stories as fast as they happened.
 func TestDemo(t *testing.T) {
-	ledger := filepath.Join(t.TempDir(), "demo.db")
+	path := filepath.Join(t.TempDir(), "demo.db")
 	temporaryFiles(t)
-	got := runCommand(t, "", demoArguments(t, ledger)...)
-	if got.code != exitOK || got.stderr != "" {
+	got := run(t, demoArguments(t, path)...)
+	if got.code != 0 || got.stderr != "" {
 		t.Fatalf("exit code %d, stderr %s, stdout\n%s", got.code, got.stderr, got.stdout)
 	}
 	for _, want := range []string{
@@ -47,16 +66,32 @@ func TestDemo(t *testing.T) {
 		" 22%   3s ",
 		"caused by the deployment of bad-",
 		" –       2d3h   22%",
-		ledger,
+		path,
 	} {
 		if !strings.Contains(got.stdout, want) {
 			t.Errorf("%q is not in\n%s", want, got.stdout)
 		}
 	}
-	events := runCommand(t, "", "events", "-o", "json", "--ledger", ledger)
-	if n := strings.Count(events.stdout, "\n"); n != 14 || events.code != exitOK {
-		t.Errorf("want 14 events in the ledger that stays, got %d: %s", n, events.stderr)
+	if n := events(t, path); n != 14 {
+		t.Errorf("want 14 events in the ledger that stays, got %d", n)
 	}
+}
+
+// events is how many the ledger in a file holds.
+func events(t *testing.T, path string) (n int) {
+	t.Helper()
+	kept, err := sqlite.OpenReadOnly(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	for _, err := range kept.Events(t.Context(), ledger.EventQuery{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	return n
 }
 
 func TestDemoStopsWhenAsked(t *testing.T) {
@@ -64,37 +99,37 @@ func TestDemoStopsWhenAsked(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	stdout, stderr := &trigger{on: "telling three recorded stories", do: cancel}, &bytes.Buffer{}
-	code := execute(ctx, demoArguments(t, filepath.Join(t.TempDir(), "demo.db")), strings.NewReader(""), stdout, stderr)
-	if code != exitFailure || stderr.String() != "error: stopped before the end\n" || !strings.HasSuffix(stdout.text.String(), "==> stopping\n") {
+	code := execute(ctx, demoArguments(t, filepath.Join(t.TempDir(), "demo.db")), stdout, stderr)
+	if code != 1 || stderr.String() != "error: stopped before the end\n" || !strings.HasSuffix(stdout.text.String(), "==> stopping\n") {
 		t.Errorf("exit code %d, stderr %s, stdout\n%s", code, stderr, &stdout.text)
 	}
 }
 
 func TestDemoWithoutAControlPlane(t *testing.T) {
 	temporaryFiles(t)
-	got := runCommand(t, "", append(demoArguments(t, filepath.Join(t.TempDir(), "demo.db")), "--assets", t.TempDir())...)
-	if got.code != exitFailure || !strings.Contains(got.stderr, "cannot find etcd") {
+	got := run(t, append(demoArguments(t, filepath.Join(t.TempDir(), "demo.db")), "--assets", t.TempDir())...)
+	if got.code != 1 || !strings.Contains(got.stderr, "cannot find etcd") {
 		t.Errorf("got %+v", got)
 	}
 }
 
 // The ledger of the demo before is there until the next one has begun.
 func TestADemoThatCannotBegin(t *testing.T) {
-	assets, ledger := t.TempDir(), filepath.Join(t.TempDir(), "ledger.db")
+	assets, path := t.TempDir(), filepath.Join(t.TempDir(), "ledger.db")
 	t.Setenv("TMPDIR", t.TempDir())
-	for path, text := range map[string]string{
-		ledger: "the last one's", filepath.Join(assets, "etcd"): "#!/bin/sh\nexit 1\n",
+	for name, text := range map[string]string{
+		path: "the last one's", filepath.Join(assets, "etcd"): "#!/bin/sh\nexit 1\n",
 		filepath.Join(assets, "kube-apiserver"): "#!/bin/sh\nexit 1\n", filepath.Join(assets, "kubectl"): "#!/bin/sh\n",
 	} {
-		if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
+		if err := os.WriteFile(name, []byte(text), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	got := runCommand(t, "", append(demoArguments(t, ledger), "--assets", assets)...)
-	if got.code != exitFailure || !strings.Contains(got.stderr, "cannot start the control plane") {
+	got := run(t, append(demoArguments(t, path), "--assets", assets)...)
+	if got.code != 1 || !strings.Contains(got.stderr, "cannot start the control plane") {
 		t.Errorf("got %+v", got)
 	}
-	if kept, err := os.ReadFile(ledger); err != nil || string(kept) != "the last one's" {
+	if kept, err := os.ReadFile(path); err != nil || string(kept) != "the last one's" {
 		t.Errorf("the ledger has %q (%v)", kept, err)
 	}
 }
