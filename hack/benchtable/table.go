@@ -22,6 +22,9 @@ type row struct {
 
 const baseline = "(to compare with)"
 
+// watched is the benchmark that has the most rows.
+const watched = "Watched"
+
 var rows = []row{
 	{"decide, nothing changed, an Application", "DecideUnchanged/Application", "< 1 µs, 0 allocs", timeAndAllocs},
 	{"decide, nothing changed, a Rollout", "DecideUnchanged/Rollout", "< 1 µs, 0 allocs", timeAndAllocs},
@@ -57,9 +60,11 @@ var rows = []row{
 	{"  until the ledger owed none, and memory at most", "DrainPostgres", "< 32 MB", drainAndMemory},
 	{"record changes in PostgreSQL, 16 writers", "RecordPostgres16", ">= 0.5 of pgbench", ofPgbench},
 	{"  the same rows by pgbench, 16 clients", "RecordPostgres16", baseline, rate("changes/s-pgbench")},
-	{"5,000 Applications watched: resident memory", "Watched", "< 100 MB", megabytes("MB-later", "MB-most")},
-	{"  of that, its own, without the program's file", "Watched", "", megabytes("MB-own", "")},
-	{"  the same in a cache of unstructured objects", "Watched", baseline, megabytes("MB-unstructured", "MB-unstructured-most")},
+	{"5,000 Applications watched: resident memory", watched, "< 100 MB", megabytes("MB-later", "MB-most")},
+	{"  of that, its own, without the program's file", watched, "", megabytes("MB-own", "")},
+	{"  the same in a cache of unstructured objects", watched, baseline, megabytes("MB-unstructured", "MB-unstructured-most")},
+	{"  of its own, for each Application", watched, "", kilobytes("KB/Application")},
+	{"  with no Application: resident memory", watched, "", megabytes("MB-empty", "")},
 	{"a status rewritten that says nothing new", "Rewrites", "< 0.1 of API server", rewritten},
 	{"  written to disk meanwhile", "Rewrites", "0 B", bytesAndCommits},
 	{"  the API server itself, for each", "Rewrites", baseline, microseconds("µs-API-server")},
@@ -164,6 +169,10 @@ func memoryAndDisk(figures map[string]float64) string {
 
 func ofPgbench(figures map[string]float64) string {
 	return fmt.Sprintf("%s changes/s, %.2f of pgbench", thousands(figures["changes/s"]), figures["of-pgbench"])
+}
+
+func kilobytes(unit string) func(map[string]float64) string {
+	return func(figures map[string]float64) string { return fmt.Sprintf("%.1f KB", figures[unit]) }
 }
 
 func megabytes(unit, most string) func(map[string]float64) string {

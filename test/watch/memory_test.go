@@ -17,20 +17,26 @@ import (
 const atRest = 2*time.Minute + 10*time.Second
 
 // BenchmarkWatched is the memory of a process that watches 5,000 Applications of 20 KB: at most, once it has seen them all, and at
-// rest. Beside it stands what a cache takes that holds them whole.
+// rest. Beside it stand a process that watches a namespace without any, and what a cache takes that holds them whole.
 func BenchmarkWatched(b *testing.B) {
 	c, count := theCluster(b), scaled(b, 5000)
 	c.grow(b, count)
+	empty := c.controller(b, "--namespaces=default")
+	empty.awaitReady(b)
 	p := c.controller(b)
 	p.awaitReady(b)
-	p.awaitFollowed(b, count)
+	p.awaitFollowed(b, c.fleet)
 	p.idle(b)
 	b.ReportMetric(memory(b, p.cmd.Process.Pid, "VmRSS"), "MB-at-first")
 	pass(b, atRest)
 	b.ReportMetric(memory(b, p.cmd.Process.Pid, "VmRSS"), "MB-later")
-	b.ReportMetric(memory(b, p.cmd.Process.Pid, "RssAnon"), "MB-own")
+	own, ofNone := memory(b, p.cmd.Process.Pid, "RssAnon"), memory(b, empty.cmd.Process.Pid, "RssAnon")
+	b.ReportMetric(own, "MB-own")
+	b.ReportMetric((own-ofNone)/float64(c.fleet)*1000, "KB/Application")
 	b.ReportMetric(memory(b, p.cmd.Process.Pid, "VmHWM"), "MB-most")
+	b.ReportMetric(memory(b, empty.cmd.Process.Pid, "VmRSS"), "MB-empty")
 	p.end()
+	empty.end()
 
 	whole := c.unstructuredCache(b)
 	if !whole.out.Scan() || whole.out.Text() != filled {
