@@ -39,7 +39,7 @@ func newRecomputeCommand() *cobra.Command {
 		Long: `Takes what a ledger keeps of what was seen of Argo's status, in order, through the rules of this release, and prints where they find
 something else than what the ledger has: events that are missing, that these rules do not find, or that say something else. The exit code is 0
 if there is no difference and 3 if there is one, or something that cannot be read. It tells how far the evidence goes back: of each object
-the newest 40 observations are kept.
+the newest 40 observations are kept. What receivers reported is counted, and not decided again.
 
 --apply appends what can be said so: missing events, and marks by "recompute" on those that these rules do not find, or of another outcome.
 No event is changed, what people said stays, and what no fact can express is printed as such. It takes a ledger in a file that no
@@ -91,7 +91,7 @@ func (o *recomputeOptions) report(ctx context.Context) (*recompute.Report, error
 	if o.service != "" {
 		subjects = slices.DeleteFunc(subjects, func(s ledger.Subject) bool { return s.Service != o.service })
 		if len(subjects) == 0 {
-			return nil, fmt.Errorf("the ledger knows no Application and no Rollout of service %q", o.service)
+			return nil, fmt.Errorf("the ledger knows no Application, no Rollout and no report of service %q", o.service)
 		}
 	}
 	return recompute.Run(ctx, store, subjects, o.since.before(time.Now()))
@@ -118,6 +118,10 @@ func extent(r *recompute.Report) string {
 	if r.Incomplete > 0 {
 		text += fmt.Sprintf(" Objects of which older observations are no longer kept: %d; of all there are those since %s.",
 			r.Incomplete, r.Since.Format(time.RFC3339))
+	}
+	if r.Deployments+r.Incidents > 0 {
+		text += fmt.Sprintf(" Reported events that are not decided again, since the texts of incidents and who counted them then are not kept: "+
+			"%d of incidents, %d of deployments and changes.", r.Incidents, r.Deployments)
 	}
 	if r.Without > 0 {
 		text += fmt.Sprintf(" Objects of which none is kept, about which nothing is known: %d.", r.Without)

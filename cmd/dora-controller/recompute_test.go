@@ -95,7 +95,7 @@ func TestRecomputeTellsAndCorrects(t *testing.T) {
 	if got := runCommand(t, "", "recompute", "--ledger", path, "-o", "json", "--since", "2026-11-02T00:00:00Z"); got.code != exitOK {
 		t.Errorf("%+v", got)
 	}
-	if got := runCommand(t, "", "recompute", "--ledger", path, "--service", "typo"); got.code != exitFailure || !strings.Contains(got.stderr, `no Rollout of service "typo"`) {
+	if got := runCommand(t, "", "recompute", "--ledger", path, "--service", "typo"); got.code != exitFailure || !strings.Contains(got.stderr, `no Rollout and no report of service "typo"`) {
 		t.Errorf("%+v", got)
 	}
 	applied := runCommand(t, "", "recompute", "--ledger", path, "--apply", "-o", "json")
@@ -128,5 +128,43 @@ func surplus(t *testing.T, path string, e dora.Event) {
 	e.ID = "extra"
 	if err := store.Commit(context.WithoutCancel(t.Context()), ledger.Change{Events: []dora.Event{e}, Observation: &seen[0]}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestRecomputeTellsWhatWasReported: what a receiver heard is no object without evidence, and is not passed over in silence.
+func TestRecomputeTellsWhatWasReported(t *testing.T) {
+	path, _ := observed(t)
+	store, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	subject := dora.Subject{Kind: dora.KindReported, Namespace: "shop", Name: "cart", UID: "r1"}
+	report := func(id string, kind dora.Type, failure string, hours int) dora.Event {
+		return dora.Event{
+			Schema: dora.Schema, ID: id, Type: kind, Service: "cart", Environment: "production", Cluster: "eu", Subject: subject, FailureID: failure,
+			OccurredAt: began.Add(time.Duration(hours) * time.Hour), ObservedAt: began, Basis: dora.BasisAPI, Source: "api", Receiver: "ci",
+		}
+	}
+	deployed := report("d1", dora.TypeDeploy, "", 1)
+	deployed.Outcome = dora.Succeeded
+	row := ledger.Subject{Subject: subject, Cluster: "eu", Service: "cart", Environment: "production", FollowedSince: began}
+	if err := store.Commit(t.Context(), ledger.Change{Subject: &row, Events: []dora.Event{
+		deployed, report("c1", dora.TypeChange, "", 2), report("i1", dora.TypeDegraded, "f", 3), report("i2", dora.TypeRecovered, "f", 48),
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	const said = "Observations that were decided again: 1. Objects: 1. Differences: 0. Reported events that are not decided again, " +
+		"since the texts of incidents and who counted them then are not kept: "
+	for since, want := range map[string]string{"": "2 of incidents, 2 of deployments and changes.\n", "2026-11-03T00:00:00Z": "1 of incidents, 0 of deployments and changes.\n"} {
+		args := []string{"recompute", "--ledger", path, "-o", "json"}
+		if since != "" {
+			args = append(args, "--since", since)
+		}
+		if got := runCommand(t, "", args...); got.code != exitOK || got.stderr != said+want {
+			t.Errorf("%+v", got)
+		}
 	}
 }

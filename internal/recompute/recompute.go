@@ -5,6 +5,9 @@
 // known of it. A decision begins with what was known when it was made first, as long as these rules led there too; from the first difference
 // on, with what these rules know. So rules that did not change find no difference, whatever was dropped in between.
 //
+// What receivers reported is not decided again, and it is told how many events that are: an incident was decided by its texts, and by who counted
+// it at that time, and neither is kept.
+//
 // What no evidence is kept of is not judged: it is told how far the evidence of each subject goes back, and how many have none. An event that
 // the ledger no longer keeps is neither missing nor surplus.
 package recompute
@@ -61,6 +64,9 @@ type Report struct {
 	Differences []Difference
 	// Subjects are those of which evidence is kept, Observations how many there are of them, and Without how many subjects have none.
 	Subjects, Observations, Without int
+	// Deployments and Incidents are how many events there are, since the time that was asked for, that receivers reported and that were not
+	// decided again: deployments and changes, and beginnings and ends of failures.
+	Deployments, Incidents int
 	// Incomplete is of how many of them older observations were dropped, and Since is since when there is evidence of all of them.
 	Incomplete int
 	Since      time.Time
@@ -88,6 +94,9 @@ func Run(ctx context.Context, from Ledger, subjects []ledger.Subject, since time
 		return nil, err
 	}
 	r.compare(known, since)
+	if err := r.countReported(ctx, from, subjects, since); err != nil {
+		return nil, err
+	}
 	return &r.report, nil
 }
 
@@ -121,7 +130,7 @@ func (r *run) gather(ctx context.Context, from Ledger, subjects []ledger.Subject
 	seen := map[string]bool{}
 	for i := range subjects {
 		s := &subjects[i]
-		if seen[s.UID] { // under the name of another cluster, too
+		if s.Kind == dora.KindReported || seen[s.UID] { // under the name of another cluster, too
 			continue
 		}
 		seen[s.UID] = true
@@ -145,6 +154,30 @@ func (r *run) gather(ctx context.Context, from Ledger, subjects []ledger.Subject
 	}
 	slices.SortStableFunc(steps, func(a, b step) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.N, b.N)) })
 	return steps, nil
+}
+
+// countReported counts what receivers reported.
+func (r *run) countReported(ctx context.Context, from Ledger, subjects []ledger.Subject, since time.Time) error {
+	var uids []string
+	for i := range subjects {
+		if subjects[i].Kind == dora.KindReported {
+			uids = append(uids, subjects[i].UID)
+		}
+	}
+	if len(uids) == 0 {
+		return nil
+	}
+	for row, err := range from.Events(ctx, ledger.EventQuery{UIDs: uids, Since: since}) {
+		switch {
+		case err != nil:
+			return err
+		case row.Event.FailureID != "":
+			r.report.Incidents++
+		default:
+			r.report.Deployments++
+		}
+	}
+	return nil
 }
 
 // count tells how far the evidence of a subject goes back.
