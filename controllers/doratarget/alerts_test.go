@@ -190,6 +190,29 @@ func TestAFallIsToldOnce(t *testing.T) {
 	}
 }
 
+// TestFailuresOfFewAreNotTold: cart was deployed five times in the week before, which is High. Two of four deployments of this week break, which
+// is no news; it is when they are two of five: 40 % is Low.
+func TestFailuresOfFewAreNotTold(t *testing.T) {
+	s := newStory(t, target(t, "all", `{applications: {}, window: 7d, alerts: {}}`), application("cart", nil))
+	said := s.notices()
+	for _, day := range []int{-13, -12, -11, -10, -9, -5, -4} {
+		s.keep("cart", nil, succeeded(epoch.Add(time.Duration(day)*days)))
+	}
+	s.keep("cart", nil, broke(epoch.Add(-3*days), "cart", time.Minute)...)
+	s.keep("cart", nil, broke(epoch.Add(-2*days), "cart", time.Minute)...)
+	object, _ := s.look("all")
+	if got := said(); len(got) > 0 || !meta.IsStatusConditionFalse(object.Status.Conditions, dorav1alpha1.ConditionWorsened) {
+		t.Errorf("of four: told %v; %s", got, worsened(object))
+	}
+	s.keep("cart", nil, succeeded(epoch.Add(-days)))
+	s.look("all")
+	if diff := cmp.Diff([]string{
+		"Warning ServiceFell cart in production fell from High to Low by its ChangeFailureRate, compared with the window before",
+	}, said()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // falling is a target whose only service has fallen.
 func falling(t *testing.T, spec string) (*story, func() []string) {
 	t.Helper()

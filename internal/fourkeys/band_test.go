@@ -15,7 +15,7 @@ func summary(perWeek, leadTime, failureRate, recovery *float64) fourkeys.Summary
 	return fourkeys.Summary{
 		Frequency:         fourkeys.Frequency{PerWeek: perWeek, FollowedSeconds: 30 * day},
 		LeadTime:          fourkeys.Durations{P50: leadTime},
-		ChangeFailureRate: fourkeys.Ratio{Value: failureRate},
+		ChangeFailureRate: fourkeys.Ratio{Value: failureRate, Whole: 5},
 		Recovery:          fourkeys.Recovery{Durations: fourkeys.Durations{P50: recovery}},
 	}
 }

@@ -6,6 +6,13 @@ import (
 	"time"
 )
 
+// enough is how many attempts a window must have before a share or a median of it is said to be worse than it was. One failure of a single
+// deployment is a rate of 100 %, and says nothing.
+const enough = 5
+
+// few tells whether a window has too few attempts for that.
+func (s *Summary) few() bool { return s.ChangeFailureRate.Whole < enough }
+
 // Fall is a service that is in a lower band than it was over the window before.
 type Fall struct {
 	Service  Service
@@ -19,7 +26,8 @@ type Fall struct {
 //
 // A figure is left out of both bands that one of the windows tells too little of: the frequency unless the service was followed throughout the
 // window before, since one deployment on the only day of it would be seven a week; and the lead time unless it is known of both, since the day on
-// which commits begin to be looked for makes no service slower.
+// which commits begin to be looked for makes no service slower. Of a service with fewer than five attempts in the window there is the frequency
+// alone.
 func (f Fleet) Falls(before Fleet, t Thresholds, length time.Duration) []Fall {
 	var falls []Fall
 	for service, now := range f.Services {
@@ -29,6 +37,9 @@ func (f Fleet) Falls(before Fleet, t Thresholds, length time.Duration) []Fall {
 		}
 		if was.LeadTime.P50 == nil || now.LeadTime.P50 == nil {
 			was.LeadTime.P50, now.LeadTime.P50 = nil, nil
+		}
+		if now.few() {
+			was, now = was.paced(), now.paced()
 		}
 		from := t.Bands(was).Overall
 		if d, below := t.drag(now); below && d.Band.Below(from) {
@@ -41,14 +52,21 @@ func (f Fleet) Falls(before Fleet, t Thresholds, length time.Duration) []Fall {
 	return falls
 }
 
+// paced is the summary with nothing but its frequency.
+func (s *Summary) paced() Summary { return Summary{Services: s.Services, Frequency: s.Frequency} }
+
 // Median is one of a team, over two windows, in seconds.
 type Median struct {
 	Metric      Metric
 	Before, Now float64
 }
 
-// Worsened are the medians that are longer than they were by more than that part of it. One that is not known of both windows is none.
+// Worsened are the medians that are longer than they were by more than that part of it. One that is not known of both windows is none, and so are
+// all of a window with fewer than five attempts.
 func Worsened(before, now *Summary, by float64) []Median {
+	if now.few() {
+		return nil
+	}
 	var worse []Median
 	for _, m := range []struct {
 		metric  Metric

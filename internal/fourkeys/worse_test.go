@@ -16,6 +16,10 @@ func TestFalls(t *testing.T) {
 		s.Frequency.FollowedSeconds = 29 * day
 		return s
 	}
+	rare := func(s fourkeys.Summary) fourkeys.Summary {
+		s.ChangeFailureRate.Whole = 4
+		return s
+	}
 	for name, windows := range map[string][2]fourkeys.Summary{
 		"rarer":                   {summary(new(7.0), nil, nil, nil), summary(new(6.9), nil, nil, nil)},
 		"slower":                  {summary(new(2.0), new(1*day), nil, nil), summary(new(2.0), new(8*day), nil, nil)},
@@ -28,6 +32,9 @@ func TestFalls(t *testing.T) {
 		"followed in part":        {partly(summary(new(7.0), nil, nil, nil)), summary(new(0.0), nil, nil, nil)},
 		"followed in part, fails": {partly(summary(new(7.0), nil, new(0.0), nil)), summary(new(0.0), nil, new(0.25), nil)},
 		"asked for commits since": {summary(new(7.0), nil, nil, nil), summary(new(7.0), new(60*day), nil, nil)},
+		"fails, of four":          {summary(new(1.0), nil, new(0.0), nil), rare(summary(new(1.0), nil, new(0.25), new(48*hour)))},
+		"slower, of four":         {summary(new(1.0), new(1*hour), nil, nil), rare(summary(new(1.0), new(60*day), nil, nil))},
+		"rarer, of four":          {summary(new(1.0), nil, new(1.0), nil), rare(summary(new(0.9), nil, new(1.0), nil))},
 		"no longer asked":         {summary(new(0.0), new(1*hour), nil, nil), summary(new(0.0), nil, nil, nil)},
 	} {
 		before.Services[fourkeys.Service{Name: name}], now.Services[fourkeys.Service{Name: name}] = windows[0], windows[1]
@@ -39,7 +46,7 @@ func TestFalls(t *testing.T) {
 	}
 	want := []string{
 		"broken: Elite to Low by ChangeFailureRate", "broken a little: High to Low by ChangeFailureRate",
-		"followed in part, fails: Elite to Medium by ChangeFailureRate", "slower: High to Medium by LeadTime",
+		"followed in part, fails: Elite to Medium by ChangeFailureRate", "rarer, of four: High to Medium by DeploymentFrequency", "slower: High to Medium by LeadTime",
 		"rarer: Elite to High by DeploymentFrequency",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -72,5 +79,17 @@ func TestWorsened(t *testing.T) {
 		if diff := cmp.Diff(want, fourkeys.Worsened(&before, &now, 0.25)); diff != "" {
 			t.Errorf("%s: %s", test.what, diff)
 		}
+	}
+}
+
+// TestMediansOfFewAttemptsDoNotWorsen: chance is no news.
+func TestMediansOfFewAttemptsDoNotWorsen(t *testing.T) {
+	before, now := summary(nil, new(1.0), nil, new(1.0)), summary(nil, new(9.0), nil, new(9.0))
+	if len(fourkeys.Worsened(&before, &now, 0.25)) != 2 {
+		t.Error("of five they do")
+	}
+	now.ChangeFailureRate.Whole = 4
+	if got := fourkeys.Worsened(&before, &now, 0.25); len(got) > 0 {
+		t.Errorf("of four: %+v", got)
 	}
 }
