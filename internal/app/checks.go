@@ -48,7 +48,7 @@ func (w watchdog) Start(ctx context.Context) error {
 	return nil
 }
 
-// check: only a write tells whether the disk takes writes. Who stands by for a ledger that is shared is ready to.
+// check: who leads has to be able to write. Who stands by for a ledger that is shared is ready to.
 func (l *leader) check(req *http.Request) error {
 	if l.options.shared() && !l.elected() {
 		return nil

@@ -528,7 +528,7 @@ type Store interface {
 	// Prune drops what the retention no longer keeps and says how many events went. It works in small transactions
 	// between which changes are committed; stopped half way, what it dropped is dropped.
 	Prune(ctx context.Context, r Retention) (events int64, err error)
-	// Ping fails when the store cannot be written.
+	// Ping fails when the store cannot be written. It writes only while that is in doubt, as after a write that failed.
 	Ping(ctx context.Context) error
 	Close() error
 }

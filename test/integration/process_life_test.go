@@ -49,12 +49,7 @@ var _ = Describe("Of two processes", func() {
 	It("the one that stands by for a database is ready, and a leader that was overtaken there ends without writing", func(ctx SpecContext) {
 		namespace := newNamespace(ctx, api)
 		newTarget(ctx, api, namespace, "all", `{applications: {}}`)
-		database := postgrestest.Start(GinkgoTB()).Database(GinkgoTB())
-		GinkgoTB().Setenv("PGPASSWORD", database.Password)
-		shared := func(o *app.Options) {
-			o.Ledger = fmt.Sprintf("postgres://%s@%s/%s?sslmode=disable&search_path=dora",
-				database.User, net.JoinHostPort(database.Host, strconv.Itoa(database.Port)), database.Name)
-		}
+		shared := inPostgres()
 		elected := func(o *app.Options) { o.LeaderElect, o.LeaderElectionNamespace = true, namespace }
 		first := start(cluster, watching(namespace), elected, shared)
 		first.awaitBeginning()
@@ -72,7 +67,7 @@ var _ = Describe("Of two processes", func() {
 		third.expectEvents("cart: succeeded main-1a1a1a1", "cart: succeeded main-2b2b2b2")
 		var err error
 		Eventually(func(g Gomega) {
-			_ = first.ready() // which writes, as a probe does
+			_ = first.ready() // which looks whose the ledger is
 			g.Expect(first.ended).To(Receive(&err))
 		}).WithTimeout(patience).Should(Succeed())
 		Expect(err).To(MatchError(ledger.ErrFenced))
@@ -138,6 +133,17 @@ var _ = Describe("A process", func() {
 		})
 	}, NodeTimeout(3*time.Minute))
 })
+
+// inPostgres puts the ledger into a new database.
+func inPostgres() func(*app.Options) {
+	GinkgoHelper()
+	database := postgrestest.Start(GinkgoTB()).Database(GinkgoTB())
+	GinkgoTB().Setenv("PGPASSWORD", database.Password)
+	return func(o *app.Options) {
+		o.Ledger = fmt.Sprintf("postgres://%s@%s/%s?sslmode=disable&search_path=dora",
+			database.User, net.JoinHostPort(database.Host, strconv.Itoa(database.Port)), database.Name)
+	}
+}
 
 func install(config *rest.Config, file string) {
 	GinkgoHelper()

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"os"
+	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -13,14 +15,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
+	"github.com/dora-controller/dora-controller/internal/app"
 	"github.com/dora-controller/dora-controller/internal/ledger"
 )
 
 var _ = Describe("A quiet hour", func() {
-	It("writes nothing: no status, no row, no byte of the ledger", func(ctx SpecContext) {
+	DescribeTable("writes nothing: no status, no row, no byte of the ledger", func(ctx SpecContext, where func() func(*app.Options)) {
 		namespace := newNamespace(ctx, api)
-		p := start(cluster, watching(namespace), loopback)
+		p := start(cluster, watching(namespace), loopback, where())
 		p.awaitReady()
+		p.awaitBeginning()
 		target := newTarget(ctx, api, namespace, "shop", `{applications: {matchLabels: {team: shop}}, degradedFor: 0s, statusInterval: 1s}`)
 		sink, _ := receive(ctx, namespace, "events", `, default: true`)
 		cart := newApplication(ctx, api, p.clock, namespace, "cart", map[string]string{"team": "shop"})
@@ -43,6 +47,10 @@ var _ = Describe("A quiet hour", func() {
 
 		for minute := range 60 {
 			p.clock.Step(time.Minute)
+			for range 6 { // as a kubelet asks by default
+				Expect(p.ready()).To(Succeed())
+				Expect(p.probe("healthz")).To(Succeed())
+			}
 			if minute%3 == 0 { // as Argo CD does, though nothing happened
 				looks := reconciled("application")
 				cart.write(func(status object) { status["reconciledAt"] = p.clock.Now().UTC().Format(time.RFC3339) })
@@ -55,7 +63,10 @@ var _ = Describe("A quiet hour", func() {
 		Consistently(func(g Gomega) {
 			g.Expect(read(ctx, g, p, target, sink)).To(Equal(before))
 		}).WithTimeout(3 * time.Second).WithPolling(200 * time.Millisecond).Should(Succeed())
-	}, NodeTimeout(3*time.Minute))
+	},
+		Entry("with a ledger in a file", func() func(*app.Options) { return func(*app.Options) {} }, NodeTimeout(3*time.Minute)),
+		Entry("with a ledger in PostgreSQL", inPostgres, NodeTimeout(3*time.Minute)),
+	)
 })
 
 // written is what an hour in which nothing happens must leave as it is.
@@ -63,6 +74,8 @@ type written struct {
 	objects  map[string]string // versions
 	revision int64
 	files    map[string][sha256.Size]byte
+	// row is the ledger's, which every transaction writes.
+	row string
 }
 
 func read(ctx context.Context, g Gomega, p *process, objects ...client.Object) written {
@@ -78,12 +91,24 @@ func read(ctx context.Context, g Gomega, p *process, objects ...client.Object) w
 		g.Expect(err).NotTo(HaveOccurred())
 		w.revision = revision
 	})
+	if strings.HasPrefix(p.options.Ledger, "postgres://") {
+		w.row = ledgerRow(ctx, g, p)
+		return w
+	}
 	for _, end := range []string{"", "-wal"} {
 		content, err := os.ReadFile(p.options.Ledger + end)
 		g.Expect(err).NotTo(HaveOccurred())
 		w.files[end] = sha256.Sum256(content)
 	}
 	return w
+}
+
+func ledgerRow(ctx context.Context, g Gomega, p *process) (row string) {
+	conn, err := pgx.Connect(ctx, p.options.Ledger)
+	g.Expect(err).NotTo(HaveOccurred())
+	defer conn.Close(ctx)
+	g.Expect(conn.QueryRow(ctx, "SELECT ledgers::text || ' ' || xmin FROM ledgers WHERE cluster = $1", p.options.Cluster).Scan(&row)).To(Succeed())
+	return row
 }
 
 // reconciled is how often a controller has looked at something.

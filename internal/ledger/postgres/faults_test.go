@@ -100,6 +100,53 @@ func TestWhoWasOvertakenWritesNothing(t *testing.T) {
 	g.Expect(young.Fenced()).NotTo(BeClosed())
 }
 
+// TestPingWritesWhatItDoubts alone: an hour in which nothing happens writes nothing, however often somebody asks.
+func TestPingWritesWhatItDoubts(t *testing.T) {
+	g, server := NewWithT(t), postgrestest.Start(t)
+	d := server.Database(t)
+	t.Setenv("PGPASSWORD", d.Password)
+	conn := server.Connect(t, d.Name)
+	s, err := Open(t.Context(), address(d).String(), Options{Cluster: "eu-1", Patience: time.Millisecond})
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { _ = s.Close() })
+	row := func() string {
+		return column[string](t, conn, "SELECT ledgers::text || xmin || xmax FROM dora.ledgers")[0]
+	}
+	writes := func(want bool) {
+		t.Helper()
+		before := row()
+		g.Expect(s.Ping(t.Context())).To(Succeed())
+		if want {
+			g.Expect(row()).NotTo(Equal(before))
+		} else {
+			g.Expect(row()).To(Equal(before))
+		}
+	}
+	writes(true) // nothing has been written yet
+	for range 10 {
+		writes(false)
+	}
+	g.Expect(s.Commit(t.Context(), deployment("a"))).To(Succeed())
+	writes(false)
+
+	server.ReadOnly(t, true)
+	g.Expect(s.Ping(t.Context())).To(MatchError(ContainSubstring("25006")))
+	server.ReadOnly(t, false)
+	writes(true)
+	writes(false)
+
+	postgrestest.Exec(t, conn, "ALTER TABLE dora.ledgers OWNER TO postgres")
+	postgrestest.Exec(t, conn, "GRANT SELECT ON dora.ledgers TO "+d.User)
+	g.Expect(s.Ping(t.Context())).To(MatchError(ContainSubstring("42501")))
+	postgrestest.Exec(t, conn, "GRANT UPDATE ON dora.ledgers TO "+d.User)
+	writes(true)
+
+	postgrestest.Exec(t, conn, "ALTER TABLE dora.ledger_cache OWNER TO postgres")
+	g.Expect(s.CachePut(t.Context(), "key", nil)).To(MatchError(ContainSubstring("42501")))
+	writes(true)
+	writes(false)
+}
+
 // TestATransactionUnderWayIsFinishedBeforeTheNextOpens: the ledger's row is locked from its first statement to its last.
 func TestATransactionUnderWayIsFinishedBeforeTheNextOpens(t *testing.T) {
 	g := NewWithT(t)

@@ -59,8 +59,8 @@ func (w *writer) finish(writes []*write) {
 		if err != nil && !errors.Is(request.Err, context.Canceled) && !errors.Is(request.Err, context.DeadlineExceeded) {
 			request.Err = explained(err)
 		}
-		request.Tell()
 	}
+	w.Answer(writes)
 	if errors.Is(err, ledger.ErrFenced) {
 		w.fenced()
 	}

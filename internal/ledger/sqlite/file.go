@@ -108,7 +108,11 @@ func create(path string) error {
 }
 
 // Room is what a file system has for a ledger, in bytes.
-type Room struct{ Free, Size uint64 }
+type Room struct {
+	Free, Size uint64
+	// ReadOnly: it takes no writes, as after an error of its disk.
+	ReadOnly bool
+}
 
 // syncFolder makes a new file's name survive a power failure.
 func syncFolder(folder string) error {

@@ -26,6 +26,9 @@ func networkFilesystem(folder string) (string, error) {
 	return networkMagic[uint32(stat.Type)], nil //nolint:gosec // the type's width differs by architecture, the numbers have 32 bits
 }
 
+// mountedReadOnly is ST_RDONLY of statfs(2).
+const mountedReadOnly = 1
+
 // RoomOf tells how many bytes the file system of a ledger has, and how many of them a process without privileges may still write. It is not
 // known of other systems than Linux.
 func RoomOf(ledger string) (room Room, known bool, err error) {
@@ -35,5 +38,5 @@ func RoomOf(ledger string) (room Room, known bool, err error) {
 		return Room{}, false, fmt.Errorf("cannot stat the file system of %s: %w", folder, err)
 	}
 	block := uint64(stat.Frsize) //nolint:gosec // sizes are positive; their width differs by architecture
-	return Room{Free: stat.Bavail * block, Size: stat.Blocks * block}, true, nil
+	return Room{Free: stat.Bavail * block, Size: stat.Blocks * block, ReadOnly: stat.Flags&mountedReadOnly != 0}, true, nil
 }

@@ -58,6 +58,8 @@ type Options struct {
 	pragmas []string
 	// network names the network file system that a folder is on, if any.
 	network func(folder string) (string, error)
+	// room is RoomOf.
+	room func(path string) (Room, bool, error)
 }
 
 // A group of this size is committed in a few tens of milliseconds, which bounds the wait of whoever comes next.
@@ -74,6 +76,9 @@ func (o Options) withDefaults() Options {
 	if o.network == nil {
 		o.network = networkFilesystem
 	}
+	if o.room == nil {
+		o.room = RoomOf
+	}
 	return o
 }
 
@@ -81,6 +86,7 @@ func (o Options) withDefaults() Options {
 type Store struct {
 	reader
 
+	room    func() (room Room, known bool, err error)
 	writing *sql.DB
 	writer  *writer
 	lock    *fileLock
@@ -127,6 +133,7 @@ func openClaimed(ctx context.Context, path string, opts Options) (*Store, error)
 	}
 	return &Store{
 		reader:  reader{db: reading, closed: new(atomic.Bool)},
+		room:    func() (Room, bool, error) { return opts.room(path) },
 		writing: writing,
 		writer:  startWriter(connection, opts),
 		cached:  opts.Cached,
@@ -143,12 +150,32 @@ func (s *Store) Close() error {
 	return s.closing
 }
 
-// Ping writes a time and syncs it, since only a write tells whether the disk takes writes.
+// amplyFree is more than the changes of one transaction take.
+const amplyFree = 16 << 20
+
+// Ping writes a time and syncs it, since only a write tells for sure whether the disk takes writes; but not while nothing is to be feared, so that
+// an hour in which nothing happens writes nothing however often somebody asks.
 func (s *Store) Ping(ctx context.Context) error {
+	if s.seemsSound(ctx) {
+		return nil
+	}
 	return s.writer.Do(ctx, "cannot write the ledger", func(tx *connection) error {
 		_, err := tx.exec(`UPDATE ledger SET pinged_at = ?`, tx.now().UnixMicro())
 		return err
 	})
+}
+
+// seemsSound looks without writing: what was written last was kept, there is room, and the ledger can be read.
+func (s *Store) seemsSound(ctx context.Context) bool {
+	if !s.writer.Sound() {
+		return false
+	}
+	room, known, err := s.room()
+	if err != nil || known && (room.ReadOnly || room.Free < amplyFree) {
+		return false
+	}
+	_, err = s.Revision(ctx)
+	return err == nil
 }
 
 // ReadOnly is a ledger that another process may be writing.

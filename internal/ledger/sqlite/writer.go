@@ -38,9 +38,7 @@ func (w *writer) finish(writes []*write) {
 	if err := w.together(writes); err != nil {
 		w.apart(writes, err)
 	}
-	for _, request := range writes {
-		request.Tell()
-	}
+	w.Answer(writes)
 }
 
 // together runs a group in one transaction. It fails if the transaction was lost, with everything in it.

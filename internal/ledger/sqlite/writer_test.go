@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -180,15 +181,70 @@ func TestTakenChangeIsFinished(t *testing.T) {
 	g.Expect(ids(t, s)).To(Equal([]string{"taken"}))
 }
 
-func TestPingNeedsToWrite(t *testing.T) {
-	g := NewWithT(t)
-	s := open(t, ledgerPath(t), Options{})
-	g.Expect(s.Ping(t.Context())).To(Succeed())
-	g.Expect(s.writer.Do(t.Context(), "limit", func(tx *connection) error {
-		_, err := tx.exec(`PRAGMA query_only = 1`)
-		return err
-	})).To(Succeed())
-	g.Expect(s.Ping(t.Context())).To(MatchError(ContainSubstring("cannot write the ledger")))
+// restrict has SQLite refuse writes, as a disk does that takes none, or take them again.
+func restrict(t *testing.T, s *Store, to int) {
+	t.Helper()
+	_, err := s.writer.connection.conn.ExecContext(t.Context(), fmt.Sprintf("PRAGMA query_only = %d", to))
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+}
+
+// TestPingWritesWhatItDoubts: with a disk that takes no writes it fails exactly where it writes.
+func TestPingWritesWhatItDoubts(t *testing.T) {
+	ample := func(string) (Room, bool, error) { return Room{Free: amplyFree, Size: 1 << 30}, true, nil }
+	for name, row := range map[string]struct {
+		room   func(string) (Room, bool, error)
+		before func(*testing.T, *Store)
+		writes bool
+	}{
+		"nothing is to be feared":  {room: ample},
+		"how full is not known":    {room: func(string) (Room, bool, error) { return Room{}, false, nil }},
+		"hardly any room is left":  {room: func(string) (Room, bool, error) { return Room{Free: amplyFree - 1}, true, nil }, writes: true},
+		"mounted for reading only": {room: func(string) (Room, bool, error) { return Room{Free: 1 << 30, ReadOnly: true}, true, nil }, writes: true},
+		"the folder is gone":       {room: func(string) (Room, bool, error) { return Room{}, false, errors.New("stale") }, writes: true},
+		"the last write failed": {room: ample, writes: true, before: func(t *testing.T, s *Store) {
+			t.Helper()
+			NewWithT(t).Expect(s.Commit(t.Context(), deployment("lost"))).NotTo(Succeed())
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			s := open(t, ledgerPath(t), Options{room: row.room})
+			g.Expect(s.Ping(t.Context())).To(Succeed(), "nothing was written before, so it writes")
+			restrict(t, s, 1)
+			if row.before != nil {
+				row.before(t, s)
+			}
+			if !row.writes {
+				g.Expect(s.Ping(t.Context())).To(Succeed())
+				return
+			}
+			for range 2 {
+				g.Expect(s.Ping(t.Context())).To(MatchError(ContainSubstring("cannot write the ledger")))
+			}
+			restrict(t, s, 0)
+			g.Expect(s.Ping(t.Context())).To(Succeed())
+		})
+	}
+}
+
+// TestPingLeavesTheFilesAsTheyAre while all is well.
+func TestPingLeavesTheFilesAsTheyAre(t *testing.T) {
+	g, path := NewWithT(t), ledgerPath(t)
+	s := open(t, path, Options{})
+	g.Expect(s.Commit(t.Context(), deployment("a"))).To(Succeed())
+	read := func() (content []string) {
+		for _, file := range []string{path, path + "-wal"} {
+			text, err := os.ReadFile(file)
+			g.Expect(err).NotTo(HaveOccurred())
+			content = append(content, string(text))
+		}
+		return content
+	}
+	before := read()
+	for range 10 {
+		g.Expect(s.Ping(t.Context())).To(Succeed())
+	}
+	g.Expect(read()).To(Equal(before))
 }
 
 // TestWhatCannotBeEncoded fails before it reaches the writer.

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"iter"
 	"runtime"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/dora-controller/dora-controller/internal/ledger"
@@ -47,6 +49,7 @@ type Queue[T any] struct {
 	queue  chan *Write[T] // unbuffered: what was received was taken
 	quit   chan struct{}
 	done   chan struct{}
+	sound  atomic.Bool
 }
 
 // Start begins to gather groups of at most so many. finish runs each, sets what became of its writes, and tells them. How long one may take
@@ -97,6 +100,18 @@ func (q *Queue[T]) InSteps(
 	return changed, nil
 }
 
+// Answer tells all of a group what became of them.
+func (q *Queue[T]) Answer(writes []*Write[T]) {
+	q.sound.Store(!slices.ContainsFunc(writes, func(w *Write[T]) bool { return w.Err != nil }))
+	for _, w := range writes {
+		w.Tell()
+	}
+}
+
+// Sound tells whether all was kept that was written last, and nothing is being written: then there is no reason to write only to see whether
+// that is possible.
+func (q *Queue[T]) Sound() bool { return q.sound.Load() }
+
 // Stop finishes the group in hand. Called once.
 func (q *Queue[T]) Stop() {
 	close(q.quit)
@@ -121,6 +136,7 @@ func (q *Queue[T]) loop() {
 func (q *Queue[T]) run(writes []*Write[T]) {
 	work := q.board.Begin("ledger", "a write", q.within)
 	defer work.End()
+	q.sound.Store(false)
 	q.finish(writes)
 }
 
