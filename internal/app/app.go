@@ -88,7 +88,16 @@ func New(cluster *rest.Config, options Options) (*App, error) {
 	a := &App{options: options, manager: mgr, kinds: kinds, metrics: own}
 	a.receivers = newReceivers(mgr, &a.options)
 	a.leader = newLeader(mgr, kinds, &a.options, a.receivers)
-	return a, errors.Join(mgr.Add(warmUp{mgr}), mgr.Add(kinds), mgr.Add(a.leader), mgr.Add(watchdog{&a.options}), a.addReceivers(), a.addChecks())
+	return a, errors.Join(mgr.Add(warmUp{mgr}), mgr.Add(kinds), mgr.Add(a.leader), mgr.Add(watchdog{&a.options}),
+		a.addStandby(), a.addReceivers(), a.addChecks())
+}
+
+// addStandby: nobody stands by, ready, for a file.
+func (a *App) addStandby() error {
+	if !a.options.shared() {
+		return nil
+	}
+	return a.manager.Add(a.leader.standby)
 }
 
 // Run works until the context ends or something fails that cannot be mended from inside. It can be called once.

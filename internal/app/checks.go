@@ -48,10 +48,10 @@ func (w watchdog) Start(ctx context.Context) error {
 	return nil
 }
 
-// check: who leads has to be able to write. Who stands by for a ledger that is shared is ready to.
+// check: who leads has to be able to write. Who stands by for a ledger that is shared is ready to, if it would be let in.
 func (l *leader) check(req *http.Request) error {
 	if l.options.shared() && !l.elected() {
-		return nil
+		return l.standby.check()
 	}
 	store := l.store.Load()
 	if store == nil || !l.working.Load() {

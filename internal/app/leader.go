@@ -20,6 +20,7 @@ import (
 	"github.com/dora-controller/dora-controller/internal/intake"
 	"github.com/dora-controller/dora-controller/internal/kube"
 	"github.com/dora-controller/dora-controller/internal/ledger"
+	"github.com/dora-controller/dora-controller/internal/ledger/postgres"
 	"github.com/dora-controller/dora-controller/internal/receive"
 	"github.com/dora-controller/dora-controller/internal/record"
 )
@@ -32,6 +33,7 @@ type leader struct {
 	log     logr.Logger
 	store   atomic.Pointer[ledger.Store]
 	working atomic.Bool // the controllers were started
+	standby *standby
 	// receivers is nil where nobody is listened for.
 	receivers *receive.Server
 }
@@ -39,7 +41,12 @@ type leader struct {
 var _ manager.LeaderElectionRunnable = (*leader)(nil)
 
 func newLeader(mgr manager.Manager, kinds *kube.Kinds, options *Options, receivers *receive.Server) *leader {
-	return &leader{mgr: mgr, kinds: kinds, options: options, log: mgr.GetLogger().WithName("ledger"), receivers: receivers}
+	log := mgr.GetLogger().WithName("ledger")
+	admitted := func(ctx context.Context) error { return postgres.Admits(ctx, options.Ledger) }
+	return &leader{
+		mgr: mgr, kinds: kinds, options: options, log: log, receivers: receivers,
+		standby: &standby{ask: admitted, elected: mgr.Elected(), log: log},
+	}
 }
 
 // NeedLeaderElection implements manager.LeaderElectionRunnable.

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -110,6 +111,27 @@ func settle(config *pgxpool.Config, schema string) {
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// Admits connects once, and fails where the server would not let the ledger's role in: a wrong password, no such role, rule or database. A server that
+// cannot be reached, or takes no more connections, says nothing of that.
+func Admits(ctx context.Context, location string) error {
+	config, _, err := parse(location)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, connectWithin)
+	defer cancel()
+	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
+	if err == nil {
+		_ = conn.Close(ctx)
+		return nil
+	}
+	refused, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || !slices.Contains([]string{"28000", "28P01", "3D000"}, refused.Code) {
+		return nil
+	}
+	return fmt.Errorf("the ledger cannot be opened: %w", &serverError{refused})
+}
 
 // pools are one connection that writes, which no reader can take away, and some that read.
 type pools struct{ writing, reading *pgxpool.Pool }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/url"
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
@@ -145,6 +146,52 @@ func TestPingWritesWhatItDoubts(t *testing.T) {
 	g.Expect(s.CachePut(t.Context(), "key", nil)).To(MatchError(ContainSubstring("42501")))
 	writes(true)
 	writes(false)
+}
+
+// TestPingKnowsWhoMayWriteEvents, though the ledger's row may be written, and nothing is to be recorded just now.
+func TestPingKnowsWhoMayWriteEvents(t *testing.T) {
+	g, server := NewWithT(t), postgrestest.Start(t)
+	d := server.Database(t)
+	t.Setenv("PGPASSWORD", d.Password)
+	conn := server.Connect(t, d.Name)
+	s := opened(t, address(d).String(), "eu-1")
+	for range 2 {
+		g.Expect(s.Ping(t.Context())).To(Succeed())
+	}
+	postgrestest.Exec(t, conn, "ALTER TABLE dora.delivery_events OWNER TO postgres")
+	g.Expect(s.Ping(t.Context())).To(MatchError(ContainSubstring("may not SELECT, INSERT, UPDATE the table dora.delivery_events")))
+	g.Expect(s.Commit(t.Context(), deployment("a"))).To(MatchError(ContainSubstring("42501")))
+	postgrestest.Exec(t, conn, "GRANT SELECT, INSERT ON dora.delivery_events TO "+d.User)
+	g.Expect(s.Ping(t.Context())).To(MatchError(ContainSubstring("may not UPDATE the table dora.delivery_events")))
+	postgrestest.Exec(t, conn, "GRANT UPDATE ON dora.delivery_events TO "+d.User)
+	g.Expect(s.Ping(t.Context())).To(Succeed())
+	g.Expect(s.Commit(t.Context(), deployment("a"))).To(Succeed())
+	postgrestest.Exec(t, conn, "DROP TABLE dora.delivery_events CASCADE")
+	g.Expect(s.Ping(t.Context())).To(MatchError(ContainSubstring("or there is none")))
+}
+
+// TestAdmits: only what somebody has to mend is told, and no password with it.
+func TestAdmits(t *testing.T) {
+	g := NewWithT(t)
+	d := postgrestest.Start(t).Database(t)
+	location := address(d)
+	admits := func(password, user, name string) error {
+		t.Setenv("PGPASSWORD", password)
+		location := *location
+		location.User, location.Path = url.User(user), name
+		return Admits(t.Context(), location.String())
+	}
+	g.Expect(admits(d.Password, d.User, d.Name)).To(Succeed())
+	wrong := admits("hunter2", d.User, d.Name)
+	g.Expect(wrong).To(MatchError(ContainSubstring("28P01")))
+	g.Expect(wrong.Error()).NotTo(ContainSubstring("hunter2"))
+	g.Expect(admits(d.Password, "nobody", d.Name)).To(MatchError(Or(ContainSubstring("28P01"), ContainSubstring("28000"))))
+	g.Expect(admits(d.Password, d.User, "none")).To(MatchError(ContainSubstring("3D000")))
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	g.Expect(err).NotTo(HaveOccurred())
+	location.Host = closed.Addr().String()
+	g.Expect(closed.Close()).To(Succeed())
+	g.Expect(admits(d.Password, d.User, d.Name)).To(Succeed(), "it cannot be reached")
 }
 
 // TestATransactionUnderWayIsFinishedBeforeTheNextOpens: the ledger's row is locked from its first statement to its last.

@@ -40,6 +40,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/dora-controller/dora-controller/internal/eventtable"
 	"github.com/dora-controller/dora-controller/internal/ledger"
 	"github.com/dora-controller/dora-controller/internal/progress"
 )
@@ -194,8 +195,9 @@ func (s *Store) Close() error {
 // Ping writes a time, since only a write tells for sure whether the database takes writes, and still takes ours; but not while nothing is to be
 // feared, so that an hour in which nothing happens writes nothing however often somebody asks.
 func (s *Store) Ping(ctx context.Context) error {
-	if s.seemsSound(ctx) {
-		return nil
+	sound, err := s.look(ctx)
+	if sound || err != nil {
+		return err
 	}
 	return s.do(ctx, "cannot write the ledger", func(tx *transaction) error {
 		_, err := tx.exec(`UPDATE ledgers SET pinged_at = $2 WHERE id = $1`, tx.now().UnixMicro())
@@ -203,16 +205,26 @@ func (s *Store) Ping(ctx context.Context) error {
 	})
 }
 
-// seemsSound looks without writing: what was written last was kept, the ledger is still ours, and the server would let us write.
-func (s *Store) seemsSound(ctx context.Context) bool {
-	if !s.writer.Sound() {
-		return false
+// look looks without writing: what was written last was kept, the ledger is still ours, and the server would let us write. It fails if events could not
+// be written, of which a write to the ledger's row tells nothing.
+func (s *Store) look(ctx context.Context) (sound bool, err error) {
+	var (
+		token  int64
+		takes  bool
+		denied string
+	)
+	failed := s.writing.QueryRow(ctx, lookQuery, s.ledger, eventtable.Table(s.schema, eventtable.Name)).Scan(&token, &takes, &denied)
+	if failed == nil && takes && denied != "" {
+		return false, fmt.Errorf("cannot write the ledger: its role may not %s the table %s.%s, or there is none: grant it, or restore the table",
+			denied, s.schema, eventtable.Name)
 	}
-	var token int64
-	err := s.writing.QueryRow(ctx, `SELECT token FROM ledgers WHERE id = $1 AND NOT pg_is_in_recovery()
-		AND NOT current_setting('transaction_read_only')::boolean AND has_table_privilege('ledgers', 'UPDATE')`, s.ledger).Scan(&token)
-	return err == nil && token == s.writer.token
+	return failed == nil && takes && token == s.writer.token && s.writer.Sound(), nil // where it failed, the write tells why
 }
+
+// lookQuery: rights on some columns suffice, since the columns that are written may have been granted one by one.
+const lookQuery = `SELECT token, NOT pg_is_in_recovery() AND NOT current_setting('transaction_read_only')::boolean AND has_table_privilege('ledgers', 'UPDATE'),
+	(SELECT coalesce(string_agg(needed, ', '), '') FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) needed
+		WHERE NOT coalesce(has_any_column_privilege(to_regclass($2), needed), false)) FROM ledgers WHERE id = $1`
 
 func (s *Store) do(ctx context.Context, doing string, run func(*transaction) error) error {
 	return s.writer.Do(ctx, doing, run)
