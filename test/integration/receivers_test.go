@@ -4,11 +4,14 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -31,8 +34,24 @@ func listening(o *app.Options) { o.ReceiversAddress, o.ReceiversPlain = freeAddr
 
 // reporter sends to a process as somebody else does.
 type reporter struct {
-	address, path string
-	prove         func(request *http.Request, body string)
+	url    string
+	client *http.Client
+	prove  func(request *http.Request, body string)
+}
+
+// reporter is one who speaks TLS, and trusts the process's own certificate, if it has one.
+func (p *process) reporter(path string, prove func(*http.Request, string)) reporter {
+	GinkgoHelper()
+	if p.options.ReceiversPlain {
+		return reporter{"http://" + p.options.ReceiversAddress + path, http.DefaultClient, prove}
+	}
+	certificate, err := os.ReadFile(filepath.Join(p.options.ReceiversCertificate, "tls.crt"))
+	Expect(err).NotTo(HaveOccurred())
+	trusted := x509.NewCertPool()
+	Expect(trusted.AppendCertsFromPEM(certificate)).To(BeTrue())
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted}}
+	DeferCleanup(transport.CloseIdleConnections)
+	return reporter{"https://" + p.options.ReceiversAddress + path, &http.Client{Transport: transport}, prove}
 }
 
 func bearing(token string) func(*http.Request, string) {
@@ -41,11 +60,11 @@ func bearing(token string) func(*http.Request, string) {
 
 func (r reporter) send(body string) (code int, said map[string]any) {
 	GinkgoHelper()
-	request, err := http.NewRequest(http.MethodPost, "http://"+r.address+r.path, strings.NewReader(body))
+	request, err := http.NewRequest(http.MethodPost, r.url, strings.NewReader(body))
 	Expect(err).NotTo(HaveOccurred())
 	request.Header.Set("Content-Type", "application/json")
 	r.prove(request, body)
-	answer, err := http.DefaultClient.Do(request)
+	answer, err := r.client.Do(request)
 	if err != nil {
 		return 0, nil // nobody listens yet
 	}
@@ -93,13 +112,13 @@ var _ = Describe("What is reported over HTTP", func() {
 		namespace, token := newNamespace(ctx, api), sinktest.Secret("ci")
 		receiver := newReceiver(ctx, namespace, "ci", `{type: Events, services: {Checkout API: checkout}}`, map[string]string{"token": token})
 		p := start(cluster, watching(namespace), listening)
-		ci := reporter{p.options.ReceiversAddress, "/events/deploy", bearing(token)}
+		ci := p.reporter("/events/deploy", bearing(token))
 		at := p.clock.Now().UTC().Format(time.RFC3339)
 		body := `{"service":"Checkout API","team":"payments","commit_sha":"8d3f2c1","occurred_at":"` + at + `","success":true,"run":42}`
 		id := ci.expect(http.StatusAccepted, body)
 		Expect(ci.expect(http.StatusAccepted, body)).To(Equal(id))
 		Expect(ci.expect(http.StatusBadRequest, strings.Replace(body, "true", `"yes"`, 1))).To(BeEmpty())
-		reporter{p.options.ReceiversAddress, "/events/deploy", bearing("forged")}.expect(http.StatusUnauthorized, body)
+		p.reporter("/events/deploy", bearing("forged")).expect(http.StatusUnauthorized, body)
 
 		events := p.events(NewWithT(GinkgoT()))
 		Expect(events).To(HaveLen(1))
@@ -126,12 +145,12 @@ var _ = Describe("What is reported over HTTP", func() {
 		receiver := newReceiver(ctx, namespace, "ci", `{type: GitHub}`, map[string]string{"signingSecret": before})
 		p := start(cluster, watching(namespace), listening)
 		hook := func(secret string) reporter {
-			return reporter{p.options.ReceiversAddress, "/hooks/" + namespace + "/ci", func(request *http.Request, body string) {
+			return p.reporter("/hooks/"+namespace+"/ci", func(request *http.Request, body string) {
 				mac := hmac.New(sha256.New, []byte(secret))
 				mac.Write([]byte(body))
 				request.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
 				request.Header.Set("X-Github-Event", "push")
-			}}
+			})
 		}
 		push, err := os.ReadFile("../../internal/ingest/github/testdata/push.json")
 		Expect(err).NotTo(HaveOccurred())
@@ -192,10 +211,10 @@ var _ = Describe("What is reported over HTTP", func() {
 		elected := func(o *app.Options) { o.LeaderElect, o.LeaderElectionNamespace = true, namespace }
 		first := start(cluster, watching(namespace), elected, listening)
 		body := `{"service":"checkout","success":true,"idempotency_key":"1"}`
-		id := reporter{first.options.ReceiversAddress, "/events/deploy", bearing(token)}.expect(http.StatusAccepted, body)
+		id := first.reporter("/events/deploy", bearing(token)).expect(http.StatusAccepted, body)
 		second := startAt(cluster, first.clock, watching(namespace), elected, listening, func(o *app.Options) { o.Ledger = first.options.Ledger })
 		Eventually(func() error { return second.probe("healthz") }).WithTimeout(patience).Should(Succeed())
-		waiting := reporter{second.options.ReceiversAddress, "/events/deploy", bearing(token)}
+		waiting := second.reporter("/events/deploy", bearing(token))
 		waiting.expect(http.StatusServiceUnavailable, body)
 		first.end()
 		Expect(waiting.expect(http.StatusAccepted, body)).To(Equal(id))
