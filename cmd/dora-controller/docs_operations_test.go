@@ -44,9 +44,10 @@ func TestEveryFlagOfRunIsDocumentedWithItsDefault(t *testing.T) {
 		"leader-election-namespace": "the pod's", "zap-encoder": "`json`", "log-level": "`info`", "zap-stacktrace-level": "`error`",
 		"zap-time-encoding": "`rfc3339`", "git-cache": "`git`, beside the ledger", "git-cache-size": "`1Gi`", "local-repositories": "none",
 		"allow-networks": "none", "metrics-cert-dir": "made at the start", "receivers-bind-address": "nowhere", "receivers-cert-dir": "none",
-		"pprof-bind-address": "nowhere",
+		"receivers-ip": "the pod's", "pprof-bind-address": "nowhere",
 	}
 	t.Setenv("POD_NAMESPACE", "")
+	t.Setenv("POD_IP", "")
 	page := tableRows(t, operations)
 	newRunCommand().Flags().VisitAll(func(f *pflag.Flag) {
 		want := said[f.Name]

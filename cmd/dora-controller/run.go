@@ -21,7 +21,7 @@ import (
 )
 
 func newRunCommand() *cobra.Command {
-	options := app.Options{LeaderElectionNamespace: os.Getenv("POD_NAMESPACE"), Version: buildVersion()}
+	options := app.Options{LeaderElectionNamespace: os.Getenv("POD_NAMESPACE"), ReceiversIP: os.Getenv("POD_IP"), Version: buildVersion()}
 	logs := newLogFlags()
 	var keep duration
 	grace := duration(24 * time.Hour)
@@ -84,6 +84,8 @@ func addOpenPorts(flags *pflag.FlagSet, options *app.Options) {
 	flags.StringVar(&options.ReceiversAddress, "receivers-bind-address", "",
 		"where what others report is taken, as DoraReceivers say, such as :8443 (default: nowhere)")
 	flags.StringVar(&options.ReceiversCertificate, "receivers-cert-dir", "", "folder of tls.crt and tls.key for that, read again when they change")
+	flags.StringVar(&options.ReceiversIP, "receivers-ip", options.ReceiversIP,
+		"where other replicas reach this one, to pass on what they are sent while they stand by (default: $POD_IP)")
 	flags.BoolVar(&options.ReceiversPlain, "receivers-plaintext", false, "take it in clear text, as behind a proxy in the same pod")
 	flags.StringVar(&options.ProbeAddress, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served; 0 switches off")
 }

@@ -86,7 +86,9 @@ func New(cluster *rest.Config, options Options) (*App, error) {
 		return nil, fmt.Errorf("cannot register metrics: %w", err)
 	}
 	a := &App{options: options, manager: mgr, kinds: kinds, metrics: own}
-	a.receivers = newReceivers(mgr, &a.options)
+	if a.receivers, err = newReceivers(mgr, &a.options); err != nil {
+		return nil, err
+	}
 	a.leader = newLeader(mgr, kinds, &a.options, a.receivers)
 	return a, errors.Join(mgr.Add(warmUp{mgr}), mgr.Add(kinds), mgr.Add(a.leader), mgr.Add(watchdog{&a.options}),
 		a.addStandby(), a.addReceivers(), a.addChecks())
@@ -184,6 +186,7 @@ func newManager(cluster *rest.Config, o *Options) (manager.Manager, error) {
 		LeaderElection:                o.LeaderElect,
 		LeaderElectionID:              o.lease(),
 		LeaderElectionNamespace:       o.LeaderElectionNamespace,
+		LeaderElectionLabels:          o.leaseLabels(),
 		LeaderElectionReleaseOnCancel: true, // Run's caller ends the process
 		LeaseDuration:                 new(o.LeaseDuration),
 		RenewDeadline:                 new(o.LeaseDuration * 2 / 3),

@@ -57,6 +57,9 @@ type Options struct {
 	ReceiversAddress     string
 	ReceiversCertificate string
 	ReceiversPlain       bool
+	// ReceiversIP is where other replicas reach this one. What they are sent while they stand by they pass on to the one that leads; without it they answer
+	// that it has to be sent again.
+	ReceiversIP string
 	// PprofAddress is where profiles are served, on the loopback interface; nowhere if it is empty or "0".
 	PprofAddress string
 

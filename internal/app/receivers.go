@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 
@@ -51,6 +52,9 @@ func (o Options) validateReceivers() error {
 	case o.ReceiversCertificate != "" && o.ReceiversPlain:
 		return errors.New("--receivers-cert-dir and --receivers-plaintext exclude each other: give one")
 	}
+	if _, err := netip.ParseAddr(o.ReceiversIP); err != nil && o.ReceiversIP != "" {
+		return fmt.Errorf("--receivers-ip=%q is no address: write the IP by which other replicas reach this one, such as 10.1.2.3", o.ReceiversIP)
+	}
 	if err := validateAddress("receivers-bind-address", o.ReceiversAddress); err != nil || o.ReceiversPlain {
 		return err
 	}
@@ -63,13 +67,14 @@ func (o Options) validateReceivers() error {
 }
 
 // newReceivers is nil where nobody is listened for.
-func newReceivers(mgr manager.Manager, o *Options) *receive.Server {
+func newReceivers(mgr manager.Manager, o *Options) (*receive.Server, error) {
 	if !o.receives() {
-		return nil
+		return nil, nil
 	}
+	leader, err := newLeaderAddress(mgr, o)
 	return receive.NewServer(receive.Options{
-		Address: o.ReceiversAddress, Certificates: o.ReceiversCertificate, Log: mgr.GetLogger().WithName("receivers"), Now: o.Clock.Now,
-	})
+		Address: o.ReceiversAddress, Certificates: o.ReceiversCertificate, Log: mgr.GetLogger().WithName("receivers"), Now: o.Clock.Now, Leader: leader,
+	}), err
 }
 
 func (a *App) addReceivers() error {

@@ -9,15 +9,16 @@
 //
 //   - Accepted means durable: 202 is sent after the ledger has what was reported, and never before. Whoever gets another answer, or none, sends
 //     it again; that it came twice is nobody's harm.
-//   - Before it is known who asks, a request costs little, and the same whoever is asked for: no Secret is read, nothing is asked of the API
-//     server, and of the body no more is held than came in, within a bound for all requests together. A sender who is known by a token is
-//     known before the body is read. A receiver that does not exist answers as one that does, to whoever is not its sender.
+//   - Before it is known who asks, a request costs little, and the same whoever is asked for: no Secret is read, nothing but the lease, once a
+//     second, is asked of the API server, and of the body no more is held than came in, within a bound for all requests together. A sender
+//     who is known by a token is known before the body is read. A receiver that does not exist answers as one that does, to whoever is not
+//     its sender.
 //   - One receiver does not starve another: how often it is used is counted for each alone. What is forged keeps nobody out: it uses up nobody's
 //     number in a minute, each request is verified, and only so many strangers get a line in the log and a place in the status.
 //   - Nothing that came in is sent back, logged, or shown in a status: not in an error either.
 //   - A mistake in a driver is the end of that request, and of nothing else.
 //
-// Only a process that leads has the ledger. Others answer 503, and so does this one until it leads.
+// Only a process that leads has the ledger. Others pass on what they are sent to that one, if it tells where it is, or answer 503.
 package receive
 
 import (

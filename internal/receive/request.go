@@ -33,6 +33,13 @@ type visit struct {
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	v := &visit{opened: s.open.Load(), request: request, at: s.options.Now()}
+	if f := s.forward.Load(); f != nil && v.opened == nil {
+		code := f.pass(w, request)
+		if s.heeds(v) {
+			s.options.Log.Info("Passed on to the process that leads", "code", code, "remote", request.RemoteAddr)
+		}
+		return
+	}
 	said := s.attend(w, v)
 	said.write(w)
 	s.note(v, said)
@@ -69,7 +76,7 @@ func (v *visit) enter() *answer {
 	case v.request.Method != http.MethodPost:
 		return refuse(http.StatusMethodNotAllowed, NotPosted, "only POST is taken here")
 	case v.opened == nil:
-		return later(http.StatusServiceUnavailable, StandingBy, 5*time.Second, "this process stands by: send it again")
+		return standingBy()
 	case !inJSON(v.request.Header):
 		return refuse(http.StatusUnsupportedMediaType, NotJSON, "the body has to be JSON, uncompressed, with Content-Type: application/json")
 	case kind != "":

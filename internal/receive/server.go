@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -44,14 +45,18 @@ type Options struct {
 	Address, Certificates string
 	Log                   logr.Logger
 	Now                   func() time.Time
+	// Leader tells where the receivers of the process that leads are. What comes while the server is not open is passed on to there; nil if nobody can tell.
+	Leader func(context.Context) (netip.AddrPort, error)
 }
 
-// Server takes requests for the receivers of a desk. It listens as long as it runs; what comes while it is not open is told to come again.
+// Server takes requests for the receivers of a desk. It listens as long as it runs; what comes while it is not open is passed on to the
+// process that leads, or told to come again.
 type Server struct {
 	options Options
 	held    *semaphore.Weighted
 	counts  *prometheus.CounterVec
 	open    atomic.Pointer[opened]
+	forward atomic.Pointer[forwarder]
 	bound   chan net.Addr
 
 	strangers *rate.Limiter // of those that name no receiver
@@ -105,15 +110,20 @@ func (s *Server) serve(ctx context.Context, listener net.Listener) error {
 	}
 	server.Protocols.SetHTTP1(true)
 	group, ctx := errgroup.WithContext(ctx)
+	var certificate func() (*tls.Certificate, error)
 	if s.options.Certificates != "" {
 		watcher, err := certwatcher.New(filepath.Join(s.options.Certificates, "tls.crt"), filepath.Join(s.options.Certificates, "tls.key"))
 		if err != nil {
 			return errors.Join(fmt.Errorf("--receivers-cert-dir: cannot read the certificate: %w", err), listener.Close())
 		}
 		group.Go(func() error { return watcher.Start(ctx) })
+		certificate = func() (*tls.Certificate, error) { return watcher.GetCertificate(nil) }
 		listener = tls.NewListener(listener, &tls.Config{
 			MinVersion: tls.VersionTLS12, GetCertificate: watcher.GetCertificate, NextProtos: []string{"http/1.1"},
 		})
+	}
+	if s.options.Leader != nil {
+		s.forward.Store(newForwarder(s.options.Leader, certificate))
 	}
 	group.Go(func() error {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

@@ -57,6 +57,12 @@ func listen(t *testing.T, certificates string) (*receive.Server, *stand, string)
 	s := newStand(t)
 	server := receive.NewServer(receive.Options{Address: "127.0.0.1:0", Certificates: certificates, Log: logr.Discard(), Now: func() time.Time { return noon }})
 	server.Open(s.desk, s.ledger)
+	return server, s, run(t, server)
+}
+
+// run has a server listen until the test ends, and returns its address.
+func run(t *testing.T, server *receive.Server) string {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Start(ctx) }()
@@ -66,10 +72,10 @@ func listen(t *testing.T, certificates string) (*receive.Server, *stand, string)
 	})
 	select {
 	case address := <-server.Bound():
-		return server, s, address.String()
+		return address.String()
 	case err := <-ended:
 		t.Fatal(err)
-		return nil, nil, ""
+		return ""
 	}
 }
 

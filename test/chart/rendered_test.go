@@ -1,6 +1,7 @@
 package chart_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -71,6 +72,11 @@ var sets = map[string]set{
 			networkPolicy: {receiversFrom: [{ipBlock: {cidr: 192.0.2.0/24}}]}}`,
 		has:  []string{"Service/dora-controller-receivers", "Deployment/dora-controller"},
 		args: []string{"--receivers-bind-address=:8443", "--receivers-cert-dir=/etc/dora-controller/receivers"},
+	},
+	"receivers of several replicas": {
+		values: `{replicas: 2, cluster: eu-1, receivers: {enabled: true, port: 9443, tls: {secretName: receivers-tls}},
+			networkPolicy: {receiversFrom: [{ipBlock: {cidr: 192.0.2.0/24}}]}, ledger: {postgres: {host: db.example.com, secretRef: {name: dora-ledger}}}}`,
+		has: []string{"Service/dora-controller-receivers"},
 	},
 	"receivers behind a proxy of the pod": {
 		values: `{receivers: {enabled: true, port: 9443, plaintext: true}}`,
@@ -270,6 +276,34 @@ func TestALedgerInPostgreSQL(t *testing.T) {
 	egress, _, err := unstructured.NestedSlice(find(t, all, "NetworkPolicy/dora-controller").Object, "spec", "egress")
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(fmt.Sprint(egress)).To(ContainSubstring("map[port:6432]"))
+}
+
+// TestReplicasReachEachOther: what a replica is sent while it stands by it passes on, to the pods of the release and nobody else; in clear text it does not.
+func TestReplicasReachEachOther(t *testing.T) {
+	g := NewWithT(t)
+	rules := func(all []*unstructured.Unstructured, direction string) string {
+		found, _, err := unstructured.NestedSlice(find(t, all, "NetworkPolicy/dora-controller").Object, "spec", direction)
+		g.Expect(err).NotTo(HaveOccurred())
+		text, err := json.Marshal(found)
+		g.Expect(err).NotTo(HaveOccurred())
+		return string(text)
+	}
+	all := render(t, sets["receivers of several replicas"].values)
+	own, err := json.Marshal(deploymentIn(t, all).Spec.Selector)
+	g.Expect(err).NotTo(HaveOccurred())
+	podIP := &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "status.podIP"}}
+	g.Expect(deploymentIn(t, all).Spec.Template.Spec.Containers[0].Env).To(ContainElement(corev1.EnvVar{Name: "POD_IP", ValueFrom: podIP}))
+	g.Expect(rules(all, "egress")).To(ContainSubstring(`{"ports":[{"port":9443}],"to":[{"podSelector":` + string(own) + `}]}`))
+	g.Expect(rules(all, "ingress")).To(ContainSubstring(`{"from":[{"ipBlock":{"cidr":"192.0.2.0/24"}},{"podSelector":` + string(own) + `}],"ports":[{"port":"receivers"}]}`))
+
+	for _, alone := range []string{
+		`{receivers: {enabled: true, tls: {secretName: receivers-tls}}}`,
+		`{cluster: eu-1, receivers: {enabled: true, plaintext: true}, ledger: {postgres: {host: db.example.com, secretRef: {name: dora-ledger}}}}`,
+	} {
+		all := render(t, alone)
+		g.Expect(deploymentIn(t, all).Spec.Template.Spec.Containers[0].Env).NotTo(ContainElement(HaveField("Name", "POD_IP")))
+		g.Expect(rules(all, "egress")).NotTo(ContainSubstring("podSelector"))
+	}
 }
 
 func TestTheServiceSelectsNoTestPod(t *testing.T) {

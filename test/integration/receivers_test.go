@@ -26,6 +26,7 @@ import (
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/internal/app"
 	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/sink/postgres/postgrestest"
 	"github.com/dora-controller/dora-controller/internal/sink/sinktest"
 )
 
@@ -203,6 +204,32 @@ var _ = Describe("What is reported over HTTP", func() {
 		reasoned(newReceiver(ctx, namespace, "twin", `{type: CloudEvents}`, map[string]string{"token": token}), dorav1alpha1.ReasonTokenTaken)
 		reasoned(newReceiver(ctx, namespace, "odd", `{type: Generic, generic: {id: "body.", opened: "true"}}`, map[string]string{"token": token}), dorav1alpha1.ReasonInvalidSpec)
 		reasoned(newReceiver(ctx, namespace, "quiet", `{type: Gitea, suspend: true}`, map[string]string{"signingSecret": token}), dorav1alpha1.ReasonSuspended)
+	})
+
+	It("is passed on by the process that stands by to the one that leads", func(ctx SpecContext) {
+		namespace, token := newNamespace(ctx, api), sinktest.Secret("ci")
+		newReceiver(ctx, namespace, "ci", `{type: Events}`, map[string]string{"token": token})
+		database := postgrestest.Start(GinkgoTB()).Database(GinkgoTB())
+		GinkgoTB().Setenv("PGPASSWORD", database.Password)
+		replica := func(o *app.Options) {
+			o.LeaderElect, o.LeaderElectionNamespace, o.ReceiversIP, o.Ledger, o.StdoutSink = true, namespace, "127.0.0.1", address(database), false
+		}
+		first := start(cluster, watching(namespace), listening, replica)
+		first.awaitBeginning()
+		second := startAt(cluster, first.clock, watching(namespace), listening, replica)
+		second.awaitReady()
+		body := func(key string) string {
+			return `{"service":"checkout","success":true,"idempotency_key":"` + key + `"}`
+		}
+		standing := reporter{second.options.ReceiversAddress, "/events/deploy", bearing(token)}
+		id := standing.expect(http.StatusAccepted, body("1"))
+		Expect(reporter{first.options.ReceiversAddress, "/events/deploy", bearing(token)}.expect(http.StatusAccepted, body("1"))).To(Equal(id))
+		Expect(first.events(NewWithT(GinkgoT()))).To(HaveLen(1))
+
+		first.end()
+		Expect(standing.expect(http.StatusAccepted, body("1"))).To(Equal(id), "by itself, now that it leads")
+		standing.expect(http.StatusAccepted, body("2"))
+		Expect(second.events(NewWithT(GinkgoT()))).To(HaveLen(2))
 	})
 
 	It("is taken by the process that leads, and nobody is told otherwise by the one that stands by", func(ctx SpecContext) {

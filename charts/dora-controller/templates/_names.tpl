@@ -63,3 +63,8 @@ subjects:
 {{- end }}
 {{- end }}
 {{- end -}}
+
+{{/* Whether replicas pass on what they are sent while they stand by: not in clear text. */}}
+{{- define "dora-controller.passesOn" -}}
+{{- if and .Values.receivers.enabled (not .Values.receivers.plaintext) .Values.ledger.postgres.host }}true{{ end }}
+{{- end -}}
