@@ -221,9 +221,9 @@ var _ = Describe("What is reported over HTTP", func() {
 		body := func(key string) string {
 			return `{"service":"checkout","success":true,"idempotency_key":"` + key + `"}`
 		}
-		standing := reporter{second.options.ReceiversAddress, "/events/deploy", bearing(token)}
+		standing := second.reporter("/events/deploy", bearing(token))
 		id := standing.expect(http.StatusAccepted, body("1"))
-		Expect(reporter{first.options.ReceiversAddress, "/events/deploy", bearing(token)}.expect(http.StatusAccepted, body("1"))).To(Equal(id))
+		Expect(first.reporter("/events/deploy", bearing(token)).expect(http.StatusAccepted, body("1"))).To(Equal(id))
 		Expect(first.events(NewWithT(GinkgoT()))).To(HaveLen(1))
 
 		first.end()
