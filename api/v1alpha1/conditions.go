@@ -81,7 +81,7 @@ const (
 	ReasonSuspended = "Suspended"
 	// ReasonPolicyOwnedByAnother: an older target judges objects that this one selects too, and differs.
 	ReasonPolicyOwnedByAnother = "PolicyOwnedByAnother"
-	// ReasonHistoryGap: deployments happened while nobody watched, and Argo no longer tells how they ended.
+	// ReasonHistoryGap: deployments happened while nobody watched, or the ledger took nothing, and Argo no longer tells how they ended.
 	ReasonHistoryGap = "HistoryGap"
 	// ReasonFollowedInArgo: deployments are reported that Argo shows too, and what Argo shows counts.
 	ReasonFollowedInArgo = "FollowedInArgo"
@@ -206,8 +206,8 @@ func HistoryGap(deployments int64) metav1.Condition {
 	return metav1.Condition{
 		Type: ConditionIncomplete, Status: metav1.ConditionTrue, Reason: ReasonHistoryGap,
 		Message: fmt.Sprintf(
-			"%s happened while nobody watched and can no longer be told, so no figure counts them; "+
-				"keep the controller running, and raise revisionHistoryLimit of the Applications to bridge longer gaps",
+			"%s happened unrecorded and can no longer be told, so no figure counts them; "+
+				"keep the controller and its ledger running, and raise revisionHistoryLimit of the Applications to bridge longer gaps",
 			count(deployments, "deployment")),
 	}
 }

@@ -111,7 +111,7 @@ func (l *leader) open(ctx context.Context) (ledger.Store, error) {
 		switch {
 		case waited:
 		case errors.Is(err, ledger.ErrInUse):
-			l.log.Info("Waiting for the ledger, which another process writes", "path", l.options.Ledger)
+			l.log.Info("Waiting for the ledger, which another process writes, or migrates", "path", l.options.Ledger, "message", err.Error())
 		default:
 			l.log.Error(err, "Waiting for the ledger, which cannot be reached", "path", l.options.Ledger)
 		}

@@ -207,7 +207,7 @@ var broken = map[string]struct {
 		s.Applications = append(s.Applications, application("team-b", "checkout", "acme/checkout:main-1a2b3c4"))
 	}, "service checkout in prod objects of several namespaces bear this name, and their deployments are counted as one service's: argocd, team-b"},
 
-	"observation-gap": {func(s *Snapshot) { say(s, followed(), dorav1alpha1.HistoryGap(3)) }, "keep the controller running, and raise revisionHistoryLimit of the Applications"},
+	"observation-gap": {func(s *Snapshot) { say(s, followed(), dorav1alpha1.HistoryGap(3)) }, "keep the controller and its ledger running, and raise revisionHistoryLimit of the Applications"},
 	"commits-unresolved": {func(s *Snapshot) {
 		say(s, followed(), dorav1alpha1.CommitsUnresolved("Unreachable", 2, "git.example.com does not answer"))
 	}, "git.example.com does not answer see whether the controller reaches that host"},

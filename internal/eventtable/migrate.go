@@ -162,6 +162,12 @@ func (s store) TableExists(ctx context.Context, db database.DBTxConn) (there boo
 // unlockWithin bounds what is done at the end of a migration.
 const unlockWithin = 10 * time.Second
 
+// ErrLocked says that somebody else has held the lock of migrations all the while, as one does whose migration changes a large table.
+var ErrLocked = errors.New("somebody else is migrating the database")
+
+// answerWithin bounds the question whether a connection still answers.
+const answerWithin = time.Second
+
 // session is the lock of a migration, and the settings of the connection that holds it and runs it.
 type session struct {
 	lock.SessionLocker
@@ -172,13 +178,23 @@ type session struct {
 // SessionLock implements lock.SessionLocker.
 func (s session) SessionLock(ctx context.Context, conn *sql.Conn) error {
 	if err := s.SessionLocker.SessionLock(ctx, conn); err != nil {
-		return err
+		return waited(ctx, conn, err)
 	}
 	_, err := conn.ExecContext(ctx, "SET search_path TO "+Quote(s.schema)+", pg_temp; SET lock_timeout = '5s'; SET statement_timeout = '5min'")
 	if err != nil {
 		err = errors.Join(err, s.SessionUnlock(context.WithoutCancel(ctx), conn))
 	}
 	return err
+}
+
+// waited says why the lock was not had. While the connection answers, it was asked for in vain, however long there was time to.
+func waited(ctx context.Context, conn *sql.Conn, err error) error {
+	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerWithin)
+	defer cancel()
+	if conn.PingContext(asking) != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrLocked, err)
 }
 
 // SessionUnlock implements lock.SessionLocker.

@@ -31,7 +31,7 @@
   annotations:
     summary: Deployments were missed
     description: >-
-      Argo's history no longer tells of {{ `{{ $value }}` }} deployments that happened while nobody watched. Targets show them as
+      Argo's history no longer tells of {{ `{{ $value }}` }} deployments that happened while nobody watched, or while the ledger took nothing. Targets show them as
       HistoryGap; keep a longer revisionHistoryLimit, or shorter downtimes.
 - alert: DoraSinkOldestPending
   expr: dora_sink_oldest_pending_seconds{ {{- $of -}} } > {{ int $rule.oldestPendingSeconds }}

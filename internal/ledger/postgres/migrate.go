@@ -55,15 +55,23 @@ func migrateFrom(ctx context.Context, pool *pgxpool.Pool, schema string, events,
 	}
 	if events < eventtable.Newest() {
 		if err := eventtable.Migrate(ctx, pool, schema, eventtable.Own()); err != nil {
-			return fmt.Errorf("cannot migrate: %w", err)
+			return unmigrated(err)
 		}
 	}
 	if own < schemaVersion {
 		if err := eventtable.Migrate(ctx, pool, schema, eventtable.Steps{Files: steps, Versions: versions}); err != nil {
-			return fmt.Errorf("cannot migrate: %w", err)
+			return unmigrated(err)
 		}
 	}
 	return nil
+}
+
+// unmigrated says whether it may be tried again: whoever migrates holds the lock for as long as that takes.
+func unmigrated(err error) error {
+	if errors.Is(err, eventtable.ErrLocked) {
+		return fmt.Errorf("%w: %w", ledger.ErrInUse, err)
+	}
+	return fmt.Errorf("cannot migrate: %w", err)
 }
 
 // noted are the versions that a schema has of both.

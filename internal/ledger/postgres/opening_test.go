@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"testing"
 	"testing/synctest"
@@ -10,8 +11,10 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 	. "github.com/onsi/gomega"
 
+	"github.com/dora-controller/dora-controller/internal/eventtable"
 	"github.com/dora-controller/dora-controller/internal/ledger"
 	"github.com/dora-controller/dora-controller/internal/progress"
+	"github.com/dora-controller/dora-controller/internal/sink/postgres/postgrestest"
 )
 
 // greeting lets a client in and answers nothing more, as a pooler does whose server is gone.
@@ -72,4 +75,29 @@ func TestAStepOfOpeningThatDoesNotEndIsStuck(t *testing.T) {
 		g.Expect(<-ended).To(Succeed())
 		g.Expect(board.Check()).To(Succeed())
 	})
+}
+
+// TestAMigrationThatAnotherOneHoldsUpIsWaitedFor: the lock of migrations is held for as long as one takes, and then it is tried again.
+func TestAMigrationThatAnotherOneHoldsUpIsWaitedFor(t *testing.T) {
+	g, server := NewWithT(t), postgrestest.Start(t)
+	d := server.Database(t)
+	t.Setenv("PGPASSWORD", d.Password)
+	other := server.Connect(t, d.Name)
+	postgrestest.Exec(t, other, fmt.Sprintf("SELECT pg_advisory_lock(%d)", int64(eventtable.MigrationLock)))
+	ctx, giveUp := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := Open(ctx, address(d).String(), Options{Cluster: "eu-1"})
+		ended <- err
+	}()
+	g.Eventually(func() []string {
+		return column[string](t, other, "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle' "+
+			"AND query LIKE '%pg_try_advisory_lock%'")
+	}).WithTimeout(postgrestest.Within).Should(HaveLen(1))
+	giveUp()
+	err := <-ended
+	g.Expect(err).To(MatchError(ledger.ErrInUse))
+	g.Expect(err).To(MatchError(ContainSubstring("somebody else is migrating the database")))
+	postgrestest.Exec(t, other, "SELECT pg_advisory_unlock_all()")
+	opened(t, address(d).String(), "eu-1")
 }

@@ -56,7 +56,10 @@ func (w *writer) finish(writes []*write) {
 	}
 	w.doubt = 0
 	for _, request := range writes {
-		if err != nil && !errors.Is(request.Err, context.Canceled) && !errors.Is(request.Err, context.DeadlineExceeded) {
+		switch {
+		case err == nil:
+			request.Err = explained(request.Err)
+		case !errors.Is(request.Err, context.Canceled) && !errors.Is(request.Err, context.DeadlineExceeded):
 			request.Err = explained(err)
 		}
 	}

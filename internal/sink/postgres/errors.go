@@ -73,6 +73,9 @@ func (s *Sink) explain(err error) error {
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return s.explainRefusal(refused)
 	}
+	if errors.Is(err, eventtable.ErrLocked) {
+		return retry(sink.Failing, "%w, which the next attempt waits for too", eventtable.ErrLocked)
+	}
 	return s.explainConnection(err)
 }
 

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	. "github.com/onsi/gomega"
 
+	"github.com/dora-controller/dora-controller/internal/eventtable"
 	"github.com/dora-controller/dora-controller/internal/sink"
 	"github.com/dora-controller/dora-controller/internal/sink/postgres"
 	"github.com/dora-controller/dora-controller/internal/sink/postgres/postgrestest"
@@ -64,6 +66,43 @@ func TestMigrationsRunOnce(t *testing.T) {
 	g.Expect(noted(t, conn)).To(Equal(versions))
 	g.Expect(column[string](t, conn, "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace")).To(BeEmpty())
 	g.Expect(column[string](t, conn, "SELECT objid::text FROM pg_locks WHERE locktype = 'advisory'")).To(BeEmpty(), "no lock stays behind")
+}
+
+// expiring is a context whose time is over when somebody closes the channel.
+type expiring chan struct{}
+
+func (e expiring) Deadline() (deadline time.Time, ok bool) { return time.Time{}, false }
+func (e expiring) Done() <-chan struct{}                   { return e }
+func (e expiring) Value(any) any                           { return nil }
+func (e expiring) Err() error {
+	select {
+	case <-e:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
+// TestAMigrationThatAnotherOneHoldsUp: the database is there, and the next attempt asks for the lock again.
+func TestAMigrationThatAnotherOneHoldsUp(t *testing.T) {
+	g := NewWithT(t)
+	_, o, conn := fresh(t)
+	postgrestest.Exec(t, conn, fmt.Sprintf("SELECT pg_advisory_lock(%d)", int64(eventtable.MigrationLock)))
+	s := open(t, o)
+	ctx := make(expiring)
+	failed := make(chan error, 1)
+	go func() { failed <- second(s.Send(ctx, sinktest.Events())) }()
+	g.Eventually(func() int {
+		return one[int](t, conn, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle' "+
+			"AND query LIKE '%pg_try_advisory_lock%'")
+	}).WithTimeout(postgrestest.Within).Should(Equal(1))
+	close(ctx)
+	err := <-failed
+	g.Expect(err).To(MatchError(ContainSubstring("somebody else is migrating the database")))
+	g.Expect(sink.ReasonOf(err)).To(Equal(sink.Failing))
+	g.Expect(sink.IsPermanent(err)).To(BeFalse())
+	postgrestest.Exec(t, conn, "SELECT pg_advisory_unlock_all()")
+	send(t, s, sinktest.Events()...)
 }
 
 func TestASchemaWithANameOfSQL(t *testing.T) {
