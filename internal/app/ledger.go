@@ -49,10 +49,10 @@ func (o Options) ledgerName() string {
 	return o.Cluster + "/" + o.Shard
 }
 
-// openStore opens the ledger for the process that leads.
-func (o Options) openStore(ctx context.Context) (ledger.Store, error) {
+// openStore opens the ledger for the process that leads, in a Kubernetes cluster that may be known.
+func (o Options) openStore(ctx context.Context, kubernetes string) (ledger.Store, error) {
 	if o.shared() {
-		return postgres.Open(ctx, o.Ledger, postgres.Options{Cluster: o.ledgerName(), Now: o.Clock.Now, Board: o.board})
+		return postgres.Open(ctx, o.Ledger, postgres.Options{Cluster: o.ledgerName(), Kubernetes: kubernetes, Now: o.Clock.Now, Board: o.board})
 	}
 	return sqlite.Open(ctx, o.Ledger, sqlite.Options{Now: o.Clock.Now, Board: o.board})
 }
@@ -98,8 +98,9 @@ func (l *leader) open(ctx context.Context) (ledger.Store, error) {
 		l.log.Info("Waiting for the ledger, which does not answer, or is being migrated", "path", l.options.Ledger)
 	})
 	defer slow.Stop()
+	kubernetes := l.kubernetes(ctx)
 	for waited := false; ; waited = true {
-		store, err := l.options.openStore(ctx)
+		store, err := l.options.openStore(ctx, kubernetes)
 		if err == nil {
 			l.log.Info("Ledger is open", "path", l.options.Ledger)
 			return store, nil

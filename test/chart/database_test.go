@@ -2,6 +2,7 @@ package chart_test
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -63,7 +64,9 @@ func TestInstalledWithItsLedgerInADatabase(t *testing.T) {
 		g.Expect(p.log.String()).NotTo(ContainSubstring("forbidden"))
 	}
 	asked, refused := c.asks(t, system, release)
-	g.Expect(asked).NotTo(BeEmpty())
+	known := right{verb: "get", resource: "namespaces", name: "kube-system"}
+	g.Expect(slices.ContainsFunc(asked, known.covers)).To(BeTrue(), "which cluster it is")
+	g.Expect(slices.ContainsFunc(c.granted(t, system, release), func(r right) bool { return r.resource == known.resource && r != known })).To(BeFalse())
 	g.Expect(refused).To(BeEmpty(), "the rights of its roles suffice for both")
 }
 

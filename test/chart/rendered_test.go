@@ -235,6 +235,31 @@ func takesRestrictedOnly(t *testing.T, c *cluster) {
 	}
 }
 
+// TestTheClusterIsReadForADatabaseAlone, and only where there are rights on the whole cluster.
+func TestTheClusterIsReadForADatabaseAlone(t *testing.T) {
+	database := `ledger: {postgres: {host: db.example.com, secretRef: {name: dora-ledger}}}`
+	for values, want := range map[string]bool{
+		"": false, `{cluster: eu-1, ` + database + `}`: true, `{cluster: eu-1, namespaces: [team-a], ` + database + `}`: false,
+	} {
+		g, rules := NewWithT(t), []any{}
+		for _, o := range render(t, values) {
+			if slices.Contains([]string{"Role", "ClusterRole"}, o.GetKind()) {
+				of, _, err := unstructured.NestedSlice(o.Object, "rules")
+				g.Expect(err).NotTo(HaveOccurred())
+				rules = append(rules, of...)
+			}
+		}
+		reads := ContainElement(HaveKeyWithValue("resources", ConsistOf("namespaces")))
+		if !want {
+			g.Expect(rules).NotTo(reads, values)
+			continue
+		}
+		g.Expect(rules).To(ContainElement(Equal(map[string]any{
+			"apiGroups": []any{""}, "resources": []any{"namespaces"}, "resourceNames": []any{"kube-system"}, "verbs": []any{"get"},
+		})), values)
+	}
+}
+
 // TestNoRightsWhereSomebodyElseGivesThem: rbac.create is that of all roles and bindings, whatever else is said.
 func TestNoRightsWhereSomebodyElseGivesThem(t *testing.T) {
 	for _, values := range []string{`{rbac: {create: false}}`, `{rbac: {create: false}, namespaces: [team-a]}`, `{rbac: {create: false}, metrics: {secure: {enabled: true}}}`} {

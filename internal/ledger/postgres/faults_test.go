@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -193,6 +194,39 @@ func TestAdmits(t *testing.T) {
 	location.Host = closed.Addr().String()
 	g.Expect(closed.Close()).To(Succeed())
 	g.Expect(admits(d.Password, d.User, d.Name)).To(Succeed(), "it cannot be reached")
+}
+
+// TestALedgerIsOfOneKubernetesCluster, from the first controller on that knows in which it runs. Another one takes nothing from it, until an
+// administrator says so, by the statement of the message.
+func TestALedgerIsOfOneKubernetesCluster(t *testing.T) {
+	g, server := NewWithT(t), postgrestest.Start(t)
+	d := server.Database(t)
+	t.Setenv("PGPASSWORD", d.Password)
+	open := func(kubernetes string) (*Store, error) {
+		s, err := Open(t.Context(), address(d).String(), Options{Cluster: "eu-1", Kubernetes: kubernetes, Patience: postgrestest.Within})
+		if err == nil {
+			t.Cleanup(func() { _ = s.Close() })
+		}
+		return s, err
+	}
+	for _, first := range []string{"", "a", "a", ""} {
+		_, err := open(first)
+		g.Expect(err).NotTo(HaveOccurred())
+	}
+	s, err := open("a")
+	g.Expect(err).NotTo(HaveOccurred())
+	_, err = open("b")
+	g.Expect(err).To(MatchError(And(ContainSubstring("another Kubernetes cluster"), ContainSubstring("--cluster"))))
+	g.Expect(err).NotTo(Or(MatchError(ledger.ErrInUse), MatchError(ledger.ErrUnreachable)), "nobody is waited for")
+	g.Expect(s.Commit(t.Context(), deployment("a"))).To(Succeed(), "nothing was taken from it")
+
+	_, statement, found := strings.Cut(err.Error(), "run UPDATE ")
+	g.Expect(found).To(BeTrue())
+	postgrestest.Exec(t, looker(t, d), "UPDATE "+statement)
+	_, err = open("b")
+	g.Expect(err).NotTo(HaveOccurred())
+	_, err = open("a")
+	g.Expect(err).To(MatchError(ContainSubstring("another Kubernetes cluster")))
 }
 
 // TestATransactionUnderWayIsFinishedBeforeTheNextOpens: the ledger's row is locked from its first statement to its last.

@@ -25,7 +25,7 @@ const (
 	// versions is the table in which the ledger's migrations are noted.
 	versions = "ledger_schema_version"
 	// schemaVersion is the number of the newest of them.
-	schemaVersion = 5
+	schemaVersion = 6
 )
 
 // migrate brings the table of events and the ledger's own ones up to date.

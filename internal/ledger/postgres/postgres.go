@@ -33,6 +33,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,6 +50,8 @@ import (
 type Options struct {
 	// Cluster is whose ledger it is. Needed.
 	Cluster string
+	// Kubernetes tells the Kubernetes cluster from all others. A ledger that was opened from another one is refused; not if either is unknown, "".
+	Kubernetes string
 	// Now is the clock that stamps records; time.Now if nil.
 	Now func() time.Time
 	// Cached bounds the entries of the cache; ledger.DefaultCached if zero.
@@ -107,7 +110,7 @@ func open(ctx context.Context, p *pools, schema string, opts Options) (*Store, e
 	if err := migrate(ctx, p.writing, schema, opts); err != nil {
 		return nil, err
 	}
-	return prepare(ctx, p, schema, opts, func(ctx context.Context) (int32, int64, error) { return claim(ctx, p.writing, opts.Cluster) })
+	return prepare(ctx, p, schema, opts, func(ctx context.Context) (int32, int64, error) { return claim(ctx, p.writing, schema, opts) })
 }
 
 // prepare makes a store of a schema that is up to date, for who takes a ledger of it.
@@ -157,25 +160,37 @@ func (o Options) step(ctx context.Context, within time.Duration, run func(contex
 }
 
 // claim makes the ledger if there is none, and takes the next token.
-func claim(ctx context.Context, pool *pgxpool.Pool, cluster string) (id int32, token int64, err error) {
+func claim(ctx context.Context, pool *pgxpool.Pool, schema string, opts Options) (id int32, token int64, err error) {
+	cluster := opts.Cluster
 	if cluster == "" {
 		return 0, 0, errors.New("it has no name: say which cluster it is")
 	}
-	var moving *string
+	var moving, kubernetes *string
 	err = inTransaction(ctx, pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `INSERT INTO ledgers (cluster) VALUES ($1) ON CONFLICT (cluster) DO NOTHING`, cluster); err != nil {
 			return err
 		}
-		if err := tx.QueryRow(ctx, `SELECT moving FROM ledgers WHERE cluster = $1 FOR UPDATE`, cluster).Scan(&moving); err != nil {
+		if err := tx.QueryRow(ctx, `SELECT moving, kubernetes FROM ledgers WHERE cluster = $1 FOR UPDATE`, cluster).Scan(&moving, &kubernetes); err != nil {
 			return err
 		}
 		if moving != nil {
 			return fmt.Errorf("%w: it is being copied from %s; run dora-controller migrate again until it says that all was copied",
 				ledger.ErrInUse, *moving)
 		}
-		return tx.QueryRow(ctx, `UPDATE ledgers SET token = token + 1 WHERE cluster = $1 RETURNING id, token`, cluster).Scan(&id, &token)
+		if kubernetes != nil && opts.Kubernetes != "" && *kubernetes != opts.Kubernetes {
+			return elsewhere(schema, cluster)
+		}
+		return tx.QueryRow(ctx, `UPDATE ledgers SET token = token + 1, kubernetes = coalesce(kubernetes, nullif($2, '')) WHERE cluster = $1
+			RETURNING id, token`, cluster, opts.Kubernetes).Scan(&id, &token)
 	})
 	return id, token, err
+}
+
+// elsewhere refuses a ledger that a controller in another Kubernetes cluster has opened: the two would take it from each other for ever.
+func elsewhere(schema, cluster string) error {
+	return fmt.Errorf("it belongs to another Kubernetes cluster, whose controller has the same --cluster: give one of the two another name; or, if this "+
+		"cluster replaces that one, whose controller is gone, run UPDATE %s SET kubernetes = NULL WHERE cluster = '%s'",
+		eventtable.Table(schema, "ledgers"), strings.ReplaceAll(cluster, "'", "''"))
 }
 
 // Fenced is closed once a write has found that another process opened the ledger. This one should end then.
