@@ -63,7 +63,7 @@ func serveGit(repo *committest.Repo) *gitServer {
 }
 
 // image is what a pipeline builds from a commit.
-func image(sha string) string { return "registry.example.com/acme/cart:main-" + sha[:7] }
+func image(sha string) string { return "registry.example.com/acme/cart:sha-" + sha[:7] }
 
 var _ = Describe("Lead time for changes", func() {
 	var (
@@ -283,7 +283,7 @@ var _ = Describe("Lead time for changes", func() {
 		Eventually(func(g Gomega) {
 			events := p.events(g)
 			g.Expect(told(events)).To(Equal([]string{
-				"old: unknown main-" + commits[0][:7], "old: unknown main-" + commits[1][:7], "old: succeeded main-" + commits[2][:7],
+				"old: unknown sha-" + commits[0][:7], "old: unknown sha-" + commits[1][:7], "old: succeeded sha-" + commits[2][:7],
 			}))
 			for _, e := range events {
 				g.Expect(e.Basis).To(Equal(dora.BasisHistory))

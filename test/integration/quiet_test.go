@@ -29,6 +29,7 @@ var _ = Describe("A quiet hour", func() {
 		sink, _ := receive(ctx, namespace, "events", `, default: true`)
 		cart := newApplication(ctx, api, p.clock, namespace, "cart", map[string]string{"team": "shop"})
 		cart.deploy(v1)
+		p.expectEvents("cart: succeeded main-1a1a1a1")
 		cart.wait(20 * 24 * time.Hour) // followed for less than the window, it has a rate that falls with time
 		cart.deploy(v2)
 		p.expectEvents("cart: succeeded main-1a1a1a1", "cart: succeeded main-2b2b2b2")

@@ -290,6 +290,9 @@ func (w *wire) through(config *rest.Config) *rest.Config {
 				w.open[body] = true
 				w.mu.Unlock()
 				response.Body = body
+				if w.expired.Load() { // cut came before it was open
+					return expired(req), body.Close()
+				}
 			}
 			return response, err
 		})
