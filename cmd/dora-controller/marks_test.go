@@ -15,7 +15,7 @@ func TestMarksAreToldAsTheyWereMade(t *testing.T) {
 	id := events[0].ID
 	for _, m := range []dora.Mark{
 		{EventID: id, Verdict: dora.Ignore, Reason: "a drill", By: "ada", At: at, Source: "DoraTarget shop/production"},
-		{EventID: id, By: "DoraTarget shop/production", At: at.Add(time.Minute), Source: "DoraTarget shop/production"},
+		{EventID: id, Reason: "no drill", By: "bob", At: at.Add(time.Minute), Source: "DoraTarget shop/production"},
 		{EventID: events[1].ID, Verdict: dora.Failure, Reason: "slow", By: "ada", At: at},
 	} {
 		if err := store.Commit(t.Context(), ledger.Change{Marks: []dora.Mark{m}}); err != nil {
@@ -45,7 +45,8 @@ func TestMarksAreToldAsTheyWereMade(t *testing.T) {
 	}
 	got := runCommand(t, "", "marks", "-o", "table", "--ledger", path, "--id", id)
 	lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
-	if len(lines) != 3 || !strings.Contains(lines[1], "ignore") || !strings.Contains(lines[1], "ada") || !strings.Contains(lines[2], "taken back") {
+	if len(lines) != 3 || !strings.Contains(lines[1], "ignore") || !strings.Contains(lines[1], "ada") ||
+		!strings.Contains(lines[2], "taken back") || !strings.Contains(lines[2], "bob") || !strings.Contains(lines[2], "no drill") {
 		t.Errorf("got %+v", got)
 	}
 	if got := runCommand(t, "", "marks", "--ledger", path, "--id", id, "--of", "x"); got.code != exitUsage {

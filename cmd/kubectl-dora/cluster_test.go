@@ -668,16 +668,22 @@ func (w *world) marks(t *testing.T) {
 	g.Expect(said.At).NotTo(BeZero())
 
 	done = w.takes(t, id, func(*dorav1alpha1.DoraTargetStatus) {})
-	got = w.run(t, "mark", id, "--undo", "--target", "payments-prod")
+	got = w.run(t, "mark", id, "--undo", "--reason", "no drill", "--target", "payments-prod")
 	done()
 	g.Expect(got).To(Equal(result{stdout: "DoraTarget argocd/payments-prod says nothing of event " + id + " any more.\n"}))
-	g.Expect(w.annotated(t, id)).To(BeEmpty())
+	back := w.annotated(t, id)
+	said, err = mark.Parse(back)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(said).To(And(HaveField("Verdict", dora.Withdrawn), HaveField("Reason", "no drill"), HaveField("By", "admin")))
+	g.Expect(said.At).NotTo(BeZero())
+	g.Expect(w.run(t, "mark", id, "--undo", "--reason", "again", "--wait=false")).To(Equal(result{}))
+	g.Expect(w.annotated(t, id)).To(Equal(back), "there is nothing left to take back")
 
 	g.Expect(w.run(t, "mark", id, "--failure", "--reason", "slow", "--wait=false")).To(Equal(result{}))
 	late := w.run(t, "mark", id, "--failure", "--reason", "slower", "--timeout", "1ms")
 	g.Expect(late.code).To(Equal(exitFailure))
 	g.Expect(late.stderr).To(ContainSubstring("has not taken it within 1ms"))
-	g.Expect(w.run(t, "mark", id, "--undo", "--wait=false")).To(Equal(result{}))
+	g.Expect(w.run(t, "mark", id, "--undo", "--reason", "fast", "--wait=false")).To(Equal(result{}))
 	g.Expect(w.run(t, "mark", "none", "--failure", "--reason", "slow").stderr).To(ContainSubstring("the ledger has no event none"))
 	g.Expect(run(t, "__complete", "--kubeconfig", w.admin, "mark", "").stdout).To(ContainSubstring(id + "\tcheckout: deploy"))
 }
@@ -695,7 +701,7 @@ func (w *world) marksRefused(t *testing.T) {
 	done()
 	g.Expect(got.code).To(Equal(exitFailure))
 	g.Expect(got.stderr).To(ContainSubstring("the word of the older DoraTarget a/b counts; take it back with --undo"))
-	g.Expect(w.run(t, "mark", id, "--undo", "--wait=false").code).To(Equal(exitOK))
+	g.Expect(w.run(t, "mark", id, "--undo", "--reason", "not ours to say", "--wait=false").code).To(Equal(exitOK))
 	w.targetIs(func(s *dorav1alpha1.DoraTargetStatus) {
 		s.Marks = nil
 		s.SetConditions(1, dorav1alpha1.Followed(dorav1alpha1.ObservedSubjects{Applications: 1}))

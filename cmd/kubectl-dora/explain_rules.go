@@ -198,10 +198,7 @@ func saidOf(marks []dora.Mark) [][2]string {
 	for i := range marks {
 		m := &marks[i]
 		text := show.Said(m)
-		if m.Verdict == dora.Withdrawn {
-			text = "what stood was taken back"
-		}
-		if m.Source != "" && m.Source != m.By {
+		if !strings.HasSuffix(m.By, m.Source) {
 			text += " (" + m.Source + ")"
 		}
 		answers = append(answers, [2]string{"said at " + stamp(m.At), text})

@@ -34,20 +34,23 @@ func TestWhatPeopleSaidIsExplained(t *testing.T) {
 	at := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	other := aLedgerWith(t, ledger.Change{Marks: []dora.Mark{
 		{EventID: failed.ID, Verdict: dora.Ignore, Reason: "a drill", By: "ada", At: at, Source: "DoraTarget argocd/all"},
-		{EventID: failed.ID, By: "DoraTarget argocd/all", At: at.Add(time.Hour), Source: "DoraTarget argocd/all"},
+		{EventID: failed.ID, Reason: "no drill", By: "cleo", At: at.Add(time.Hour), Source: "DoraTarget argocd/all"},
+		{EventID: failed.ID, Verdict: dora.Ignore, Reason: "a drill", By: "ada", At: at.Add(90 * time.Minute), Source: "DoraTarget argocd/all"},
+		{EventID: failed.ID, By: "removal from DoraTarget argocd/all", At: at.Add(100 * time.Minute), Source: "DoraTarget argocd/all"},
 		{EventID: failed.ID, Verdict: dora.NotAFailure, Reason: "the quota", By: "bob", At: at.Add(2 * time.Hour), Source: "DoraTarget argocd/all"},
 	}})
 	got := run(t, "explain", "checkout", failed.ID, "--ledger", other)
 	g.Expect(got.stdout).To(And(
 		MatchRegexp(`what it counts as +a deployment that did not fail, since people say so\n`),
 		MatchRegexp(`said at 2026-11-20T12:00:00Z +marked ignore by ada: a drill \(DoraTarget argocd/all\)\n`),
-		MatchRegexp(`said at 2026-11-20T13:00:00Z +what stood was taken back\n`),
+		MatchRegexp(`said at 2026-11-20T13:00:00Z +what stood was taken back by cleo: no drill \(DoraTarget argocd/all\)\n`),
+		MatchRegexp(`said at 2026-11-20T13:40:00Z +what stood was taken back by removal from DoraTarget argocd/all\n`),
 		MatchRegexp(`said at 2026-11-20T14:00:00Z +marked not-a-failure by bob: the quota \(DoraTarget argocd/all\)\n`)))
 	lines := run(t, "explain", "checkout", "--ledger", other).stdout
 	g.Expect(lines).To(ContainSubstring("marked not-a-failure by bob: the quota"))
 	var explained told
 	g.Expect(json.Unmarshal([]byte(run(t, "explain", "checkout", failed.ID, "--ledger", other, "-o", "json").stdout), &explained)).To(Succeed())
-	g.Expect(explained.Marks).To(HaveLen(3))
+	g.Expect(explained.Marks).To(HaveLen(5))
 }
 
 // aLedgerWith is a ledger's file with the month, and what was recorded besides.

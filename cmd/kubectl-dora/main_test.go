@@ -106,7 +106,8 @@ func TestWrongCommandLines(t *testing.T) {
 		"a mark without a reason":         {[]string{"mark", "e1", "--ignore", "--reason", " "}, "say why"},
 		"a mark of two lines":             {[]string{"mark", "e1", "--ignore", "--reason", "a\nb"}, "one line"},
 		"a mark of no event":              {[]string{"mark", "e 1", "--ignore", "--reason", "x"}, "is no id of an event"},
-		"a mark that is undone and made":  {[]string{"mark", "e1", "--ignore", "--undo"}, "--undo takes back"},
+		"a mark that is undone and made":  {[]string{"mark", "e1", "--ignore", "--undo", "--reason", "x"}, "--undo takes back"},
+		"an undo without a reason":        {[]string{"mark", "e1", "--undo"}, "say why"},
 		"doctor with an argument":         {[]string{"doctor", "x"}, "unknown command"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -45,13 +45,13 @@ func newMarkCommand(c *connection) *cobra.Command {
 		Use:   "mark EVENT-ID",
 		Short: "Say of an event what Argo cannot know: that it was, or was not, a failure, or is to be ignored",
 		Long: `Marks a deployment, or the beginning of a failure. The mark comes before what Argo told, in every figure and sink; docs/marks.md says what
-each does. The event itself never changes, all that was ever said of it is kept, and --undo takes the mark back.
+each does. The event itself never changes, all that was ever said of it is kept, and --undo takes the mark back, which is kept as well.
 
 It writes the annotation mark.dora-controller.io/EVENT-ID of the DoraTarget that decides about the event's object, with your name, and nothing else. Then it
 waits until the controller has read it.`,
 		Example: `  kubectl dora mark a3875f9c-952a-51f3-8d10-05913465c7f2 --not-a-failure --reason "the quota was too small"
   kubectl dora mark a3875f9c-952a-51f3-8d10-05913465c7f2 --ignore --reason drill --target payments-prod -n argocd
-  kubectl dora mark a3875f9c-952a-51f3-8d10-05913465c7f2 --undo`,
+  kubectl dora mark a3875f9c-952a-51f3-8d10-05913465c7f2 --undo --reason "it was no drill"`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: c.completeEvents,
 		RunE:              o.run,
@@ -120,11 +120,9 @@ func (o *markOptions) said(id string) (*dora.Mark, error) {
 	switch {
 	case len(validation.IsQualifiedName(mark.Prefix+id)) > 0:
 		return nil, fmt.Errorf("%q is no id of an event; kubectl dora events -o json lists ids", id)
-	case o.undo && (m.Verdict != dora.Withdrawn || m.Reason != ""):
-		return nil, errors.New("--undo takes back: leave out the rest")
-	case o.undo:
-		return m, nil
-	case m.Verdict == dora.Withdrawn:
+	case o.undo && m.Verdict != dora.Withdrawn:
+		return nil, errors.New("--undo takes back: leave out --not-a-failure, --failure and --ignore")
+	case !o.undo && m.Verdict == dora.Withdrawn:
 		return nil, errors.New("say what it was: --not-a-failure, --failure or --ignore; --undo takes back")
 	}
 	if m.Reason == "" {
@@ -134,18 +132,17 @@ func (o *markOptions) said(id string) (*dora.Mark, error) {
 	return m, err
 }
 
-// write patches the annotation, and returns the target as it is then.
+// write patches the annotation, and returns the target as it is then. Where nothing is said there is nothing to take back.
 func (o *markOptions) write(ctx context.Context, cl *cluster, target *dorav1alpha1.DoraTarget, said *dora.Mark) (*dorav1alpha1.DoraTarget, error) {
-	var value any // null takes it away
-	if said.Verdict != dora.Withdrawn {
-		said.By, said.At = cl.whoAmI(ctx), time.Now()
-		text, err := mark.Format(*said)
-		if err != nil {
-			return nil, err
-		}
-		value = text
+	if said.Verdict == dora.Withdrawn && !speaks(target, said.EventID) {
+		return target, nil
 	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{mark.Prefix + said.EventID: value}}})
+	said.By, said.At = cl.whoAmI(ctx), time.Now()
+	text, err := mark.Format(*said)
+	if err != nil {
+		return nil, err
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{mark.Prefix + said.EventID: text}}})
 	if err != nil {
 		return nil, err
 	}
@@ -157,6 +154,13 @@ func (o *markOptions) write(ctx context.Context, cl *cluster, target *dorav1alph
 	}
 	written, err := readAs[dorav1alpha1.DoraTarget](patched)
 	return &written, err
+}
+
+// speaks tells whether a target says something of an event that was not taken back.
+func speaks(target *dorav1alpha1.DoraTarget, id string) bool {
+	text, said := target.Annotations[mark.Prefix+id]
+	now, err := mark.Parse(text)
+	return said && (err != nil || now.Verdict != dora.Withdrawn)
 }
 
 // whoAmI is the name that the API server knows the user by; empty if it does not tell.
@@ -213,5 +217,6 @@ func refused(target *dorav1alpha1.DoraTarget, id string) error {
 	if !slices.Contains(target.Status.Marks.RefusedEvents, id) {
 		return nil
 	}
-	return fmt.Errorf("DoraTarget %s/%s may not say that, or not so: %s; take it back with --undo", target.Namespace, target.Name, condition.Message)
+	return fmt.Errorf("DoraTarget %s/%s may not say that, or not so: %s; take it back with --undo and --reason",
+		target.Namespace, target.Name, condition.Message)
 }

@@ -126,7 +126,36 @@ func TestAnAnnotationMarksAnEvent(t *testing.T) {
 	object, _ = s.look("all")
 	s.expect(object.Status.Marks, (*dorav1alpha1.MarkCounts)(nil))
 	s.expect([]int64{object.Status.Summary.Counts.Succeeded, object.Status.Summary.Counts.Failed}, []int64{0, 1})
-	s.expect(s.said(), []string{"not-a-failure by ada", "by DoraTarget shop/all"})
+	s.expect(s.said(), []string{"not-a-failure by ada", "by removal from DoraTarget shop/all"})
+}
+
+// Taking back is said as a mark is, by whom and why; once it is said nothing more is to be done, and the annotation can go.
+func TestAnAnnotationTakesAMarkBack(t *testing.T) {
+	s := newStory(t, target(t, "all", `{applications: {}, sinks: [lake]}`), application("cart", nil))
+	s.keep("cart", nil, failedAt(epoch.Add(-time.Hour)))
+	s.annotate("all", map[string]string{cartAt11: "ignore by ada at 2026-11-01T11:30:00Z: a drill"})
+	object, _ := s.look("all")
+	s.expect(object.Status.Summary.Counts, dorav1alpha1.Counts{})
+
+	s.owed = nil
+	s.annotate("all", map[string]string{cartAt11: "withdrawn by bob at 2026-11-01T11:45:00Z: users met it"})
+	object, _ = s.look("all")
+	s.expect(object.Status.Marks, &dorav1alpha1.MarkCounts{Observed: mark.Hash(object.Annotations)})
+	s.expect(object.Status.Summary.Counts, dorav1alpha1.Counts{Failed: 1})
+	s.expect(refusal(object), "")
+	s.expect(s.owed, []string{"shop/lake"})
+	marks, err := s.store.Marks(t.Context(), ledger.MarkQuery{})
+	if err != nil || len(marks) != 2 {
+		t.Fatalf("%v, %v", marks, err)
+	}
+	s.expect(marks[1].Mark, dora.Mark{
+		EventID: cartAt11, Reason: "users met it", By: "bob", At: epoch.Add(-15 * time.Minute), Source: "DoraTarget shop/all",
+	})
+
+	s.annotate("all", nil)
+	object, _ = s.look("all")
+	s.expect(object.Status.Marks, (*dorav1alpha1.MarkCounts)(nil))
+	s.expect(s.said(), []string{"ignore by ada", "by bob"})
 }
 
 func TestAFreezeMarksWhatComesAndGoesWithIt(t *testing.T) {

@@ -53,6 +53,10 @@ func filledWith(t *testing.T, prefix string) string {
 	}
 	g.Expect(s.Commit(t.Context(), change)).To(Succeed())
 	g.Expect(s.Commit(t.Context(), ledger.Change{Facts: []dora.CommitFacts{ledgertest.Facts(prefix+"0000", began.Add(-time.Hour))}})).To(Succeed())
+	g.Expect(s.Commit(t.Context(), ledger.Change{Marks: []dora.Mark{
+		ledgertest.Mark(prefix+"0002", dora.Ignore, "a drill", began), ledgertest.Mark(prefix+"0002", dora.Withdrawn, "it was no drill", began.Add(time.Hour)),
+		ledgertest.Mark(prefix+"0003", dora.Failure, "customers saw it", began),
+	}})).To(Succeed())
 	at := ledger.Attempt{At: began, Took: time.Second, Answer: "no"}
 	g.Expect(s.Park(t.Context(), "port", 2, at)).To(Succeed())
 	g.Expect(s.Delivered(t.Context(), "lake", at, ledger.Delivery{Seq: 1, Content: 1}, ledger.Delivery{Seq: 2})).To(Succeed())
@@ -98,6 +102,7 @@ func seen(t *testing.T, s ledger.Store) []any {
 	for _, read := range []func() (any, error){
 		func() (any, error) { return s.ReadState(t.Context(), "uid-cart") },
 		func() (any, error) { return s.Subjects(t.Context(), ledger.SubjectQuery{}) },
+		func() (any, error) { return s.Marks(t.Context(), ledger.MarkQuery{}) },
 		func() (any, error) { return s.Sinks(t.Context()) },
 		func() (any, error) { return s.Deliveries(t.Context(), ledger.DeliveryQuery{}) },
 		func() (any, error) { return s.Outstanding(t.Context(), ledger.OutstandingQuery{}) },

@@ -2,8 +2,9 @@
 //
 // People say it in a DoraTarget: in an annotation about one event, or with a freeze about all events of a span of time. Both are
 // declarations, and Plan is the one place that turns them into facts: it compares what is wanted with what stands in the ledger, and tells
-// the marks that are missing. What stands and is wanted by nobody is withdrawn by one more mark. So nothing is written when nothing changed,
-// a plan that was carried out half is finished by the next, and an event that is recorded late is marked when it is seen.
+// the marks that are missing. What stands and is wanted by nobody is withdrawn by one more mark: by whom and why the annotation tells that takes
+// it back, or by the removal of the one that said it. So nothing is written when nothing changed, a plan that was carried out half is finished by
+// the next, and an event that is recorded late is marked when it is seen.
 //
 // An annotation comes before a freeze. A freeze marks the deployments in it and the failures that began in it, and no recovery: a failure
 // that began before a freeze ends whenever it ends.

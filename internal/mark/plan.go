@@ -104,12 +104,19 @@ func Hash(annotations map[string]string) string {
 
 // Make plans.
 func Make(d Declared) Plan {
-	p := planner{Declared: d, wanted: map[string]dora.Mark{}, events: map[string]*dora.Event{}, standing: map[string]*Standing{}}
+	p := planner{
+		Declared: d, wanted: map[string]dora.Mark{}, back: map[string]dora.Mark{}, events: map[string]*dora.Event{}, standing: map[string]*Standing{},
+	}
 	for i := range d.Events {
 		p.events[d.Events[i].ID] = &d.Events[i]
 	}
 	for i := range d.Standing {
 		p.standing[d.Standing[i].EventID] = &d.Standing[i]
+	}
+	for id, text := range d.Said {
+		if m, err := Parse(text); err == nil && m.Verdict == dora.Withdrawn {
+			p.back[id] = m
+		}
 	}
 	p.freeze()
 	p.hear()
@@ -124,6 +131,7 @@ type planner struct {
 	events   map[string]*dora.Event
 	standing map[string]*Standing
 	wanted   map[string]dora.Mark
+	back     map[string]dora.Mark // the annotations that take back: they say nothing else, and cannot be refused
 }
 
 func (p *planner) freeze() {
@@ -133,7 +141,7 @@ func (p *planner) freeze() {
 			continue
 		}
 		f := p.Freezes[i]
-		p.wanted[e.ID] = dora.Mark{EventID: e.ID, Verdict: dora.Ignore, Reason: f.Reason, By: "freeze " + f.Name, Source: p.Source}
+		p.wanted[e.ID] = dora.Mark{EventID: e.ID, Verdict: dora.Ignore, Reason: f.Reason, By: byFreeze + f.Name, Source: p.Source}
 		p.Frozen++
 	}
 }
@@ -143,6 +151,7 @@ func (p *planner) hear() {
 	ids := slices.SortedFunc(maps.Keys(p.Declared.Said), func(a, b string) int {
 		return cmp.Or(cmp.Compare(p.stands(b), p.stands(a)), cmp.Compare(a, b))
 	})
+	ids = slices.DeleteFunc(ids, func(id string) bool { _, back := p.back[id]; return back })
 	for i, id := range ids {
 		m, refusal := p.read(id)
 		if refusal == nil && i >= Most {
@@ -191,17 +200,50 @@ func (p *planner) read(id string) (dora.Mark, *Refusal) {
 // append tells what is wanted and does not stand, and withdraws what stands and is not wanted.
 func (p *planner) append() {
 	for id, m := range p.wanted {
-		if now := p.standing[id]; now == nil || !now.Says(&m) {
-			if m.At.IsZero() || m.At.After(p.Now) {
-				m.At = p.Now
-			}
-			p.Marks = append(p.Marks, m)
+		now := p.standing[id]
+		if now != nil && now.Says(&m) {
+			continue
 		}
+		if _, back := p.back[id]; back && now != nil && p.own(now) { // a freeze holds behind what is taken back
+			p.Marks = append(p.Marks, p.withdrawal(now))
+		}
+		m.At = p.past(m.At)
+		p.Marks = append(p.Marks, m)
 	}
 	for id, m := range p.standing {
 		if _, wanted := p.wanted[id]; !wanted && (m.Source == p.Source || p.Abandoned(m.Source) && p.Owner(m.UID) == "") {
-			p.Marks = append(p.Marks, dora.Mark{EventID: id, Verdict: dora.Withdrawn, By: p.Source, At: p.Now, Source: p.Source})
+			p.Marks = append(p.Marks, p.withdrawal(m))
 		}
 	}
-	slices.SortFunc(p.Marks, func(a, b dora.Mark) int { return cmp.Compare(a.EventID, b.EventID) })
+	slices.SortStableFunc(p.Marks, func(a, b dora.Mark) int { return cmp.Compare(a.EventID, b.EventID) })
+}
+
+// byFreeze begins who says so of the marks of freezes.
+const byFreeze = "freeze "
+
+// own tells whether an annotation of this target made a mark.
+func (p *planner) own(m *Standing) bool {
+	return m.Source == p.Source && !strings.HasPrefix(m.By, byFreeze)
+}
+
+// withdrawal takes a mark back: by whom and why the annotation says, else by its removal, else by the target, which has changed or hears others.
+func (p *planner) withdrawal(m *Standing) dora.Mark {
+	w := dora.Mark{EventID: m.EventID, Verdict: dora.Withdrawn, By: p.Source, At: p.Now, Source: p.Source}
+	if !p.own(m) {
+		return w
+	}
+	if told, back := p.back[m.EventID]; back {
+		w.By, w.At, w.Reason = cmp.Or(told.By, p.Source), p.past(told.At), told.Reason
+	} else if _, there := p.Declared.Said[m.EventID]; !there {
+		w.By = "removal from " + p.Source
+	}
+	return w
+}
+
+// past is a time that was told, or now if it was not, or is to come.
+func (p *planner) past(at time.Time) time.Time {
+	if at.IsZero() || at.After(p.Now) {
+		return p.Now
+	}
+	return at
 }

@@ -56,6 +56,9 @@ func declared(change func(*mark.Declared)) mark.Declared {
 func TestWhatIsToBeAppended(t *testing.T) {
 	late := noon.Add(9 * time.Hour)
 	withdrawn := func(id string) dora.Mark { return dora.Mark{EventID: id, By: own, At: late, Source: own} }
+	back := func(by, reason string, at time.Time) dora.Mark {
+		return dora.Mark{EventID: "d1", Reason: reason, By: by, At: at, Source: own}
+	}
 	for name, c := range map[string]struct {
 		change func(*mark.Declared)
 		want   []dora.Mark
@@ -77,7 +80,27 @@ func TestWhatIsToBeAppended(t *testing.T) {
 		"one that says something else now": {func(d *mark.Declared) {
 			d.Said, d.Standing = map[string]string{"d1": "failure by ada: slower"}, standing(said("d1", noon))
 		}, []dora.Mark{{EventID: "d1", Verdict: dora.Failure, Reason: "slower", By: "ada", At: late, Source: own}}},
-		"one that was removed": {func(d *mark.Declared) { d.Standing = standing(said("d1", noon)) }, []dora.Mark{withdrawn("d1")}},
+		"one that was removed": {func(d *mark.Declared) { d.Standing = standing(said("d1", noon)) }, []dora.Mark{back("removal from "+own, "", late)}},
+		"one that was taken back": {func(d *mark.Declared) {
+			d.Said = map[string]string{"d1": "withdrawn by bob at 2026-03-01T12:00:00Z: it was fast"}
+			d.Standing = standing(said("d1", noon))
+		}, []dora.Mark{back("bob", "it was fast", noon)}},
+		"one that was taken back by nobody who says so, tomorrow": {func(d *mark.Declared) {
+			d.Said, d.Standing = map[string]string{"d1": "withdrawn: it was fast"}, standing(said("d1", noon))
+		}, []dora.Mark{back(own, "it was fast", late)}},
+		"one that was taken back before": {func(d *mark.Declared) { d.Said = map[string]string{"d1": "withdrawn by bob: it was fast"} }, nil},
+		"one that was taken back within a freeze, which holds then": {func(d *mark.Declared) {
+			d.Said, d.Freezes = map[string]string{"d1": "withdrawn by bob: it was fast"}, []mark.Freeze{week}
+			d.Standing = standing(said("d1", noon), frozen("f1"))
+		}, []dora.Mark{back("bob", "it was fast", late), frozen("d1")}},
+		"a freeze that went after somebody took another mark back": {func(d *mark.Declared) {
+			d.Said, d.Standing = map[string]string{"d1": "withdrawn by bob: it was fast"}, standing(frozen("d1"))
+		}, []dora.Mark{withdrawn("d1")}},
+		"nobody takes back what another says": {func(d *mark.Declared) {
+			other := said("d1", noon)
+			other.Source = "DoraTarget shop/other"
+			d.Said, d.Standing = map[string]string{"d1": "withdrawn by bob: it was fast"}, standing(other)
+		}, nil},
 		"one that cannot be read any more": {func(d *mark.Declared) {
 			d.Said, d.Standing = map[string]string{"d1": "fine"}, standing(said("d1", noon))
 		}, []dora.Mark{withdrawn("d1")}},
@@ -133,6 +156,7 @@ func TestWhatIsRefused(t *testing.T) {
 	p := mark.Make(declared(func(d *mark.Declared) {
 		d.Said = map[string]string{
 			"d1": "ignore: a drill", "d2": "fine", "r1": "ignore: a drill", "none": "ignore: a drill", "f1": "ignore: a drill",
+			"gone": "withdrawn: what is taken back may be of any event", "d0": "withdrawn: no drill",
 		}
 		d.Owner = func(uid string) string { return map[string]string{"uid-of-f1": "DoraTarget a/b"}[uid] }
 	}))
@@ -162,6 +186,9 @@ func TestOneMarkTooManyPutsNoneAway(t *testing.T) {
 			}
 		}
 	})
+	for i := range mark.Most { // and what was taken back counts for nothing
+		d.Said[fmt.Sprintf("d%04d", i)] = "withdrawn by ada: fast"
+	}
 	p := mark.Make(d)
 	if len(p.Marks) != 0 || len(p.Refused) != 1 || p.Refused[0].Key != mark.Prefix+"e0000" || p.Refused[0].Reason != mark.TooMany || p.Said != mark.Most {
 		t.Errorf("%d are appended, %d are heard, refused are %v", len(p.Marks), p.Said, p.Refused)
@@ -221,7 +248,7 @@ func draw(t *rapid.T) mark.Declared {
 		for _, e := range d.Events {
 			owners[e.Subject.UID] = rapid.SampledFrom([]string{"", "", "DoraTarget a/b"}).Draw(t, "owner")
 			if rapid.Bool().Draw(t, "is said something of") {
-				d.Said[e.ID] = rapid.SampledFrom([]string{"ignore: a drill", "failure by ada: slow", "fine"}).Draw(t, "what")
+				d.Said[e.ID] = rapid.SampledFrom([]string{"ignore: a drill", "failure by ada: slow", "withdrawn by bob: no", "fine"}).Draw(t, "what")
 			}
 			if rapid.Bool().Draw(t, "stands") {
 				m := said(e.ID, noon)

@@ -1,6 +1,7 @@
 package mark
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -17,8 +18,11 @@ const (
 	MaxBy     = 200
 )
 
+// withdrawn is the word for a mark that is taken back, which has no verdict.
+const withdrawn = "withdrawn"
+
 var (
-	errNoVerdict = errors.New("it must begin with not-a-failure, failure or ignore, and a colon before the reason")
+	errNoVerdict = errors.New("it must begin with not-a-failure, failure, ignore or withdrawn, and a colon before the reason")
 	errNoReason  = errors.New("it must say why, as in \"ignore: a drill\"")
 	errNoTime    = errors.New("what follows \"at\" must be a time such as 2026-03-01T12:00:00Z")
 	errTooLong   = fmt.Errorf("the reason may have %d bytes, and the name of who says so %d", MaxReason, MaxBy)
@@ -26,15 +30,18 @@ var (
 )
 
 // Parse reads what an annotation says of an event: "VERDICT: REASON", or "VERDICT by WHO at TIME: REASON". The time is zero, and who says so
-// is empty, if they are not told.
+// is empty, if they are not told. The verdict "withdrawn" takes back what the annotation said before.
 func Parse(text string) (dora.Mark, error) {
 	head, reason, _ := strings.Cut(text, ": ")
 	verdict, told, _ := strings.Cut(head, " ")
 	m := dora.Mark{Verdict: dora.Verdict(strings.TrimSuffix(verdict, ":")), Reason: strings.TrimSpace(reason)}
 	switch {
+	case m.Verdict == withdrawn:
+		m.Verdict = dora.Withdrawn
 	case m.Verdict == dora.Withdrawn || !m.Verdict.Known():
 		return dora.Mark{}, errNoVerdict
-	case m.Reason == "":
+	}
+	if m.Reason == "" {
 		return dora.Mark{}, errNoReason
 	}
 	if told != "" {
@@ -79,7 +86,7 @@ func plain(text string) bool {
 
 // Format is the text that Parse reads. A name that would be read as something else loses what is in the way.
 func Format(m dora.Mark) (string, error) {
-	text := string(m.Verdict)
+	text := cmp.Or(string(m.Verdict), withdrawn)
 	if by := strings.ReplaceAll(m.By, ": ", ":"); by != "" {
 		text += " by " + by + " at " + m.At.UTC().Format(time.RFC3339)
 	}

@@ -22,6 +22,8 @@ func TestWhatAnAnnotationSays(t *testing.T) {
 		"ignore by ada at 2026-03-01T13:00:00+01:00: a drill": {Verdict: dora.Ignore, Reason: "a drill", By: "ada", At: noon},
 		"ignore by system:serviceaccount:ci:bot at 2026-03-01T12:00:00Z: a, b": {Verdict: dora.Ignore, Reason: "a, b", By: "system:serviceaccount:ci:bot", At: noon},
 		"failure by look at me at 2026-03-01T12:00:00Z: x":                     {Verdict: dora.Failure, Reason: "x", By: "look at me", At: noon},
+		"withdrawn: no drill":                                {Reason: "no drill"},
+		"withdrawn by ada at 2026-03-01T12:00:00Z: no drill": {Reason: "no drill", By: "ada", At: noon},
 	} {
 		got, err := mark.Parse(text)
 		if d := cmp.Diff(want, got); err != nil || d != "" {
@@ -35,9 +37,11 @@ func TestWhatAnAnnotationMustSay(t *testing.T) {
 		"":                                    "begin with",
 		"fine: really":                        "begin with",
 		": a drill":                           "begin with",
+		" by ada: a drill":                    "begin with",
 		"Ignore: a drill":                     "begin with",
 		"ignore ada: a drill":                 "begin with",
 		"ignore":                              "say why",
+		"withdrawn":                           "say why",
 		"ignore: ":                            "say why",
 		"ignore:":                             "say why",
 		"ignore by ada at noon: a drill":      "a time such as",
@@ -56,7 +60,7 @@ func TestWhatAnAnnotationMustSay(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	for _, text := range []string{
 		"ignore: a drill", "not-a-failure by ada at 2026-03-01T12:00:00Z: it was the quota", "failure by a at b at 2026-03-01T12:00:00Z: c: d",
-		"failure by : x", "ignore", "by", ": ", "ignore by ada at 9999-12-31T23:59:59-12:00: x",
+		"failure by : x", "ignore", "withdrawn by ada at 2026-03-01T12:00:00Z: no drill", "by", ": ", "ignore by ada at 9999-12-31T23:59:59-12:00: x",
 	} {
 		f.Add(text)
 	}
@@ -65,7 +69,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if got.Reason == "" || len(got.Reason) > mark.MaxReason || len(got.By) > mark.MaxBy || !got.Verdict.Known() || got.Verdict == dora.Withdrawn {
+		if got.Reason == "" || len(got.Reason) > mark.MaxReason || len(got.By) > mark.MaxBy || !got.Verdict.Known() {
 			t.Fatalf("%q says %+v", text, got)
 		}
 		written, err := mark.Format(got)

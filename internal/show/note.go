@@ -95,6 +95,9 @@ func (t *Table) note(e *dora.Event) string {
 // Said tells a mark in words.
 func Said(m *dora.Mark) string {
 	text := "marked " + string(m.Verdict)
+	if m.Verdict == dora.Withdrawn {
+		text = "what stood was taken back"
+	}
 	if m.By != "" {
 		text += " by " + m.By
 	}

@@ -40,7 +40,7 @@ func marking(t *testing.T, open Open) {
 		{"the newest mark is joined to its event wherever it is read", markJoined},
 		{"all that was ever said is kept, in order", func(f *fixture) {
 			f.commit(ledger.Change{Events: deployments("e", "cart", 2)})
-			first, second := Mark("e1", dora.Ignore, "a drill", start), Mark("e1", dora.Withdrawn, "", start.Add(time.Hour))
+			first, second := Mark("e1", dora.Ignore, "a drill", start), Mark("e1", dora.Withdrawn, "it was no drill", start.Add(time.Hour))
 			other := Mark("e2", dora.Failure, "customers saw it", start.Add(time.Nanosecond))
 			f.said(first)
 			f.said(second, other)
