@@ -2,6 +2,8 @@ package kube
 
 import (
 	"net/http"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -10,15 +12,22 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// inStep is how far the clocks of two machines may be apart without a word. An answer tells the time in whole seconds.
-const inStep = 2 * time.Second
+const (
+	// inStep is how far the clocks of two machines may be apart without a word. An answer tells the time in whole seconds.
+	inStep = 2 * time.Second
+
+	// One answer proves nothing: it may be that of a proxy, or of the one API server of several whose clock is wrong. So many in a row have to tell the
+	// same, for so long, and none the time that is gone by. At the start, when no answer has told that yet, so many are enough.
+	doubts   = 3
+	doubtFor = 10 * time.Second
+)
 
 var offsetDesc = prometheus.NewDesc("dora_clock_offset_seconds",
 	"By how much the API server's clock is ahead of that of this process's machine; 0 while they are in step.", nil, nil)
 
 // Clock tells the API server's time: the machine's clock, put right by the Date of the API server's answers where the two are more than two seconds
-// apart. How long a Degraded has lasted is the difference between Argo's time and ours, so a machine whose clock is a minute ahead would take it for over
-// a minute too early. The lease is renewed every few seconds, so there is always a late answer.
+// apart, and all answers say so. How long a Degraded has lasted is the difference between Argo's time and ours, so a machine whose clock is a minute
+// ahead would take it for over a minute too early. The lease is renewed every few seconds, so there is always a late answer.
 //
 // What waits for a duration is not touched: a timer needs no date.
 type Clock struct {
@@ -26,6 +35,17 @@ type Clock struct {
 
 	log    logr.Logger
 	offset atomic.Int64 // nanoseconds
+
+	mu        sync.Mutex
+	confirmed bool // an answer has told the time that is gone by
+	doubted   doubt
+}
+
+// doubt is what answers in a row tell that is not the time that is gone by: that the offset lies between two values.
+type doubt struct {
+	answers     int
+	since       time.Time
+	least, most time.Duration
 }
 
 // NewClock is as right as the machine's until an answer comes.
@@ -54,19 +74,38 @@ func (c *Clock) Collect(to chan<- prometheus.Metric) {
 
 // hear takes the time that an answer tells. It was written between the two moments, and its second may be nearly over.
 func (c *Clock) hear(told, asked, answered time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	d := &c.doubted
 	least, most := told.Sub(answered), told.Add(time.Second).Sub(asked)
-	known := time.Duration(c.offset.Load())
-	if least-inStep <= known && known <= most+inStep {
+	if known := time.Duration(c.offset.Load()); least-inStep <= known && known <= most+inStep {
+		c.confirmed, *d = true, doubt{}
 		return
 	}
-	found := (least + most) / 2
+	if d.answers == 0 || most < d.least-inStep || d.most+inStep < least {
+		*d = doubt{since: answered, least: least, most: most}
+	}
+	d.answers, d.least, d.most = d.answers+1, max(d.least, least), min(d.most, most)
+	if d.answers < doubts || c.confirmed && answered.Sub(d.since) < doubtFor {
+		return
+	}
+	c.set((d.least + d.most) / 2)
+}
+
+func (c *Clock) set(found time.Duration) {
 	if found.Abs() <= inStep {
 		found = 0
 	}
-	if c.offset.CompareAndSwap(int64(known), int64(found)) {
-		c.log.Info("The clocks of this machine and of the API server are not what they were to each other; decisions go by the API server's",
-			"offset", found.Round(time.Second).Seconds())
-	}
+	c.offset.Store(int64(found))
+	c.confirmed, c.doubted = true, doubt{}
+	c.log.Info("The clocks of this machine and of the API server are not what they were to each other; decisions go by the API server's",
+		"offset", found.Round(time.Second).Seconds())
+}
+
+// answers tells whether it is the API server that answers, and not something on the way to it: it succeeds, in one of the forms of objects.
+func answers(r *http.Response) bool {
+	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	return r.StatusCode/100 == 2 && (kind == "application/json" || kind == "application/vnd.kubernetes.protobuf")
 }
 
 // timed is a transport whose answers tell the time.
@@ -83,7 +122,7 @@ func (t *timed) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return answer, err
 	}
-	if told, err := http.ParseTime(answer.Header.Get("Date")); err == nil {
+	if told, err := http.ParseTime(answer.Header.Get("Date")); err == nil && answers(answer) {
 		t.clock.hear(told, asked, machine.Now())
 	}
 	return answer, nil
