@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/dora-controller/dora-controller/internal/app"
 	"github.com/dora-controller/dora-controller/internal/dispatch"
 	"github.com/dora-controller/dora-controller/internal/enrich"
+	"github.com/dora-controller/dora-controller/internal/kube"
 	"github.com/dora-controller/dora-controller/internal/progress"
 	"github.com/dora-controller/dora-controller/internal/receive"
 	recordpkg "github.com/dora-controller/dora-controller/internal/record"
@@ -81,12 +83,13 @@ func (d *described) Register(c prometheus.Collector) error {
 func (d *described) MustRegister(all ...prometheus.Collector) { *d = append(*d, all...) }
 func (d *described) Unregister(prometheus.Collector) bool     { return false }
 
-// metrics are all that a leader registers, with their labels.
+// metrics are all that a process registers, with their labels.
 func metrics() map[string]string {
 	all := described{recordpkg.NewPrometheus(), (*recordpkg.Recorder)(nil).Gauges(), doratarget.NewMetrics(), dorasink.Dropped(), &progress.Board{}, app.NewVolume("")}
 	dispatch.New(nil, dispatch.Options{Registerer: &all})
 	enrich.NewRateLimits(&all)
-	all.MustRegister(receive.NewServer(receive.Options{}).Metrics())
+	receivers := receive.NewServer(receive.Options{})
+	all.MustRegister(receivers.Metrics(), receivers.MetricsStandingBy(), kube.NewClock(nil, logr.Discard()))
 	descs := make(chan *prometheus.Desc)
 	go func() {
 		defer close(descs)

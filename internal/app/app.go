@@ -89,6 +89,9 @@ func New(cluster *rest.Config, options Options) (*App, error) {
 	if a.receivers, err = newReceivers(mgr, &a.options); err != nil {
 		return nil, err
 	}
+	if a.receivers != nil {
+		own.MustRegister(a.receivers.MetricsStandingBy())
+	}
 	a.leader = newLeader(mgr, kinds, &a.options, a.receivers)
 	return a, errors.Join(mgr.Add(warmUp{mgr}), mgr.Add(kinds), mgr.Add(a.leader), mgr.Add(watchdog{&a.options}),
 		a.addStandby(), a.addReceivers(), a.addChecks())

@@ -104,5 +104,15 @@ func newCounts() *prometheus.CounterVec {
 	}, []string{"namespace", "receiver", "code"})
 }
 
-// Metrics are those of the server. They are to be registered once.
+func newPassed() *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "dora_receiver_passed_on_total",
+		Help: "Requests that came while the process stood by, by how the one that leads answered; 503 where none was reached.",
+	}, []string{"code"})
+}
+
+// Metrics are those of the server while it is open. They are to be registered once.
 func (s *Server) Metrics() prometheus.Collector { return s.counts }
+
+// MetricsStandingBy are those of the server while it is not open. They are to be registered once.
+func (s *Server) MetricsStandingBy() prometheus.Collector { return s.passed }

@@ -1,18 +1,17 @@
 package receive
 
 import (
-	"cmp"
+	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
-	"strings"
 	"time"
 )
 
@@ -35,35 +34,55 @@ type forwarder struct {
 
 func newForwarder(leader func(context.Context) (netip.AddrPort, error), certificate func() (*tls.Certificate, error)) *forwarder {
 	f := &forwarder{leader: leader, certificate: certificate}
+	dialer := &net.Dialer{Timeout: reachWithin}
 	f.proxy = &httputil.ReverseProxy{
 		Rewrite: f.readdress,
 		Transport: &http.Transport{
-			DialContext: (&net.Dialer{Timeout: reachWithin}).DialContext, DialTLSContext: f.dial,
-			ResponseHeaderTimeout: passWithin, IdleConnTimeout: idleFor, MaxIdleConnsPerHost: keptOpen, DisableCompression: true,
+			DialContext: dialer.DialContext, TLSClientConfig: &tls.Config{
+				MinVersion: tls.VersionTLS12, VerifyConnection: f.verify,
+				InsecureSkipVerify: true, //nolint:gosec // verify asks for more: it is the very certificate
+			},
+			TLSHandshakeTimeout: reachWithin, ResponseHeaderTimeout: passWithin, IdleConnTimeout: idleFor / 2, MaxIdleConnsPerHost: keptOpen,
+			DisableCompression: true,
 		},
-		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { standingBy().write(w) },
-		ErrorLog:     log.New(io.Discard, "", 0), // what fails is answered, and noted there
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			said := standingBy(err)
+			if seen, ok := w.(*witness); ok {
+				seen.said = said
+			}
+			said.write(w)
+		},
+		ErrorLog: log.New(io.Discard, "", 0), // what fails is answered, and noted there
 	}
 	return f
 }
 
 // standingBy tells whoever sends to come again.
-func standingBy() *answer {
-	return later(http.StatusServiceUnavailable, StandingBy, 5*time.Second, "this process stands by, and reaches none that leads: send it again")
+func standingBy(cause error) *answer {
+	said := later(http.StatusServiceUnavailable, StandingBy, 5*time.Second, "this process stands by, and reaches none that leads: send it again")
+	said.cause = cause
+	return said
 }
 
-// pass answers a request as the process that leads does. It tells the code.
-func (f *forwarder) pass(w http.ResponseWriter, request *http.Request) int {
+// errAgain: two replicas that stand by take each other for the one that leads, which passes in seconds.
+var errAgain = errors.New("it was passed on already, to this process, which does not lead")
+
+// pass answers a request as the process that leads does, and tells how; the cause is there if that could not be.
+func (f *forwarder) pass(w http.ResponseWriter, request *http.Request) *answer {
 	to, err := f.leader(request.Context())
-	if err != nil || request.Header.Get(passedOn) != "" {
-		standingBy().write(w)
-		return http.StatusServiceUnavailable
+	if err == nil && request.Header.Get(passedOn) != "" {
+		err = errAgain
+	}
+	if err != nil {
+		said := standingBy(err)
+		said.write(w)
+		return said
 	}
 	request = request.WithContext(context.WithValue(request.Context(), destination{}, to))
 	request.Body = http.MaxBytesReader(w, request.Body, 2*bodyBytes) // the other says before that what is wrong with it
-	seen := &witness{ResponseWriter: w}
+	seen := &witness{ResponseWriter: w, said: &answer{code: http.StatusOK}}
 	f.proxy.ServeHTTP(seen, request)
-	return cmp.Or(seen.code, http.StatusOK)
+	return seen.said
 }
 
 type destination struct{}
@@ -77,43 +96,32 @@ func (f *forwarder) readdress(r *httputil.ProxyRequest) {
 	r.Out.Header.Set(passedOn, "1")
 }
 
-// dial reaches a replica that has the very certificate that this one has, whatever its address.
-func (f *forwarder) dial(ctx context.Context, network, address string) (net.Conn, error) {
+// errStranger: its certificate is not that of the receivers, as for the seconds in which replicas read a new one.
+var errStranger = errors.New("who answers there has another certificate than this process, so it is no replica, or one of the two has not read the new one yet")
+
+// verify asks for the very certificate that this process has, whatever its names, its end and its authority: who has its key is a replica.
+func (f *forwarder) verify(there tls.ConnectionState) error {
 	own, err := f.certificate()
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("cannot read the certificate of receivers: %w", err)
 	}
-	leaf, err := x509.ParseCertificate(own.Certificate[0])
-	if err != nil {
-		return nil, err
+	if len(there.PeerCertificates) == 0 || !bytes.Equal(there.PeerCertificates[0].Raw, own.Certificate[0]) {
+		return errStranger
 	}
-	names := leaf.DNSNames
-	for _, address := range leaf.IPAddresses {
-		names = append(names, address.String())
-	}
-	if len(names) == 0 {
-		return nil, errors.New("the certificate of receivers is for no name")
-	}
-	trusted := x509.NewCertPool()
-	trusted.AddCert(leaf)
-	dialer := tls.Dialer{
-		NetDialer: &net.Dialer{Timeout: reachWithin},
-		Config:    &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: trusted, ServerName: strings.Replace(names[0], "*", "replica", 1)},
-	}
-	return dialer.DialContext(ctx, network, address)
+	return nil
 }
 
-// witness sees the code of an answer.
+// witness sees how a request was answered.
 type witness struct {
 	http.ResponseWriter
 
-	code int
+	said *answer
 }
 
 // WriteHeader implements http.ResponseWriter.
 func (w *witness) WriteHeader(code int) {
 	if code >= http.StatusOK {
-		w.code = code
+		w.said.code = code
 	}
 	w.ResponseWriter.WriteHeader(code)
 }

@@ -34,10 +34,7 @@ type visit struct {
 func (s *Server) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	v := &visit{opened: s.open.Load(), request: request, at: s.options.Now()}
 	if f := s.forward.Load(); f != nil && v.opened == nil {
-		code := f.pass(w, request)
-		if s.heeds(v) {
-			s.options.Log.Info("Passed on to the process that leads", "code", code, "remote", request.RemoteAddr)
-		}
+		s.notePassed(v, f.pass(w, request))
 		return
 	}
 	said := s.attend(w, v)
@@ -76,7 +73,7 @@ func (v *visit) enter() *answer {
 	case v.request.Method != http.MethodPost:
 		return refuse(http.StatusMethodNotAllowed, NotPosted, "only POST is taken here")
 	case v.opened == nil:
-		return standingBy()
+		return standingBy(nil)
 	case !inJSON(v.request.Header):
 		return refuse(http.StatusUnsupportedMediaType, NotJSON, "the body has to be JSON, uncompressed, with Content-Type: application/json")
 	case kind != "":
@@ -289,6 +286,20 @@ func (s *Server) note(v *visit, said *answer) {
 	if said.dropped > 0 {
 		v.desk.refused(of, v.at, NoService)
 	}
+}
+
+// notePassed counts a request that another process was to answer. Why it could not is for who runs this one, whoever asks.
+func (s *Server) notePassed(v *visit, said *answer) {
+	s.passed.WithLabelValues(strconv.Itoa(said.code)).Inc()
+	if !s.heeds(v) {
+		return
+	}
+	log := s.options.Log.WithValues("code", said.code, "remote", v.request.RemoteAddr)
+	if said.cause != nil {
+		log.Error(said.cause, "Cannot pass on to the process that leads what came for it", "reason", said.reason)
+		return
+	}
+	log.Info("Passed on to the process that leads")
 }
 
 // heeds tells whether a request of which nobody knows who made it is worth a line in the log, and a place in the tally: so many are.

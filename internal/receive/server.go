@@ -55,6 +55,7 @@ type Server struct {
 	options Options
 	held    *semaphore.Weighted
 	counts  *prometheus.CounterVec
+	passed  *prometheus.CounterVec
 	open    atomic.Pointer[opened]
 	forward atomic.Pointer[forwarder]
 	bound   chan net.Addr
@@ -71,7 +72,8 @@ type opened struct {
 // NewServer makes a server that is not open.
 func NewServer(options Options) *Server {
 	return &Server{
-		options: options, held: semaphore.NewWeighted(heldBytes), counts: newCounts(), bound: make(chan net.Addr, 1), strangers: newStrangers(),
+		options: options, held: semaphore.NewWeighted(heldBytes), counts: newCounts(), passed: newPassed(),
+		bound: make(chan net.Addr, 1), strangers: newStrangers(),
 	}
 }
 
