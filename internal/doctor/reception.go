@@ -93,6 +93,7 @@ func receiverSuspended(s *Snapshot) []Finding {
 var refusals = map[string]string{
 	"NotSender":     "compare the token or secret of the sender with the Secret that spec.secretRef names, and the path that it posts to with status.path",
 	"OtherType":     "let the sender post to the path of status.path",
+	"KeyTaken":      "let the sender give each deployment an idempotency key of its own, such as the id of its CI job",
 	"NoService":     "set spec.defaultService, or let the sender name its service",
 	"BadRequest":    "the line Refused of the controller's log names the field; docs/receivers-incidents.md says what each product has to be set to",
 	"NotJSON":       "let the sender send JSON, uncompressed, with Content-Type: application/json",

@@ -6,7 +6,8 @@
 //	request ─▶ Verify ─┬─ not the sender ──▶ 401
 //	                   └─ Read ─┬─ BadRequestError ──▶ 400, with the field and its mend
 //	                            ├─ none ────────▶ 202, nothing that counts
-//	                            └─ reports ─▶ taken into the ledger ─▶ 202, only then
+//	                            └─ reports ─▶ taken into the ledger ─┬─ ConflictError ──▶ 409, with the field and its mend
+//	                                                                 └─ durable ──▶ 202, only then
 //
 // Senders repeat themselves, and tell things in any order: a report has the key by which its sender knows it, and one that is
 // read again is the same report. What a request says is data: it is never executed, never fetched, and never sent back.
@@ -39,6 +40,14 @@ func (e *BadRequestError) Error() string {
 	return fmt.Sprintf("%s: %s", e.Field, e.Mend)
 }
 
+// ConflictError is that a report of that key was taken, and told something else.
+type ConflictError struct {
+	// Field is the path of the key, and Mend says what is expected there.
+	Field, Mend string
+}
+
+func (e *ConflictError) Error() string { return e.Field + ": " + e.Mend }
+
 // Request is what came in, its body bounded and read to the end.
 type Request struct {
 	Header http.Header
@@ -66,6 +75,9 @@ type Report struct {
 	Source string
 	// Key is how the sender knows it: an idempotency key, or what it is made of. Two reports with one key are the same.
 	Key string
+	// Given tells that its sender made the key up and not of the report's facts, such as of the number of a job. It is then a key of its service and
+	// its environment alone, and what contradicts the first report that has it is refused.
+	Given bool
 	// Service as the sender calls it; a receiver may map that name to another. Environment and Team are empty if it does not tell. So is
 	// Service in a message that adds to an incident, such as a note, and does not name its service again.
 	Service, Environment, Team string

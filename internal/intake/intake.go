@@ -5,6 +5,8 @@
 //   - Taken means durable: Take returns after the ledger has everything that follows from the reports, or it returns an error.
 //   - A report is taken once. It is known by the key that its sender gave it, for each receiver: one that comes again, at the same time or
 //     later, on its own or among others, writes nothing and has the same id. The first one counts, whatever the second says.
+//   - No report is lost to another's key. One that a sender made up, such as the number of a job, is of its service and environment alone, and
+//     what contradicts the first report under it is refused with an ingest.ConflictError.
 //   - Reports may come in any order. What an incident's messages mean is decided by package incident, of their own times.
 //   - A receiver is heard in its own namespace: what it reports is of no subject, no figure and no sink of targets that live elsewhere, and
 //     an incident is only ever held against a deployment that a target of its namespace sees.
@@ -96,8 +98,8 @@ const attempts = 5
 
 // Take keeps what reports tell, durably before it returns, and returns for each of them, in their order, the id of the event that it led
 // to: of an incident's message that changes nothing, the one that it is about; of a resolution that waits for its opening, the one that it
-// will lead to. After an error, which is an ingest.BadRequestError if a report is at fault, some of the reports may have been taken; all of
-// them may be sent again.
+// will lead to. After an error, which is an ingest.BadRequestError or an ingest.ConflictError if a report is at fault, some of the reports may
+// have been taken; all of them may be sent again.
 func (i *Intake) Take(ctx context.Context, from Sender, reports []ingest.Report) (ids []string, err error) {
 	now := i.Now().UTC().Truncate(time.Microsecond)
 	for n := range reports {
@@ -123,18 +125,22 @@ func (i *Intake) take(ctx context.Context, from Sender, r *ingest.Report, now ti
 	if r.Change != nil {
 		kind = dora.TypeChange
 	}
-	id := dora.ID(i.Cluster, from.String(), r.Key, string(kind))
-	defer i.locks.lock(id)()
-	if known, err := i.has(ctx, id); known || err != nil {
-		return id, err
-	}
 	about := Service{r.Service, r.Environment}
+	ids := i.identify(from, r, about, kind)
+	defer i.locks.lock(ids[0])()
+	known, err := i.known(ctx, ids, about)
+	if err != nil {
+		return "", err
+	}
+	if known != nil {
+		return known.ID, contradicts(r, known)
+	}
 	sinks, err := i.Audience.Reported(ctx, from, about, kind)
 	if err != nil {
 		return "", err
 	}
 	e := i.event(from, r, kind, about, now)
-	e.ID = id
+	e.ID = ids[0]
 	change := ledger.Change{Sinks: sinks}
 	if r.Change != nil {
 		changed(&e, r.Change)
@@ -146,18 +152,7 @@ func (i *Intake) take(ctx context.Context, from Sender, r *ingest.Report, now ti
 		change.Facts = []dora.CommitFacts{deployed(&e, r.Deployment, before, now)}
 	}
 	change.Events = []dora.Event{e}
-	return id, i.keep(ctx, change)
-}
-
-// has tells whether the ledger has an event.
-func (i *Intake) has(ctx context.Context, id string) (bool, error) {
-	for _, err := range i.Store.Events(ctx, ledger.EventQuery{IDs: []string{id}, Limit: 1}) {
-		if err != nil {
-			return false, fmt.Errorf("cannot read whether a report was taken before: %w", err)
-		}
-		return true, nil
-	}
-	return false, nil
+	return e.ID, i.keep(ctx, change)
 }
 
 // event is what events of all types have in common. Whose the service is need not be told each time: whoever counts by the newest event of a

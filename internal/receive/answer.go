@@ -26,6 +26,7 @@ const (
 	Suspended     Reason = "Suspended"     // spec.suspend is true
 	BadRequest    Reason = "BadRequest"    // a field is wrong
 	NoService     Reason = "NoService"     // nothing says whose it is
+	KeyTaken      Reason = "KeyTaken"      // its idempotency key is of a report that told something else
 	StandingBy    Reason = "StandingBy"    // this process does not lead
 	LedgerFailing Reason = "LedgerFailing" // the ledger did not take it
 	DriverFailing Reason = "DriverFailing" // a mistake in this program

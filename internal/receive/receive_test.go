@@ -206,6 +206,9 @@ func TestAnswers(t *testing.T) {
 		"a report that the ledger cannot keep": {set: func(s *stand, _ *receive.Receiver) {
 			s.ledger.fails = fmt.Errorf("cannot keep it: %w", &ingest.BadRequestError{Field: "started_at", Mend: "must not be after occurred_at"})
 		}, code: 400, field: "started_at", refused: receive.BadRequest},
+		"a key of another report": {set: func(s *stand, _ *receive.Receiver) {
+			s.ledger.fails = fmt.Errorf("cannot keep it: %w", &ingest.ConflictError{Field: "idempotency_key", Mend: "must be its own"})
+		}, code: 409, field: "idempotency_key", refused: receive.KeyTaken},
 		"a process that stands by": {set: func(s *stand, _ *receive.Receiver) { s.Close() }, code: 503, again: "5"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -176,6 +176,9 @@ func (v *visit) keep(reports []ingest.Report) *answer {
 	if bad, ok := errors.AsType[*ingest.BadRequestError](err); ok {
 		return wrong(bad)
 	}
+	if other, ok := errors.AsType[*ingest.ConflictError](err); ok {
+		return &answer{code: http.StatusConflict, reason: KeyTaken, field: other.Field, mend: other.Mend}
+	}
 	if err != nil {
 		said := later(http.StatusServiceUnavailable, LedgerFailing, 5*time.Second, "the ledger did not take it: send it again")
 		said.cause = err

@@ -5,7 +5,8 @@
 //	POST /events/change  service, commit_sha, occurred_at; and team, environment, repository, first_commit_ts
 //
 // The sender is known by a bearer token. A report is known by the header Idempotency-Key, else by the field idempotency_key, else by its facts:
-// the same facts are the same report. Times are in RFC 3339. Fields of other names are kept as they came.
+// the same facts are the same report. A key that is given is of its service and environment alone, and a report that contradicts the first one
+// under it is refused. Times are in RFC 3339. Fields of other names are kept as they came.
 package events
 
 import (
@@ -104,6 +105,7 @@ func (m *message) common(r *ingest.Request) (ingest.Report, error) {
 		return report, wrong("commit_sha", "must be the id of a commit, 7 to 64 hexadecimal digits")
 	}
 	var err error
+	report.Given = m.key(r) != ""
 	if report.Key, err = m.identify(r); err != nil {
 		return report, err
 	}

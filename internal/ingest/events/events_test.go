@@ -41,14 +41,14 @@ func deployments() *ingesttest.Suite {
 			Rest:       []byte(`{"labels":{"region":"eu"},"pipeline":"https://ci.example.com/runs/42"}`),
 		}}},
 		ingesttest.Sample{File: "rollback.json", Want: []ingest.Report{{
-			Source: "api", Key: "deploy:run-43", Service: "checkout",
+			Source: "api", Key: "deploy:run-43", Given: true, Service: "checkout",
 			Deployment: &ingest.Deployment{
 				Repository: "acme/checkout", Version: "1.4.1", Images: []string{"registry.example.com/shop/checkout:1.4.1"},
 				StartedAt: noon.Add(50 * time.Minute), OccurredAt: noon.Add(55 * time.Minute), Success: true, IsRollback: true,
 			},
 		}}},
 		ingesttest.Sample{File: "failed.json", Want: []ingest.Report{{
-			Source: "api", Key: "deploy:run-44", Service: "checkout", Deployment: &ingest.Deployment{OccurredAt: noon.Add(45 * time.Minute)},
+			Source: "api", Key: "deploy:run-44", Given: true, Service: "checkout", Deployment: &ingest.Deployment{OccurredAt: noon.Add(45 * time.Minute)},
 		}}},
 	)
 }
@@ -64,7 +64,7 @@ func TestAChange(t *testing.T) {
 	got, err := events.Driver{}.Read(&ingest.Request{Path: "/events/change", Body: body, Now: noon})
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(got).To(Equal([]ingest.Report{{
-		Source: "api", Key: "change:run-42", Service: "checkout", Rest: []byte(`{"author":"ann"}`),
+		Source: "api", Key: "change:run-42", Given: true, Service: "checkout", Rest: []byte(`{"author":"ann"}`),
 		Change: &ingest.Change{
 			Commit: sha, Repository: "https://github.com/acme/checkout", OccurredAt: noon.Add(-30 * time.Second), FirstCommitAt: noon.Add(-19 * time.Hour),
 		},
