@@ -24,5 +24,22 @@ func (i *Incidents) Counts(receiver string, severities ...string) bool {
 	return i.Hears(receiver) && slices.ContainsFunc(severities, i.Severe)
 }
 
+// Has says whether the target counts deployments of a service in an environment, as far as its bounded list of services tells.
+func (s *DoraTargetStatus) Has(service, environment string) bool {
+	return s.ServicesOmitted > 0 || slices.ContainsFunc(s.Services, func(listed ServiceStatus) bool {
+		return listed.Service == service && listed.Environment == environment
+	})
+}
+
+// EnvironmentsOf are those in which the target counts deployments of a service, as far as its list of services tells.
+func (s *DoraTargetStatus) EnvironmentsOf(service string) (environments []string) {
+	for i := range s.Services {
+		if s.Services[i].Service == service {
+			environments = append(environments, s.Services[i].Environment)
+		}
+	}
+	return environments
+}
+
 // CountsArgo says whether failures count that Argo shows.
 func (i *Incidents) CountsArgo() bool { return i == nil || i.Argo != ArgoIgnore }

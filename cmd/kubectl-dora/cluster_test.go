@@ -446,7 +446,7 @@ func (w *world) healthy(t *testing.T) {
 	w.secrets = nil
 	got := w.run(t, "doctor")
 	// What takes longer than doctorTimeout is told as not checked.
-	g.Expect(got).To(Equal(result{stdout: "52 checks passed, 0 problems, 0 warnings, 0 not checked.\n"}))
+	g.Expect(got).To(Equal(result{stdout: "53 checks passed, 0 problems, 0 warnings, 0 not checked.\n"}))
 	for _, asked := range w.secrets { // their metadata alone, which the API server leaves the content out of
 		g.Expect(asked).To(ContainSubstring("as=PartialObjectMetadata"))
 		g.Expect(asked).NotTo(HaveSuffix("application/json"))
@@ -532,7 +532,10 @@ func (w *world) receivers(t *testing.T) {
 		"receivers-certificate of Deployment dora-system/dora-controller", "receivers-host of Service dora-system/dora-controller-receivers",
 	}))
 	g.Expect(found.Findings[3].Wrong).To(HaveSuffix("not for hooks.example.com"))
-	g.Expect(w.commands).To(Equal([][]string{{"dora-controller", "inspect", "--ledger=/var/lib/dora-controller/ledger.db"}}))
+	g.Expect(w.commands).To(ConsistOf(
+		[]string{"dora-controller", "inspect", "--ledger=/var/lib/dora-controller/ledger.db"},
+		HaveExactElements("dora-controller", "events", "-o", "json", "--ledger=/var/lib/dora-controller/ledger.db", "--type=degraded", HavePrefix("--since="), "--limit=1000"),
+	))
 
 	w.inspection = "no JSON"
 	g.Expect(w.run(t, "doctor").stdout).To(ContainSubstring("not checked: ledger-volume-full: what the controller's process sees: "))

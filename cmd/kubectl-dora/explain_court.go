@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	dorav1alpha1 "github.com/dora-controller/dora-controller/api/v1alpha1"
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/incident"
+	"github.com/dora-controller/dora-controller/internal/show"
 )
 
 // court is who says which failures count: the spec.incidents of DoraTargets. The zero court knows of none, as of a copy of a ledger.
@@ -77,10 +79,23 @@ func (c *court) verdicts(e *dora.Event) (counting, not []string) {
 
 // concerned tells whether a target counts deployments of the service of a failure, as far as its status tells, and may hear who reported it.
 func concerned(t *dorav1alpha1.DoraTarget, e *dora.Event) bool {
-	return (e.Receiver == "" || t.Namespace == e.Subject.Namespace) && (t.Status.ServicesOmitted > 0 ||
-		slices.ContainsFunc(t.Status.Services, func(s dorav1alpha1.ServiceStatus) bool {
-			return s.Service == e.Service && s.Environment == e.Environment
-		}))
+	return (e.Receiver == "" || t.Namespace == e.Subject.Namespace) && t.Status.Has(e.Service, e.Environment)
+}
+
+// placeOf is what a failure is of, in the words that have to be those of a target.
+func placeOf(e *dora.Event) string {
+	return "service " + e.Service + " in environment " + cmp.Or(e.Environment, show.Nothing)
+}
+
+// elsewhere names the targets that would hear a failure, and count its service in another environment.
+func (c *court) elsewhere(e *dora.Event) string {
+	for i := range c.targets {
+		t := &c.targets[i]
+		if others := t.Status.EnvironmentsOf(e.Service); t.Namespace == e.Subject.Namespace && len(others) > 0 {
+			return fmt.Sprintf("; DoraTarget %s/%s counts it in %s", t.Namespace, t.Name, strings.Join(others, ", "))
+		}
+	}
+	return ""
 }
 
 // objection is why a failure does not count where it does not.
@@ -124,11 +139,11 @@ func (c *court) counts(e *dora.Event) string {
 	counting, not := c.verdicts(e)
 	switch as := failureAs(e); {
 	case !c.asked && e.Receiver != "":
-		return as + ", where spec.incidents counts it"
+		return as + ", where spec.incidents counts it of a DoraTarget that counts " + placeOf(e)
 	case !c.asked || len(not) == 0 && (e.Receiver == "" || len(counting) > 0):
 		return as
 	case len(counting) == 0 && len(not) == 0:
-		return "nothing: no DoraTarget of namespace " + e.Subject.Namespace + " counts deployments of the service"
+		return "nothing: no DoraTarget of namespace " + e.Subject.Namespace + " counts deployments of " + placeOf(e) + c.elsewhere(e)
 	case len(counting) == 0:
 		return "nothing: no DoraTarget's spec.incidents counts it"
 	default:
@@ -190,7 +205,8 @@ func tieWords(e *dora.Event) string {
 	case incident.NoDeployment:
 		return "none: the incident named no deployment, and none was within failureWindow before it"
 	case incident.NotCounted:
-		return "none: no DoraTarget counted incidents of the receiver about a service when it opened"
+		return "none: when it opened, no DoraTarget of namespace " + e.Subject.Namespace + " that counted incidents of DoraReceiver " + e.Receiver +
+			" counted deployments of " + placeOf(e) + "; spec.services and spec.environment of the receiver set these names"
 	}
 	return "not kept: a release before this one took it"
 }

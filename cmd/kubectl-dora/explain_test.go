@@ -194,7 +194,7 @@ func TestAnIncidentIsExplainedByWhatItsSenderSaid(t *testing.T) {
 	g, p := NewWithT(t), newPaged(t)
 	told := p.of(&p.incident)
 	for question, answer := range map[string]string{
-		"what it counts as": "a failure of a deployment, where spec.incidents counts it", "by which rule": "docs/incidents.md",
+		"what it counts as": "a failure of a deployment, where spec.incidents counts it of a DoraTarget that counts service checkout in environment production", "by which rule": "docs/incidents.md",
 		"reported by": "pagerduty to DoraReceiver argocd/pager", "severity": "P3", "title": "Checkout is slow", "link": "https://example.com/1",
 		"when it happened, by its sender's clock": stamp(p.incident.OccurredAt), "when it was told": stamp(p.incident.ObservedAt),
 		"why that deployment": "the incident named it by its commit",
@@ -205,7 +205,7 @@ func TestAnIncidentIsExplainedByWhatItsSenderSaid(t *testing.T) {
 	g.Expect(told["caused by"]).To(HaveSuffix("(" + p.deployed.ID + ")"))
 	for tie, want := range map[string]string{
 		"NamedByEvent": "by the id of its event", "NamedByVersion": "by its version", "WithinWindow": "latest within failureWindow", "NoDeployment": "none was within failureWindow",
-		"NotCounted": "no DoraTarget counted", "": "not kept",
+		"NotCounted": "no DoraTarget of namespace argocd that counted incidents of DoraReceiver pager counted deployments of service checkout in environment production; spec.services", "": "not kept",
 	} {
 		p.incident.Reason = tie
 		g.Expect(p.of(&p.incident)["why that deployment"]).To(ContainSubstring(want))
@@ -228,7 +228,7 @@ func TestWhichTargetsCountAnIncidentIsExplained(t *testing.T) {
 		counts, blame string
 		counted, not  string
 	}{
-		"no target counts the service": {nil, "nothing: no DoraTarget of namespace argocd counts deployments of the service", ", which no DoraTarget counts", "", ""},
+		"no target counts the service": {nil, "nothing: no DoraTarget of namespace argocd counts deployments of service checkout in environment production", ", which no DoraTarget counts", "", ""},
 		"another severity": {
 			map[string]string{"a": `{severities: [P1]}`},
 			"nothing: no DoraTarget's spec.incidents counts it", ", which no DoraTarget counts",
@@ -262,6 +262,14 @@ func TestWhichTargetsCountAnIncidentIsExplained(t *testing.T) {
 			g.Expect(p.of(&p.deployed)["it caused"]).To(HaveSuffix("(page)" + c.blame))
 		})
 	}
+}
+
+func TestTheEnvironmentInWhichAServiceCountsIsExplained(t *testing.T) {
+	g, p := NewWithT(t), newPaged(t)
+	p.target("a", "{}")
+	p.incident.Environment = "prod"
+	g.Expect(p.of(&p.incident)).To(HaveKeyWithValue("what it counts as", "nothing: no DoraTarget of namespace argocd counts deployments of "+
+		"service checkout in environment prod; DoraTarget argocd/a counts it in production"))
 }
 
 func TestAnIncidentThatBecameSevereIsExplained(t *testing.T) {

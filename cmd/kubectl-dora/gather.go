@@ -56,7 +56,7 @@ func (c *connection) snapshot(ctx context.Context, cl *cluster) (*doctor.Snapsho
 		return nil, err
 	}
 	g.inParallel(ctx, g.crds, g.controller, g.objects)
-	g.inParallel(ctx, g.access, g.secrets, g.metricsReaders, g.inside, g.services)
+	g.inParallel(ctx, g.access, g.secrets, g.metricsReaders, g.inside, g.services, g.incidents)
 	return g.snapshot, nil
 }
 

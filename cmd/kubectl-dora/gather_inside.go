@@ -9,15 +9,24 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/dora-controller/dora-controller/internal/doctor"
+	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/incident"
 )
 
 // receiversPort is the name of the port of receivers in the manifests.
 const receiversPort = "receivers"
+
+// Of failures the newest maxFailures of the last recentFailures are looked at for incidents.
+const (
+	recentFailures = 30 * 24 * time.Hour
+	maxFailures    = 1000
+)
 
 // inside runs `dora-controller inspect` in the controller's pod, where it has something to tell.
 func (g *gatherer) inside(ctx context.Context) {
@@ -64,4 +73,43 @@ func (g *gatherer) services(ctx context.Context) {
 			}
 		}
 	})
+}
+
+// incidents reads what receivers were told of late, where there are any.
+func (g *gatherer) incidents(ctx context.Context) {
+	if len(g.snapshot.Receivers) == 0 {
+		return
+	}
+	if g.pod == nil {
+		g.put(doctor.PartIncidents, errors.New("no pod of the controller was found, or could be read"), nil)
+		return
+	}
+	failures, err := collect(ctx, historyIn(g.cl, g.pod), eventQuery{
+		types: []dora.Type{dora.TypeDegraded}, since: time.Now().Add(-recentFailures), limit: maxFailures,
+	})
+	g.put(doctor.PartIncidents, err, func(s *doctor.Snapshot) { s.Incidents = newestIncidents(failures) })
+}
+
+// newestIncidents are, of each service as each receiver names it, the newest of the failures that receivers were told of: what was mended
+// since is mended.
+func newestIncidents(failures []dora.Event) (newest []doctor.Incident) {
+	for i := range failures {
+		e := &failures[i]
+		if e.Receiver == "" || e.Type != dora.TypeDegraded {
+			continue
+		}
+		told := doctor.Incident{
+			Namespace: e.Subject.Namespace, Receiver: e.Receiver, Service: e.Service, Environment: e.Environment, At: e.ObservedAt,
+			Counted: incident.Tie(e.Reason) != incident.NotCounted,
+		}
+		at := slices.IndexFunc(newest, func(n doctor.Incident) bool {
+			return n.Namespace == told.Namespace && n.Receiver == told.Receiver && n.Service == told.Service
+		})
+		if at < 0 {
+			newest = append(newest, told)
+		} else if !told.At.Before(newest[at].At) {
+			newest[at] = told
+		}
+	}
+	return newest
 }

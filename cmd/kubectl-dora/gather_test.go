@@ -7,12 +7,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
 	"github.com/dora-controller/dora-controller/internal/doctor"
+	"github.com/dora-controller/dora-controller/internal/dora"
 )
 
 // ourCRD is one of the kinds' definitions as this checkout has it.
@@ -86,4 +88,25 @@ func TestAFieldThatAnOlderSchemaLacksIsMissed(t *testing.T) {
 		g.Expect(read.Fields["spec.sinks"]).To(BeTrue())
 		g.Expect(read.Release).To(Equal("dora-system/dora"))
 	}
+}
+
+// Of each service the newest incident that a receiver was told of tells whether it is counted. What Argo shows is none.
+func TestTheNewestIncidentOfAServiceTells(t *testing.T) {
+	g := NewWithT(t)
+	told := func(service, environment, reason string, minutes int) dora.Event {
+		return dora.Event{
+			Type: dora.TypeDegraded, Service: service, Environment: environment, Reason: reason, Receiver: "pager",
+			Subject:    dora.Subject{Kind: dora.KindReported, Namespace: "argocd", Name: service},
+			ObservedAt: time.Date(2026, 11, 3, 9, minutes, 0, 0, time.UTC),
+		}
+	}
+	argo := told("cart", "prod", "", 0)
+	argo.Receiver = ""
+	at := func(minutes int) time.Time { return time.Date(2026, 11, 3, 9, minutes, 0, 0, time.UTC) }
+	g.Expect(newestIncidents([]dora.Event{
+		told("checkout", "prod", "NoDeployment", 5), told("checkout", "production", "NotCounted", 1), told("Search UI", "prod", "NotCounted", 2), argo,
+	})).To(Equal([]doctor.Incident{
+		{Namespace: "argocd", Receiver: "pager", Service: "checkout", Environment: "prod", At: at(5), Counted: true},
+		{Namespace: "argocd", Receiver: "pager", Service: "Search UI", Environment: "prod", At: at(2)},
+	}))
 }

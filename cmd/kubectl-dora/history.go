@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/evidence"
 	"github.com/dora-controller/dora-controller/internal/fourkeys"
@@ -94,6 +96,11 @@ func (c *connection) history(ctx context.Context) (history, error) {
 	if err != nil {
 		return nil, err
 	}
+	return historyIn(cl, pod), nil
+}
+
+// historyIn is that of the ledger which the controller in a pod has.
+func historyIn(cl *cluster, pod *corev1.Pod) *podHistory {
 	container := controllerContainer(pod.Annotations, &pod.Spec)
 	path, _ := argument(container, "ledger")
 	name, _ := argument(container, "cluster")
@@ -103,7 +110,7 @@ func (c *connection) history(ctx context.Context) (history, error) {
 	return &podHistory{ledger: flags, run: func(ctx context.Context, words []string, out, errOut io.Writer) error {
 		at.words = words
 		return cl.exec(ctx, at, out, errOut)
-	}}, nil
+	}}
 }
 
 // collect reads all events of a query into memory.

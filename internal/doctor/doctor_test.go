@@ -203,6 +203,10 @@ var broken = map[string]struct {
 		say(s, dorav1alpha1.ArgoCRDsMissing("Rollout"))
 	}, "install Argo Rollouts"},
 	"selects-nothing": {func(s *Snapshot) { s.Applications, s.Rollouts = nil, nil; say(s, dorav1alpha1.NothingSelected()) }, "--show-labels"},
+	"selects-nothing, of what is reported": {func(s *Snapshot) {
+		s.Targets[0].Spec.Applications, s.Targets[0].Spec.Rollouts = nil, nil
+		say(s, dorav1alpha1.NothingReported())
+	}, "nothing was reported of the services of spec.reported to a DoraReceiver of its namespace report a deployment"},
 	"service-in-several-namespaces": {func(s *Snapshot) {
 		s.Applications = append(s.Applications, application("team-b", "checkout", "acme/checkout:main-1a2b3c4"))
 	}, "service checkout in prod objects of several namespaces bear this name, and their deployments are counted as one service's: argocd, team-b"},
@@ -257,6 +261,15 @@ var broken = map[string]struct {
 		func(s *Snapshot) { say(s, followed(), dorav1alpha1.ReceiverNotFound("pagr")) }, "it names receivers that are not there (ReceiverNotFound)",
 	},
 	"receiver-unheard": {func(s *Snapshot) { s.Targets[0].Spec.Reported = nil }, "DoraReceiver argocd/ci no DoraTarget of its namespace"},
+	"incident-uncounted": {func(s *Snapshot) {
+		s.Incidents = append(s.Incidents, paged("Search UI", "production"), paged("checkout", "production"))
+	}, "DoraReceiver argocd/pager it takes incidents of Search UI in production, checkout in production, and no DoraTarget that hears it counts"},
+	"incident-uncounted, of another environment": {func(s *Snapshot) {
+		s.Targets[0].Status.Services = []dorav1alpha1.ServiceStatus{{Service: "checkout", Environment: "prod"}}
+		s.Targets[0].Spec.Incidents.Services = map[string]dorav1alpha1.ServiceName{"Checkout API": "checkout"}
+		s.Incidents = append(s.Incidents, paged("Checkout API", "production"))
+	}, "incidents of Checkout API in production, and no DoraTarget that hears it counts deployments there, so they are in no figure " +
+		"DoraTarget argocd/production counts that service in prod: let spec.environment of the receiver"},
 	"receivers-certificate": {func(s *Snapshot) {
 		s.Inside.Certificate.NotAfter = noon.Add(13 * 24 * time.Hour)
 	}, "ends at 2026-12-03T12:00:00Z"},
@@ -268,6 +281,48 @@ var broken = map[string]struct {
 		s.Sinks[0].Status.SetConditions(1, dorav1alpha1.SinkFailing("SecretInvalid", "there is no Secret"))
 	}, "create it, or change spec.port.secretRef"},
 	"secret-not-readable": {func(s *Snapshot) { s.Access[1].Allowed = false }, "--verb=get --resource=secrets --resource-name=port && kubectl create rolebinding dora-controller-reads-port -n argocd"},
+}
+
+// paged is an incident that pager was told of, and that no target counted when it opened.
+func paged(service, environment string) Incident {
+	return Incident{Namespace: "argocd", Receiver: "pager", Service: service, Environment: environment, At: ago(time.Hour)}
+}
+
+// What was named otherwise, is counted by now, or is heard by nobody at all is no news, or other checks tell it.
+func TestIncidentsThatACheckHasNothingToSayOf(t *testing.T) {
+	for name, change := range map[string]func(*Snapshot){
+		"a target counts the service": func(s *Snapshot) {
+			s.Targets[0].Status.Services = []dorav1alpha1.ServiceStatus{{Service: "checkout", Environment: "production"}}
+		},
+		"by another name": func(s *Snapshot) {
+			s.Incidents[0].Service = "Checkout API"
+			s.Targets[0].Spec.Incidents.Services = map[string]dorav1alpha1.ServiceName{"Checkout API": "checkout"}
+			s.Targets[0].Status.Services = []dorav1alpha1.ServiceStatus{{Service: "checkout", Environment: "production"}}
+		},
+		"its status is too short to tell": func(s *Snapshot) { s.Targets[0].Status.ServicesOmitted = 1 },
+		"it was counted":                  func(s *Snapshot) { s.Incidents[0].Counted = true },
+		"another namespace's":             func(s *Snapshot) { s.Incidents[0].Namespace = "shop" },
+		"nobody hears it":                 func(s *Snapshot) { s.Targets[0].Spec.Incidents.Receivers = []dorav1alpha1.ReceiverName{"other"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			s := healthy()
+			s.Incidents = []Incident{paged("checkout", "production")}
+			change(s)
+			g.Expect(incidentUncounted(s)).To(BeEmpty())
+		})
+	}
+}
+
+// A target of Argo's objects that match nothing is in order while something is reported to it.
+func TestATargetOfWhatIsReportedNeedsNothingElse(t *testing.T) {
+	g := NewWithT(t)
+	s := healthy()
+	s.Applications, s.Rollouts = nil, nil
+	s.Targets[0].Spec.Rollouts = nil
+	g.Expect(selectsNothing(s)).To(BeEmpty())
+	s.Targets[0].Spec.Reported = nil
+	g.Expect(selectsNothing(s)).To(HaveLen(1))
 }
 
 // checkOf is the check that the name of a case begins with.
@@ -317,7 +372,7 @@ func TestEveryCheckHasSomethingThatBreaksIt(t *testing.T) {
 func TestWhatMayNotBeReadIsToldAsNotChecked(t *testing.T) {
 	for _, part := range []Part{
 		PartCRDs, PartPods, PartWorkload, PartLease, PartAccess, PartSecrets, PartTargets, PartSinks, PartApplications, PartRollouts, PartClock, PartReaders,
-		PartReceivers, PartInside, PartServices,
+		PartReceivers, PartInside, PartServices, PartIncidents,
 	} {
 		t.Run(string(part), func(t *testing.T) {
 			g := NewWithT(t)
@@ -348,6 +403,8 @@ func TestWhatMayNotBeReadIsToldAsNotChecked(t *testing.T) {
 				s.MetricsReaders = nil
 			case PartReceivers:
 				s.Receivers = nil
+			case PartIncidents:
+				s.Incidents = nil
 			case PartInside:
 				s.Inside = Inside{}
 			case PartServices:

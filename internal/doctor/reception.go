@@ -33,6 +33,7 @@ func reception() []Check {
 		{"receiver-refuses", "Was the latest request to each accepted?", Problem, receivers, receiverRefuses},
 		{"receiver-silent", "Did something come lately?", Warning, receivers, receiverSilent},
 		{"receiver-unheard", "Does a target count what each is told?", Warning, []Part{PartReceivers, PartTargets}, receiverUnheard},
+		{"incident-uncounted", "Is each incident of a service that a target counts?", Warning, []Part{PartReceivers, PartTargets, PartIncidents}, incidentUncounted},
 		{"receiver-missing", "Does each target find its receivers?", Problem, []Part{PartTargets}, receiverMissing},
 		{"receivers-certificate", "Is the certificate of receivers good for a while?", Problem, []Part{PartInside}, receiversCertificate},
 		{"receivers-host", "Is it for the host that senders ask?", Warning, []Part{PartInside, PartServices}, receiversHost},
@@ -156,6 +157,61 @@ func receiverUnheard(s *Snapshot) []Finding {
 		return "no DoraTarget of its namespace counts what it is told, and those of other namespaces do not hear it",
 			"set " + field + " of a DoraTarget in namespace " + r.Namespace + ", see docs/incidents.md"
 	})
+}
+
+// incidentUncounted finds what receivers are told of services or environments that no target counts which hears them, and so is in no figure.
+func incidentUncounted(s *Snapshot) (found []Finding) {
+	for i := range s.Receivers {
+		var strange []string
+		r := &s.Receivers[i]
+		for _, told := range s.Incidents {
+			if told.Counted || told.Namespace != r.Namespace || told.Receiver != r.Name {
+				continue
+			}
+			place := told.Service + " in " + or(told.Environment, "no environment")
+			switch known, of, elsewhere := s.placed(&told); {
+			case known:
+			case of != nil:
+				found = append(found, uncounted(r, place, fmt.Sprintf("%s counts that service in %s: let spec.environment of the receiver, or the sender, "+
+					"say the same word as spec.environment of the target", objectOf(of), some(elsewhere))))
+			default:
+				strange = append(strange, place)
+			}
+		}
+		if len(strange) > 0 {
+			found = append(found, uncounted(r, some(strange), "set what these are called here with spec.services of the receiver or spec.incidents.services of the target; "+
+				"kubectl dora status TARGET lists the services that it counts. It may be meant"))
+		}
+	}
+	return found
+}
+
+func uncounted(r *dorav1alpha1.DoraReceiver, places, mend string) Finding {
+	return Finding{
+		Object: nameOfReceiver(r), Mend: mend,
+		Wrong: "it takes incidents of " + places + ", and no DoraTarget that hears it counts deployments there, so they are in no figure",
+	}
+}
+
+// placed tells whether a target that hears an incident counts its service where it was, by the names of now, or nobody hears it at all, which
+// receiver-unheard says; else which target counts that service in which other environments.
+func (s *Snapshot) placed(told *Incident) (known bool, of *dorav1alpha1.DoraTarget, elsewhere []string) {
+	heard := false
+	for i := range s.Targets {
+		t := &s.Targets[i]
+		if t.Namespace != told.Namespace || !t.Spec.Incidents.Hears(told.Receiver) {
+			continue
+		}
+		service := or(string(t.Spec.Incidents.Services[told.Service]), told.Service)
+		if t.Status.Has(service, told.Environment) {
+			return true, nil, nil
+		}
+		if others := t.Status.EnvironmentsOf(service); len(others) > 0 && of == nil {
+			of, elsewhere = t, others
+		}
+		heard = true
+	}
+	return !heard, of, elsewhere
 }
 
 func receiversCertificate(s *Snapshot) []Finding {

@@ -231,6 +231,16 @@ func (s *Snapshot) following() []*dorav1alpha1.DoraTarget {
 func selectsNothing(s *Snapshot) (found []Finding) {
 	for _, t := range s.following() {
 		reason := reasonOf(t.Status.Conditions)
+		if t.Spec.Reported != nil && reason != dorav1alpha1.ReasonNothingSelected {
+			continue // what is reported to it is something, and only the controller knows of it
+		}
+		if t.Spec.Applications == nil && t.Spec.Rollouts == nil {
+			found = append(found, Finding{
+				Object: objectOf(t), Wrong: "nothing was reported of the services of spec.reported to a DoraReceiver of its namespace",
+				Mend: "report a deployment, see docs/dorareceiver.md, or compare spec.reported.services with the names that are reported",
+			})
+			continue
+		}
 		if reason == dorav1alpha1.ReasonArgoCRDsMissing || reason != dorav1alpha1.ReasonNothingSelected && len(s.selected(t)) > 0 {
 			continue
 		}

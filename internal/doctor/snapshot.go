@@ -28,6 +28,7 @@ const (
 	PartReaders      Part = "who may read metrics"
 	PartInside       Part = "what the controller's process sees"
 	PartServices     Part = "the services of receivers"
+	PartIncidents    Part = "the incidents of the ledger"
 )
 
 // Snapshot is what was read of a cluster at one time.
@@ -56,6 +57,8 @@ type Snapshot struct {
 	Inside Inside
 	// Services are those of the controller that lead to its receivers.
 	Services []Service
+	// Incidents are, of each service as each receiver names it, the newest of the last 30 days.
+	Incidents []Incident
 	// Secrets says of those that objects name, as namespace/name, whether they exist.
 	Secrets map[string]bool
 
@@ -134,6 +137,16 @@ type Certificate struct {
 type Service struct {
 	Namespace, Name string
 	Hosts           []string
+}
+
+// Incident is one that a receiver was told of.
+type Incident struct {
+	// Namespace and Receiver are who heard it, Service and Environment what it was taken to be about.
+	Namespace, Receiver  string
+	Service, Environment string
+	At                   time.Time
+	// Counted says that a target counted it when it opened.
+	Counted bool
 }
 
 // Lease is the lease by which the controller elects its leader.
