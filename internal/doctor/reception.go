@@ -25,7 +25,7 @@ const (
 
 // reception are the checks of receivers.
 func reception() []Check {
-	receivers := []Part{PartReceivers}
+	receivers, incidents := []Part{PartReceivers}, []Part{PartReceivers, PartTargets, PartIncidents}
 	return []Check{
 		{"receiver-not-ready", "Does each receiver take what it is sent?", Problem, receivers, receiverNotReady},
 		{"receiver-unobserved", "Does the controller see each receiver?", Problem, []Part{PartReceivers, PartReadyPod}, receiverUnobserved},
@@ -33,7 +33,7 @@ func reception() []Check {
 		{"receiver-refuses", "Was the latest request to each accepted?", Problem, receivers, receiverRefuses},
 		{"receiver-silent", "Did something come lately?", Warning, receivers, receiverSilent},
 		{"receiver-unheard", "Does a target count what each is told?", Warning, []Part{PartReceivers, PartTargets}, receiverUnheard},
-		{"incident-uncounted", "Is each incident of a service that a target counts?", Warning, []Part{PartReceivers, PartTargets, PartIncidents}, incidentUncounted},
+		{"incident-uncounted", "Is each incident of a service that a target counts?", Warning, incidents, incidentUncounted},
 		{"receiver-missing", "Does each target find its receivers?", Problem, []Part{PartTargets}, receiverMissing},
 		{"receivers-certificate", "Is the certificate of receivers good for a while?", Problem, []Part{PartInside}, receiversCertificate},
 		{"receivers-host", "Is it for the host that senders ask?", Warning, []Part{PartInside, PartServices}, receiversHost},
@@ -179,8 +179,8 @@ func incidentUncounted(s *Snapshot) (found []Finding) {
 			}
 		}
 		if len(strange) > 0 {
-			found = append(found, uncounted(r, some(strange), "set what these are called here with spec.services of the receiver or spec.incidents.services of the target; "+
-				"kubectl dora status TARGET lists the services that it counts. It may be meant"))
+			found = append(found, uncounted(r, some(strange), "set what these are called here with spec.services of the receiver or spec.incidents.services "+
+				"of the target; kubectl dora status TARGET lists the services that it counts. It may be meant"))
 		}
 	}
 	return found
