@@ -84,7 +84,7 @@ func (t *tally) attempt(a *attempt, w Window) {
 	if a.hasFailed() {
 		t.failedAttempts++
 	}
-	if a.class == succeeded && is(a.Unplanned, true) && !a.planned {
+	if a.class == succeeded && a.rework {
 		t.unplanned++
 	}
 }

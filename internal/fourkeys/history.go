@@ -79,8 +79,8 @@ type attempt struct {
 	before, after *attempt
 	// blamed says that a failure names it as its cause, that a rollback left it, or that people call it a failure.
 	blamed bool
-	// planned says that it is no rework, though it was recorded as such: people took out what had led to it.
-	planned bool
+	// rework says that it was made because production was, or had been, broken.
+	rework bool
 	// healed is the end of its failure, if it failed and reached Healthy by itself.
 	healed *dora.Event
 }
@@ -135,9 +135,9 @@ func newHistory(events []*dora.Event, kinds []dora.ChangeKind) *history {
 		h.failures = append(h.failures, failure{began: e, ended: ends[e.FailureID], cause: cause, incident: incident})
 	}
 	h.judge()
-	afterAll := planned(ordered, ends)
+	rework := reworked(ordered, ends)
 	for _, a := range h.attempts {
-		a.planned = afterAll[a.ID]
+		a.rework = rework[a.ID]
 	}
 	h.outages = outagesOf(h.failures)
 	return h

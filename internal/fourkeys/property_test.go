@@ -31,6 +31,7 @@ func drawEvent(t *rapid.T, id string) dora.Event {
 		dora.TypeDeploy, dora.TypeDeploy, dora.TypeDeploy, dora.TypeDegraded, dora.TypeRecovered, dora.TypeChange,
 	}).Draw(t, "type"), id, float64(rapid.IntRange(-24, 192).Draw(t, "hour")))
 	e.Subject.Name = rapid.SampledFrom([]string{"one", "other"}).Draw(t, "subject")
+	e.Source = rapid.SampledFrom([]string{"", "", "api"}).Draw(t, "source")
 	switch e.Type {
 	case dora.TypeDeploy:
 		drawDeploy(t, &e, version)
@@ -161,7 +162,7 @@ func TestAnIncidentIsNoFailedChange(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		events := drawEvents(t)
 		want := fourkeys.Compute(events, week)
-		incident := []dora.Event{degraded("incident", 5, ""), recovered("incident", 6, "v1")}
+		incident := []dora.Event{degraded("incident", 5.25, "", reported), recovered("incident", 5.75, "v1", reported)} // nothing begins meanwhile
 		got := fourkeys.Compute(append(events, incident...), week)
 		same(t, want.ChangeFailureRate, got.ChangeFailureRate)
 		same(t, want.Frequency, got.Frequency)

@@ -50,3 +50,43 @@ func TestWhatPeopleTakeOutMakesNoRework(t *testing.T) {
 		})
 	}
 }
+
+// None of these was recorded as rework: who decided, or took the reports in, knew nothing of what was reported, or came afterwards.
+func TestAReportedFailureMakesRework(t *testing.T) {
+	v1, v2, v3 := success("v1", 10), success("v2", 20, began(19)), success("v3", 30)
+	incident := func(hour float64, cause string) dora.Event { return degraded("f", hour, cause, reported) }
+	over := func(hour float64) dora.Event { return recovered("f", hour, "", reported) }
+	for name, c := range map[string]struct {
+		events []dora.Event
+		want   int
+	}{
+		"it was over, and a deployment had caused it":     {[]dora.Event{v1, incident(11, "v1"), over(12), v2, v3}, 1},
+		"it was over, and none had":                       {[]dora.Event{v1, incident(11, ""), over(12), v2, v3}, 0},
+		"it was open when the next one began":             {[]dora.Event{v1, incident(18, ""), over(25), v2, v3}, 1},
+		"it is open still":                                {[]dora.Event{v1, incident(18, ""), v2, v3}, 2},
+		"it opened while the next one went out":           {[]dora.Event{v1, incident(19.5, ""), over(25), v2, v3}, 0},
+		"it ended as the next one began":                  {[]dora.Event{v1, incident(18, ""), over(19), v2, v3}, 0},
+		"nobody told its end for a week":                  {[]dora.Event{incident(10-7*24, ""), v1}, 0},
+		"nobody told its end for less than a week":        {[]dora.Event{incident(10.5-7*24, ""), v1}, 1},
+		"what caused it was not made because of it":       {[]dora.Event{v1, incident(18, "v2"), over(20.5), v2, v3}, 1},
+		"its cause is not known here":                     {[]dora.Event{v1, incident(11, "v0"), over(12), v2, v3}, 0},
+		"it was a drill":                                  {[]dora.Event{v1, marked(incident(11, "v1"), dora.Ignore), over(12), v2, v3}, 0},
+		"it was open, and a drill":                        {[]dora.Event{v1, marked(incident(18, ""), dora.Ignore), over(25), v2, v3}, 0},
+		"it was none":                                     {[]dora.Event{v1, marked(incident(11, "v1"), dora.NotAFailure), over(12), v2, v3}, 0},
+		"its cause was none":                              {[]dora.Event{marked(v1, dora.NotAFailure), incident(11, "v1"), over(12), v2, v3}, 0},
+		"its cause is ignored":                            {[]dora.Event{marked(v1, dora.Ignore), incident(11, "v1"), over(12), v2, v3}, 0},
+		"people alone say so":                             {[]dora.Event{marked(success("v1", 10, reported), dora.Failure), v2, v3}, 0},
+		"a failed deployment told after the success":      {[]dora.Event{v1, failure("v2b", 15, reported), v2, v3}, 1},
+		"a rollback":                                      {[]dora.Event{v1, rollback("v0", "v1", 15, reported), v2, v3}, 1},
+		"Argo's own failure, as it was decided":           {[]dora.Event{v1, degraded("f", 11, "v1"), recovered("f", 12, ""), v2, v3}, 0},
+		"Argo's own, before a reported deployment":        {[]dora.Event{v1, degraded("f", 11, "v1"), recovered("f", 12, ""), success("v2", 20, reported), v3}, 1},
+		"a failed attempt of Argo's, and a reported one":  {[]dora.Event{v1, failure("v2b", 15), success("v2", 20, reported), v3}, 1},
+		"the deployment mended it, and the next one, too": {[]dora.Event{v1, incident(11, "v1"), over(30.5), v2, v3}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := fourkeys.Compute(c.events, fourkeys.Window{From: at(-10 * 24), To: at(168)}).Rework.Part; got != c.want {
+				t.Errorf("%d are rework, want %d", got, c.want)
+			}
+		})
+	}
+}

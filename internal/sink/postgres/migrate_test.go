@@ -138,7 +138,7 @@ func TestMigrationsThatAreSomebodyElses(t *testing.T) {
 	_, o, conn := fresh(t)
 	o.Migrate = false
 	s := open(t, o)
-	refusal(t, s, sink.SchemaTooOld, "schema dora is at version 0, and 7 is needed; an administrator runs what `dora-controller migrate --print` prints")
+	refusal(t, s, sink.SchemaTooOld, "schema dora is at version 0, and 8 is needed; an administrator runs what `dora-controller migrate --print` prints")
 	g.Expect(one[bool](t, conn, "SELECT to_regnamespace('dora') IS NULL")).To(BeTrue(), "nothing was made")
 }
 

@@ -64,7 +64,7 @@ func drawEvent(t *rapid.T, id string) dora.Event {
 		Subject: dora.Subject{
 			Kind: dora.KindApplication, Namespace: "argocd", Name: rapid.SampledFrom([]string{"one", "one", "other"}).Draw(t, "subject"), UID: id,
 		},
-		OccurredAt: moment, ObservedAt: moment,
+		OccurredAt: moment, ObservedAt: moment, Source: rapid.SampledFrom([]string{"", "", "api", "pagerduty"}).Draw(t, "source"),
 		Type: rapid.SampledFrom([]dora.Type{
 			dora.TypeDeploy, dora.TypeDeploy, dora.TypeDeploy, dora.TypeDegraded, dora.TypeRecovered, dora.TypeChange,
 		}).Draw(t, "type"),
