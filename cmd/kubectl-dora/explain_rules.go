@@ -72,6 +72,9 @@ func rollbackCounts(e *dora.Event) string {
 	case is(e.Success):
 		return "no attempt: it brought an earlier version back"
 	case e.Exposed != nil && !*e.Exposed:
+		if e.Subject.Kind == dora.KindReported {
+			return "no attempt: it was to bring an earlier version back, and failed"
+		}
 		return "nothing: stopped before anybody met it"
 	}
 	return "a failed attempt"

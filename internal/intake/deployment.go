@@ -45,6 +45,9 @@ func deployed(e *dora.Event, d *ingest.Deployment, before []dora.Event, now time
 	default:
 		e.Outcome = dora.Failed
 	}
+	if d.IsRollback && !d.Success {
+		e.Exposed = new(false) // what runs stayed what it was
+	}
 	e.Previous = previousOf(d.IsRollback && d.Success, before)
 	if e.Outcome == dora.Succeeded {
 		e.Unplanned = new(len(before) > 0 && broken(&before[0]))
@@ -69,10 +72,14 @@ func versionOf(d *ingest.Deployment) *dora.Version {
 }
 
 // previousOf is the version before a deployment: the newest that runs, or, of a return to an earlier one, the one that it leaves, healthy or
-// not. That there was none before is not known: it may not have been reported.
+// not. A rollback that failed left nothing. That there was none before is not known: it may not have been reported.
 func previousOf(leaves bool, before []dora.Event) dora.Predecessor {
 	for i := range before {
-		if e := &before[i]; leaves && e.Outcome != dora.Unknown || e.Success != nil && *e.Success {
+		e := &before[i]
+		if e.Exposed != nil && !*e.Exposed {
+			continue
+		}
+		if leaves && e.Outcome != dora.Unknown || e.Success != nil && *e.Success {
 			return dora.Predecessor{Known: true, Version: e.Version}
 		}
 	}

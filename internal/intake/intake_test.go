@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dora-controller/dora-controller/internal/dora"
+	"github.com/dora-controller/dora-controller/internal/fourkeys"
 	"github.com/dora-controller/dora-controller/internal/ingest"
 	"github.com/dora-controller/dora-controller/internal/intake"
 	"github.com/dora-controller/dora-controller/internal/ledger"
@@ -129,6 +130,26 @@ func TestAChangeIsAnEvent(t *testing.T) {
 	rows, _ := w.store.Subjects(t.Context(), ledger.SubjectQuery{})
 	if len(rows) != 1 || intake.Deploys(&rows[0]) {
 		t.Errorf("a change is a deployment: %+v", rows)
+	}
+}
+
+// Two versions were deployed. The return from the second to the first failed once and then worked: of two changes one failed, which is the second.
+func TestARollbackThatFailedIsNoChange(t *testing.T) {
+	w := newWorld(t)
+	ids := w.take(deployment("1", 10), deployment("2", 20), deployment("1", 30, failed, rollback), deployment("1", 40, rollback))
+	for n, want := range []string{"", "1", "2", "2"} {
+		e, got := w.event(ids[n]), ""
+		if e.Previous.Version != nil {
+			got = e.Previous.Version.Tag
+		}
+		if got != want {
+			t.Errorf("before report %d there was %q, want %q", n, got, want)
+		}
+	}
+	figures := fourkeys.Compute(w.events(), fourkeys.Window{From: at(0), To: at(60)})
+	diff(t, [2]int{1, 2}, [2]int{figures.ChangeFailureRate.Part, figures.ChangeFailureRate.Whole})
+	if e := w.event(ids[2]); e.Running != nil || e.Outcome != dora.RolledBack {
+		t.Errorf("%s, and %v runs", e.Outcome, e.Running)
 	}
 }
 
