@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -20,7 +21,8 @@ import (
 // offered is how many events the tab key offers.
 const offered = 20
 
-// speaker is the target that the flags name, or the one whose word counts for an event: the oldest that selects its object.
+// speaker is the target that the flags name, or the one whose word counts for an event: the oldest that selects its object, or of what
+// was reported the oldest that counts it.
 func (o *markOptions) speaker(ctx context.Context, cl *cluster, id string) (*dorav1alpha1.DoraTarget, error) {
 	if o.target != "" {
 		named, err := o.targets(ctx, cl, o.target)
@@ -32,7 +34,23 @@ func (o *markOptions) speaker(ctx context.Context, cl *cluster, id string) (*dor
 		}
 		return &named[0], nil
 	}
-	object, err := o.objectOf(ctx, cl, id)
+	event, err := o.eventOf(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("%w; or name the DoraTarget with --target", err)
+	}
+	if event.Subject.Kind == dora.KindReported {
+		targets, err := o.targetsFor(ctx, cl, event.Subject.Namespace)
+		if err != nil {
+			return nil, err
+		}
+		return whoCounts(targets, event)
+	}
+	return o.whoSelects(ctx, cl, &event.Subject)
+}
+
+// whoSelects is the oldest target that selects an object of Argo's.
+func (o *markOptions) whoSelects(ctx context.Context, cl *cluster, subject *dora.Subject) (*dorav1alpha1.DoraTarget, error) {
+	object, err := o.objectOf(ctx, cl, subject)
 	if err != nil {
 		return nil, fmt.Errorf("%w; or name the DoraTarget with --target", err)
 	}
@@ -41,12 +59,7 @@ func (o *markOptions) speaker(ctx context.Context, cl *cluster, id string) (*dor
 		return nil, err
 	}
 	trusted := o.trusted(ctx, cl)
-	slices.SortFunc(targets, func(a, b dorav1alpha1.DoraTarget) int {
-		if a.Before(&b) {
-			return -1
-		}
-		return 1
-	})
+	oldestFirst(targets)
 	for i := range targets {
 		if selects(&targets[i], object, slices.Contains(trusted, targets[i].Namespace)) {
 			return &targets[i], nil
@@ -55,8 +68,47 @@ func (o *markOptions) speaker(ctx context.Context, cl *cluster, id string) (*dor
 	return nil, fmt.Errorf("no DoraTarget that you may see selects %s %s/%s; name it with --target", object.GetKind(), object.GetNamespace(), object.GetName())
 }
 
-// objectOf is the Application or Rollout that an event is of.
-func (o *markOptions) objectOf(ctx context.Context, cl *cluster, id string) (*unstructured.Unstructured, error) {
+func oldestFirst(targets []dorav1alpha1.DoraTarget) {
+	slices.SortFunc(targets, func(a, b dorav1alpha1.DoraTarget) int {
+		if a.Before(&b) {
+			return -1
+		}
+		return 1
+	})
+}
+
+// whoCounts is the oldest of the targets of an event's namespace that count what was reported, as far as their specs and status tell. Where
+// none does for certain it names those that may.
+func whoCounts(targets []dorav1alpha1.DoraTarget, e *dora.Event) (*dorav1alpha1.DoraTarget, error) {
+	targets = slices.DeleteFunc(targets, func(t dorav1alpha1.DoraTarget) bool {
+		return t.Namespace != e.Subject.Namespace || t.Spec.Reported == nil && t.Spec.Incidents == nil
+	})
+	oldestFirst(targets)
+	names := make([]string, len(targets))
+	for i := range targets {
+		t := &targets[i]
+		names[i] = t.Name
+		if reports(t, e.Service) || t.Spec.Incidents != nil && t.Status.Has(e.Service, e.Environment) {
+			return t, nil
+		}
+	}
+	where := fmt.Sprintf("no DoraTarget of namespace %s that you may see counts what is reported of service %s in environment %s",
+		e.Subject.Namespace, e.Service, cmp.Or(e.Environment, show.Nothing))
+	if len(names) == 0 {
+		return nil, fmt.Errorf("%s: set spec.reported or spec.incidents of one", where)
+	}
+	return nil, fmt.Errorf("%s; these count reports of others, and --target names one: %s", where, strings.Join(names, ", "))
+}
+
+// reports tells whether a target counts deployments that are reported of a service.
+func reports(t *dorav1alpha1.DoraTarget, service string) bool {
+	return t.Spec.Reported != nil && slices.ContainsFunc(t.Spec.Reported.Services, func(glob dorav1alpha1.ServiceGlob) bool {
+		return dora.Glob(string(glob), service)
+	})
+}
+
+// eventOf is the event of that id.
+func (o *markOptions) eventOf(ctx context.Context, id string) (*dora.Event, error) {
 	h, err := o.history(ctx)
 	if err != nil {
 		return nil, err
@@ -70,10 +122,14 @@ func (o *markOptions) objectOf(ctx context.Context, cl *cluster, id string) (*un
 	if i < 0 {
 		return nil, fmt.Errorf("the ledger has no event %s; kubectl dora events -o json lists ids", id)
 	}
-	s := events[i].Subject
+	return &events[i], nil
+}
+
+// objectOf is the Application or Rollout that an event is of.
+func (o *markOptions) objectOf(ctx context.Context, cl *cluster, s *dora.Subject) (*unstructured.Unstructured, error) {
 	kind, known := map[dora.Kind]schema.GroupVersionResource{dora.KindApplication: applicationKind, dora.KindRollout: rolloutKind}[s.Kind]
 	if !known {
-		return nil, fmt.Errorf("event %s is of no object in the cluster", id)
+		return nil, fmt.Errorf("the event is of a %s, and of no object in the cluster", s.Kind)
 	}
 	object, err := cl.api.Resource(kind).Namespace(s.Namespace).Get(ctx, s.Name, metav1.GetOptions{})
 	return object, inPlainWords(fmt.Sprintf("cannot read %s %s/%s", s.Kind, s.Namespace, s.Name), err)
