@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/dora-controller/dora-controller/internal/ledger/postgres"
 )
 
 // A probe waits for a second by default; an answer that comes later is none.
@@ -59,7 +61,17 @@ func (l *leader) check(req *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), checkWithin)
 	defer cancel()
-	return (*store).Ping(ctx)
+	err := (*store).Ping(ctx)
+	l.tellRights(err)
+	return err
+}
+
+// tellRights logs, once, what somebody has to grant: whoever asks for a check is told that it fails, and not why.
+func (l *leader) tellRights(err error) {
+	lacking := errors.Is(err, postgres.ErrRights)
+	if l.lacking.Swap(lacking) != lacking && lacking {
+		l.log.Error(err, "The ledger takes nothing, and this process is not ready")
+	}
 }
 
 func (l *leader) elected() bool {

@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -9,10 +11,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-logr/logr/funcr"
 	. "github.com/onsi/gomega"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/dora-controller/dora-controller/internal/kube"
+	"github.com/dora-controller/dora-controller/internal/ledger/postgres"
 	"github.com/dora-controller/dora-controller/internal/progress"
 )
 
@@ -75,4 +79,15 @@ func TestAProcessThatDoesNotEndIsStuck(t *testing.T) {
 		time.Sleep(time.Nanosecond)
 		g.Expect(a.checkWork(nil)).To(MatchError("stuck: end of the process, which was told to stop or leads no more since 2000-01-01T01:00:00Z"))
 	})
+}
+
+// TestWhatIsToBeGrantedIsLogged once, each time that it is missing.
+func TestWhatIsToBeGrantedIsLogged(t *testing.T) {
+	g, logged := NewWithT(t), []string{}
+	l := &leader{log: funcr.New(func(_, text string) { logged = append(logged, text) }, funcr.Options{})}
+	lacking := fmt.Errorf("cannot write the ledger: %w (INSERT on it)", postgres.ErrRights)
+	for _, err := range []error{nil, errors.New("something else"), lacking, lacking, nil, lacking} {
+		l.tellRights(err)
+	}
+	g.Expect(logged).To(HaveExactElements(ContainSubstring("(INSERT on it)"), ContainSubstring("(INSERT on it)")))
 }

@@ -33,6 +33,7 @@ type leader struct {
 	log     logr.Logger
 	store   atomic.Pointer[ledger.Store]
 	working atomic.Bool // the controllers were started
+	lacking atomic.Bool // the ledger's role lacks rights
 	standby *standby
 	// receivers is nil where nobody is listened for.
 	receivers *receive.Server

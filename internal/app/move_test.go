@@ -184,6 +184,25 @@ func TestAMoveOfAnotherCluster(t *testing.T) {
 	NewWithT(t).Expect(err).To(MatchError("the ledger is that of cluster eu-1, not of us-1: say --cluster=eu-1, as its controller does"))
 }
 
+// TestAMoveWithoutARight copies nothing, and says which one it is.
+func TestAMoveWithoutARight(t *testing.T) {
+	g := NewWithT(t)
+	server := postgrestest.Start(t)
+	d := server.Database(t)
+	t.Setenv("PGPASSWORD", d.Password)
+	from, to := filled(t), addressOf(d)
+	neighbour, err := postgres.Open(t.Context(), to, postgres.Options{Cluster: "us-1"}) // which makes the tables
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(neighbour.Close()).To(Succeed())
+	conn := server.Connect(t, d.Name)
+	postgrestest.Exec(t, conn, "REVOKE INSERT ON dora.ledger_deliveries FROM "+d.User) // the last table
+	g.Expect(Move(t.Context(), from, to, "eu-1", func(step string) { t.Error(step) })).
+		To(MatchError(ContainSubstring(`its role lacks rights: grant them, or restore the tables that are missing (INSERT on "dora"."ledger_deliveries")`)))
+	postgrestest.Exec(t, conn, "GRANT INSERT ON dora.ledger_deliveries TO "+d.User)
+	g.Expect(Move(t.Context(), from, to, "eu-1", func(string) {})).To(Succeed())
+	expectCopy(t, from, to)
+}
+
 // TestASourceThatWasWrittenMeanwhile: between two attempts a controller wrote it.
 func TestASourceThatWasWrittenMeanwhile(t *testing.T) {
 	g := NewWithT(t)

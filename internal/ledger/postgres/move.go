@@ -41,6 +41,9 @@ func BeginMove(ctx context.Context, url, cluster, source string) (*Move, error) 
 	}
 	opts := Options{Cluster: cluster}.withDefaults()
 	s, err := prepare(ctx, p, schema, opts, func(ctx context.Context) (id int32, token int64, err error) {
+		if err := permitted(ctx, p.writing, schema, true); err != nil {
+			return 0, 0, err
+		}
 		err = p.writing.QueryRow(ctx, `UPDATE ledgers SET token = token + 1 WHERE cluster = $1 RETURNING id, token`, cluster).Scan(&id, &token)
 		return id, token, err
 	})

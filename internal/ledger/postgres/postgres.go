@@ -220,26 +220,21 @@ func (s *Store) Ping(ctx context.Context) error {
 	})
 }
 
-// look looks without writing: what was written last was kept, the ledger is still ours, and the server would let us write. It fails if events could not
-// be written, of which a write to the ledger's row tells nothing.
+// look looks without writing: what was written last was kept, the ledger is still ours, and the server would let us write. It fails if a right is
+// missing on any table, of which a write to the ledger's row tells nothing.
 func (s *Store) look(ctx context.Context) (sound bool, err error) {
-	var (
-		token  int64
-		takes  bool
-		denied string
-	)
-	failed := s.writing.QueryRow(ctx, lookQuery, s.ledger, eventtable.Table(s.schema, eventtable.Name)).Scan(&token, &takes, &denied)
-	if failed == nil && takes && denied != "" {
-		return false, fmt.Errorf("cannot write the ledger: its role may not %s the table %s.%s, or there is none: grant it, or restore the table",
-			denied, s.schema, eventtable.Name)
+	if err := permitted(ctx, s.writing, s.schema, true); err != nil {
+		if errors.Is(err, ErrRights) {
+			return false, fmt.Errorf("cannot write the ledger: %w", err)
+		}
+		return false, nil // the write tells why
 	}
-	return failed == nil && takes && token == s.writer.token && s.writer.Sound(), nil // where it failed, the write tells why
+	var token int64
+	var takes bool
+	err = s.writing.QueryRow(ctx, `SELECT token, NOT pg_is_in_recovery() AND NOT current_setting('transaction_read_only')::boolean
+		FROM ledgers WHERE id = $1`, s.ledger).Scan(&token, &takes)
+	return err == nil && takes && token == s.writer.token && s.writer.Sound(), nil
 }
-
-// lookQuery: rights on some columns suffice, since the columns that are written may have been granted one by one.
-const lookQuery = `SELECT token, NOT pg_is_in_recovery() AND NOT current_setting('transaction_read_only')::boolean AND has_table_privilege('ledgers', 'UPDATE'),
-	(SELECT coalesce(string_agg(needed, ', '), '') FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) needed
-		WHERE NOT coalesce(has_any_column_privilege(to_regclass($2), needed), false)) FROM ledgers WHERE id = $1`
 
 func (s *Store) do(ctx context.Context, doing string, run func(*transaction) error) error {
 	return s.writer.Do(ctx, doing, run)
