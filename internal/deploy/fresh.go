@@ -80,7 +80,7 @@ func (d *decider) freshBefore(p *Attempt, running *Op) bool {
 // Where no image changes, nothing is replaced, so (b) asks for Synced as well. Where several workloads changed, a transition before the end of the operation
 // may be that of an earlier wave, while nothing shows yet what the last one replaces.
 func (d *decider) healthyAfter(o *Op, start time.Time, sameImages bool) bool {
-	if d.app.Health != Healthy || !o.ended() {
+	if d.app.Health != Healthy || !o.ended() || d.rolloutUnobserved() {
 		return false
 	}
 	if d.app.Synced && d.app.ReconciledAt.After(o.End) {
@@ -88,7 +88,7 @@ func (d *decider) healthyAfter(o *Op, start time.Time, sameImages bool) bool {
 	}
 	version, _, _ := d.version()
 	gone := onlyThese(version, d.live)
-	since, waves := d.since(), o.Several && d.since().Before(o.End)
+	since, waves := d.since(), o.Several && !d.since().After(o.End)
 	if !since.Before(start) && gone && !waves && (!sameImages || d.app.Synced) {
 		return true
 	}
@@ -97,6 +97,11 @@ func (d *decider) healthyAfter(o *Op, start time.Time, sameImages bool) bool {
 		return false
 	}
 	return gone
+}
+
+// rolloutUnobserved says that a Rollout's spec is newer than its status: whatever health the Application shows is that of the spec before.
+func (d *decider) rolloutUnobserved() bool {
+	return slices.ContainsFunc(d.obs.Rollouts, func(ro Rollout) bool { return !ro.Observed })
 }
 
 // healthyAt is when production became Healthy under an operation: the transition, or deployedAt if health never moved.
