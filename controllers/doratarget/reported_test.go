@@ -280,6 +280,22 @@ func TestAFreezeKeepsADrillOutOfRework(t *testing.T) {
 	}
 }
 
+// The second of two deployments was made while an incident was open. It is rework to those who count that incident, and to no others.
+func TestAnIncidentMakesReworkWhereItCounts(t *testing.T) {
+	for spec, want := range map[string]int64{
+		`{reported: {services: ["*"]}, incidents: {}}`: 1, `{reported: {services: ["*"]}, incidents: {severities: [P1]}}`: 0, `{reported: {services: ["*"]}}`: 0,
+	} {
+		s := newStory(t, target(t, "all", spec))
+		s.take(ci, deployed("cart", "1", 100))
+		s.take(pagerduty, outage("cart", "A", "P3", 95, 20))
+		s.take(ci, deployed("cart", "2", 50))
+		object, _ := s.look("all")
+		if got := object.Status.Summary.Rework; got.Unplanned != want || got.Samples != 2 {
+			t.Errorf("%s: %d of %d are rework, want %d", spec, got.Unplanned, got.Samples, want)
+		}
+	}
+}
+
 func TestWhatIsReportedSurvivesARestart(t *testing.T) {
 	s := newStory(t, target(t, "all", `{incidents: {}, reported: {services: ["*"]}}`))
 	s.take(ci, deployed("payments", "1", 180))
