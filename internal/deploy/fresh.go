@@ -78,7 +78,7 @@ func (d *decider) freshBefore(p *Attempt, running *Op) bool {
 // healthyAfter says that Healthy is fresh after an operation: by (a) a comparison made after it that found everything
 // Synced, (b) a transition since the attempt started with the replaced images gone, or (c) having held for a while.
 // Where no image changes, nothing is replaced, so (b) asks for Synced as well. Where several workloads changed, a transition before the end of the operation
-// may be that of an earlier wave, while nothing shows yet what the last one replaces.
+// may be that of an earlier wave, while nothing shows yet what the last one replaces; one in the same second too, for all that Argo tells.
 func (d *decider) healthyAfter(o *Op, start time.Time, sameImages bool) bool {
 	if d.app.Health != Healthy || !o.ended() || d.rolloutUnobserved() {
 		return false
