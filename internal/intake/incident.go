@@ -35,6 +35,8 @@ type incidentState struct {
 	Environment string `json:"environment,omitempty"`
 	Team        string `json:"team,omitempty"`
 	CausedBy    string `json:"caused_by,omitempty"`
+	// Moved says that it is of the service and environment of the deployment that it names by the id of its event, whatever the sender names.
+	Moved bool `json:"moved,omitempty"`
 	// Noted are the words of notes that came before the first opening, of those that may name a deployment.
 	Noted []string `json:"noted,omitempty"`
 	Taken []taken  `json:"taken,omitempty"`
@@ -169,7 +171,15 @@ func (h *hearing) step(ctx context.Context, step incident.Step) error {
 
 // counting is who counts the incident as it is known now.
 func (h *hearing) counting(ctx context.Context) (Counting, error) {
-	return h.Audience.Incidents(ctx, h.from, Service{h.state.Named, h.state.Environment}, h.state.Severity)
+	return h.Audience.Incidents(ctx, h.from, h.about(), h.state.Severity)
+}
+
+// about is the service to ask for who counts it.
+func (h *hearing) about() Service {
+	if h.state.Moved {
+		return Service{h.state.Service, h.state.Environment}
+	}
+	return Service{h.state.Named, h.state.Environment}
 }
 
 // open says what an opening is of, and which deployment it is held against: that stays, whatever is deployed or told later.
@@ -179,13 +189,25 @@ func (h *hearing) open(ctx context.Context, at time.Time) error {
 	if s.Named == "" {
 		return &ingest.BadRequestError{Field: "service", Mend: "must name the service, or the receiver must have a defaultService"}
 	}
+	s.Moved = false
+	mentions := slices.Concat(s.Noted, r.Incident.Mentions)
+	named, err := h.named(ctx, at, mentions)
+	if err != nil {
+		return err
+	}
+	if named != nil {
+		s.Service, s.Environment, s.Moved = named.Service, named.Environment, true
+	}
 	counting, err := h.counting(ctx)
 	if err != nil {
 		return err
 	}
 	s.Service, s.Team = cmp.Or(counting.Service, s.Named), cmp.Or(r.Team, counting.Team, s.Team)
-	mentions := slices.Concat(s.Noted, r.Incident.Mentions)
 	s.CausedBy, s.Noted, h.why = "", nil, incident.NotCounted
+	if named != nil {
+		s.CausedBy, h.why = named.ID, incident.NamedByEvent
+		return nil
+	}
 	if counting.Sees == nil {
 		return nil
 	}
@@ -194,6 +216,39 @@ func (h *hearing) open(ctx context.Context, at time.Time) error {
 		s.CausedBy, h.why = incident.CauseOf(at, mentions, events, counting.Window)
 	}
 	return err
+}
+
+// named is the deployment that an incident names by the id of its event; nil if there is none that a target sees and counts which counts its
+// incidents too: of any other it is not told that it exists. An id is of one deployment, so that it tells the service better than the sender.
+func (h *hearing) named(ctx context.Context, began time.Time, mentions []string) (*dora.Event, error) {
+	ids := incident.IDs(mentions)
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	var seen []dora.Event
+	for row, err := range h.Store.Events(ctx, ledger.EventQuery{
+		Cluster: h.Cluster, IDs: ids, Types: []dora.Type{dora.TypeDeploy}, Since: began.Add(-lookBack), Newest: true, Limit: candidates,
+	}) {
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the deployments that an incident names: %w", err)
+		}
+		seen = append(seen, row.Event)
+	}
+	for i := len(seen) - 1; i >= 0; i-- { // after the reading: whoever is asked may read too
+		e := &seen[i]
+		counting, err := h.Audience.Incidents(ctx, h.from, Service{e.Service, e.Environment}, h.state.Severity)
+		if err != nil {
+			return nil, err
+		}
+		if counting.Service != e.Service || counting.Sees == nil || !counting.Sees(e.Subject) {
+			seen = slices.Delete(seen, i, i+1)
+		}
+	}
+	id, why := incident.CauseOf(began, mentions, seen, 0)
+	if at := slices.IndexFunc(seen, func(e dora.Event) bool { return e.ID == id }); at >= 0 && why == incident.NamedByEvent {
+		return &seen[at], nil
+	}
+	return nil, nil
 }
 
 // deployments are those of the incident's service that it may be held against.
@@ -216,8 +271,7 @@ func (h *hearing) deployments(ctx context.Context, began time.Time, counting *Co
 // escalate lets those know of the opening who count the incident only now that its severity is another. They are owed it before the message
 // is kept, so that a message that is sent again after an error does so too.
 func (h *hearing) escalate(ctx context.Context) error {
-	about := Service{h.state.Named, h.state.Environment}
-	before, err := h.Audience.Incidents(ctx, h.from, about, h.severity)
+	before, err := h.Audience.Incidents(ctx, h.from, h.about(), h.severity)
 	if err != nil {
 		return err
 	}

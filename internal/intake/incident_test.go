@@ -103,8 +103,11 @@ func TestAnIncidentIsHeldAgainstWhatItsAudienceSees(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.audience.sees = func(s dora.Subject) bool { return s.Namespace == sender.Namespace }
-	if e := w.event(w.take(opened(0, "2.1", "2.2", other[0], foreign[0]))[0]); e.CausedBy != seen {
+	if e := w.event(w.take(opened(0, "2.1", "2.2", foreign[0]))[0]); e.CausedBy != seen {
 		t.Errorf("it is held against %q", e.CausedBy)
+	}
+	if e := w.event(w.take(openedAs("Z", 1, other[0]))[0]); e.CausedBy != other[0] || e.Environment != "staging" || e.Reason != "NamedByEvent" {
+		t.Errorf("what it names by its id is passed over: %+v", e)
 	}
 	w = newWorld(t)
 	w.take(deployment("1", -30))
@@ -157,4 +160,47 @@ func TestAnIncidentThatBecomesSevereIsOwedFromTheBeginning(t *testing.T) {
 	if w.event(id).Severity != "P3" || w.event(end).Severity != "P1" {
 		t.Error("an event has another severity than when it happened")
 	}
+}
+
+// openedAs is the opening of another incident, of a service that has no deployments.
+func openedAs(id string, minutes float64, mentions ...string) ingest.Report {
+	r := opened(minutes, mentions...)
+	r.Service, r.Incident.ID, r.Key = "frontend", id, id
+	return r
+}
+
+// An id is of one deployment: the incident is of its service, from the beginning to the end, whatever service the sender names.
+func TestAnIncidentIsOfTheServiceOfTheDeploymentThatItNamesByItsID(t *testing.T) {
+	w := newWorld(t)
+	own := deployment("7", -5)
+	own.Service = "frontend"
+	cause := w.take(deployment("1", -30), own)[0]
+	end := resolved(9)
+	end.Service, end.Incident.ID = "frontend", "Y"
+	ids := w.take(openedAs("Y", 0, "caused by deployment "+cause+" of checkout"), end)
+	for _, id := range ids {
+		if e := w.event(id); e.CausedBy != cause || e.Service != "checkout" || e.Subject.Name != "checkout" {
+			t.Errorf("it is %+v", e)
+		}
+	}
+	if e := w.event(ids[0]); e.Reason != "NamedByEvent" {
+		t.Errorf("it is held against it for %s", e.Reason)
+	}
+}
+
+// An id that may not be seen is as one that there is not.
+func TestAnIDThatMayNotBeSeenIsNoneAtAll(t *testing.T) {
+	var told []dora.Event
+	for _, hidden := range []bool{true, false} {
+		w := newWorld(t)
+		deployed := deployment("1", -30)
+		deployed.Environment = "staging"
+		id := "6ba7b810-9dad-51d1-80b4-00c04fd430c8"
+		if hidden {
+			id = w.take(deployed)[0]
+		}
+		w.audience.sees = func(s dora.Subject) bool { return s.UID != dora.ID("eu", "shop", "checkout", "staging") }
+		told = append(told, w.event(w.take(openedAs("Y", 0, id))[0]))
+	}
+	diff(t, told[0], told[1])
 }
