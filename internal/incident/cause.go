@@ -68,7 +68,7 @@ func met(e *dora.Event) bool {
 	return e.Outcome != dora.Unknown && (e.Outcome != dora.RolledBack || e.Exposed == nil || *e.Exposed)
 }
 
-// words are what mentions say, in lower case, without the punctuation around.
+// words are what mentions say, in lower case, without the punctuation around. Those with a slash are there as a whole, too: a tag may have one.
 type words []string
 
 // names is how many of the words of notes are kept until the opening comes, and nameLength how long each may be.
@@ -89,17 +89,23 @@ const longest = 64 << 10
 func wordsOf(mentions []string) words {
 	text := strings.Join(mentions, " ")
 	text = strings.ToLower(text[:min(len(text), longest)])
-	all := strings.FieldsFunc(text, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && !strings.ContainsRune("-_.+", r)
-	})
-	for i, word := range all {
-		all[i] = strings.Trim(word, "-_.+")
+	var all []string
+	for run := range strings.FieldsFuncSeq(text, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && !strings.ContainsRune("-_.+/", r)
+	}) {
+		if run = strings.Trim(run, "-_.+/"); strings.Contains(run, "/") {
+			all = append(all, run)
+		}
+		for word := range strings.SplitSeq(run, "/") {
+			all = append(all, strings.Trim(word, "-_.+"))
+		}
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
 }
 
-// name says by what a deployment is among the words: its event's id, its version's tag, or its commit (in full, or 7 digits of it or more).
+// name says by what a deployment is among the words: its event's id, its version's tag or the digest of an image, or its commit (in full, or 7
+// digits of it or more).
 // A tag has to look like a version: digits alone could be any number, such as a port, and latest is a word like any other.
 func (w words) name(e *dora.Event) Tie {
 	if w.has(e.ID) {
@@ -108,7 +114,10 @@ func (w words) name(e *dora.Event) Tie {
 	if e.Version == nil {
 		return ""
 	}
-	if tag := e.Version.Tag; strings.ContainsAny(tag, digits) && strings.Trim(tag, digits) != "" && w.has(tag) {
+	if tag := e.Version.Tag; strings.ContainsAny(tag, digits) && strings.Trim(tag, digits) != "" && w.hasTag(tag) {
+		return NamedByVersion
+	}
+	if slices.ContainsFunc(e.Version.Images, w.hasDigest) {
 		return NamedByVersion
 	}
 	if dora.IsSHA(strings.ToLower(e.Version.Commit)) && slices.ContainsFunc(w, func(word string) bool { return sameCommit(word, e.Version.Commit) }) {
@@ -122,6 +131,21 @@ const digits = "0123456789"
 func (w words) has(word string) bool {
 	_, found := slices.BinarySearch(w, strings.ToLower(word))
 	return found
+}
+
+// hasTag looks for a tag with a slash also within an address, between slashes.
+func (w words) hasTag(tag string) bool {
+	if !strings.Contains(tag, "/") {
+		return w.has(tag)
+	}
+	whole := "/" + strings.ToLower(tag) + "/"
+	return slices.ContainsFunc(w, func(word string) bool { return strings.Contains("/"+word+"/", whole) })
+}
+
+// hasDigest looks for the digest of an image, in full.
+func (w words) hasDigest(image string) bool {
+	_, digest, found := strings.Cut(image, "@sha256:")
+	return found && digest != "" && w.has(digest)
 }
 
 // sameCommit compares a word with a commit, either of which may be shortened.

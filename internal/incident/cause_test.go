@@ -19,6 +19,19 @@ func deployment(id string, minutes float64, outcome dora.Outcome, tag, commit st
 	}
 }
 
+const digest = "0b31b1c02ff458ad9b7b81cbdf8f028bd54699fa151f221d1e8de6817db93427"
+
+func slashed() []dora.Event {
+	return []dora.Event{deployment("e1", -50, dora.Succeeded, "tagx/v1.0.0", ""), deployment("e2", -10, dora.Succeeded, "tagx/v1.1.0", "")}
+}
+
+func digested() []dora.Event {
+	one, two := deployment("e1", -50, dora.Succeeded, "", ""), deployment("e2", -10, dora.Succeeded, "", "")
+	one.Version.Images = []string{"r.example.com/shop@sha256:" + digest}
+	two.Version.Images = []string{"r.example.com/shop@sha256:" + digest[32:] + digest[:32]}
+	return []dora.Event{one, two}
+}
+
 func TestCauses(t *testing.T) {
 	events := []dora.Event{
 		deployment("e1", -3000, dora.Succeeded, "v1.0.0", first), // two days before
@@ -46,6 +59,12 @@ func TestCauses(t *testing.T) {
 		"a number could be anything":                           {mentions: []string{"port 8080"}, events: []dora.Event{deployment("e1", -300, dora.Succeeded, "8080", "")}, want: ""},
 		"latest is a word":                                     {mentions: []string{"the latest one"}, events: []dora.Event{deployment("e1", -300, dora.Succeeded, "latest", "")}, want: ""},
 		"a commit that is known by seven digits":               {mentions: []string{first}, events: []dora.Event{deployment("e1", -300, dora.Succeeded, "", "5d41402")}, want: "e1"},
+		"named by a tag with a slash":                          {mentions: []string{"regression introduced by tagx/v1.0.0."}, events: slashed(), want: "e1"},
+		"named by a tag with a slash in an address":            {mentions: []string{"https://git.example.com/shop/tree/tagx/v1.0.0/main.go"}, events: slashed(), want: "e1"},
+		"part of a tag with a slash is no name":                {mentions: []string{"atagx/v1.0.0 v1.0.0 tagx"}, events: slashed(), want: "e2"},
+		"named by the digest of an image":                      {mentions: []string{"bad image sha256:" + digest}, events: digested(), want: "e1"},
+		"named by an image":                                    {mentions: []string{"r.example.com/shop@sha256:" + digest}, events: digested(), want: "e1"},
+		"part of a digest is no name":                          {mentions: []string{digest[:40]}, events: digested(), want: "e2"},
 		"nothing was deployed":                                 {mentions: []string{"v1.0.0"}, want: ""},
 		"a failed one, that users met":                         {events: append(events[:2:2], deployment("e3", -5, dora.Failed, "", "")), want: "e3"},
 		"a rollback, if that was the last":                     {events: append(events[:2:2], deployment("e3", -5, dora.RolledBack, "", "")), want: "e3"},
