@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/url"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +16,8 @@ import (
 	"unicode/utf8"
 
 	kjson "sigs.k8s.io/json"
+
+	"github.com/dora-controller/dora-controller/internal/redact"
 )
 
 // Bounds of what a report holds, in bytes. What identifies something is refused beyond its bound; what people read is cut.
@@ -149,14 +152,15 @@ func Texts(value any) (texts []string) {
 	return texts
 }
 
-// Bounded is a report with its texts cut to their bounds, a link only if it is one, and each mention once.
+// Bounded is a report with its texts cut to their bounds, a link only if it is one, and each mention once. What looks like a credential is in none of
+// the texts of an incident: monitoring quotes what failed, and people see it.
 func Bounded(r Report) Report {
 	r.Service, r.Environment, r.Team = line(r.Service, MaxName), line(r.Environment, MaxName), line(r.Team, MaxName)
 	if r.Incident == nil {
 		return r
 	}
 	i := *r.Incident
-	i.Severity, i.Title, i.Link = line(i.Severity, MaxName), line(i.Title, MaxTitle), link(i.Link)
+	i.Severity, i.Title, i.Link = line(i.Severity, MaxName), title(i.Title), link(i.Link)
 	i.Mentions = mentions(i.Mentions)
 	r.Incident = &i
 	return r
@@ -166,6 +170,9 @@ func Bounded(r Report) Report {
 func line(text string, most int) string {
 	return strings.TrimSpace(cut(strings.Join(strings.Fields(shown(cut(text, 4*most))), " "), most))
 }
+
+// title is redacted before it is cut, so that half of a credential is none that nobody knows.
+func title(text string) string { return line(redact.Text(line(text, 4*MaxTitle)), MaxTitle) }
 
 // shown has a space for each character that does not show, and nothing for one that takes no place: people write titles with such, which
 // join the parts of an emoji, and an incident is not refused for them.
@@ -192,16 +199,31 @@ func cut(text string, most int) string {
 	return text[:most]
 }
 
-// link is an address that a person may follow, or nothing. One with a password in it is none.
+// link is an address that a person may follow, or nothing. One with a password in it is none. What looks like a credential in its query is left out.
 func link(text string) string {
 	if len(text) > MaxLink || strings.ContainsFunc(text, unprintable) {
 		return ""
 	}
 	u, err := url.Parse(text)
-	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.User != nil {
+	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.User != nil || redact.Text(u.Path) != u.Path {
 		return ""
 	}
+	kept := slices.DeleteFunc(strings.Split(u.RawQuery, "&"), secret)
+	if query := strings.Join(kept, "&"); query != u.RawQuery || secret(u.EscapedFragment()) {
+		u.RawQuery, u.Fragment, u.RawFragment = query, "", ""
+		return u.String()
+	}
 	return text
+}
+
+// secretName is the name of a parameter whose value lets somebody in.
+var secretName = regexp.MustCompile(`(?i)token|secret|passw|pwd|credential|signature|jwt|^(sig|auth|code|.*[-_.]?key|.*[-_.]auth)$`)
+
+// secret tells of a parameter, as it stands in an address, whether it looks like a credential. One that cannot be read may be one.
+func secret(parameter string) bool {
+	plain, err := url.QueryUnescape(parameter)
+	name, _, valued := strings.Cut(plain, "=")
+	return err != nil || valued && secretName.MatchString(name) || redact.Text(plain) != plain
 }
 
 // mentions keeps each text once, in its order.
@@ -209,7 +231,7 @@ func mentions(texts []string) []string {
 	var kept []string
 	seen := map[string]bool{}
 	for _, text := range texts {
-		text = strings.TrimSpace(shown(cut(text, MaxMention)))
+		text = strings.TrimSpace(cut(redact.Text(shown(cut(text, MaxMention))), MaxMention))
 		if text == "" || seen[text] {
 			continue
 		}

@@ -141,6 +141,31 @@ func TestBounded(t *testing.T) {
 	}
 }
 
+// TestNoCredentialIsKept: what monitoring quotes of what failed is shown to people, and goes to sinks.
+func TestNoCredentialIsKept(t *testing.T) {
+	g := NewWithT(t)
+	password := sinktest.Secret("database")
+	quoted := "login https://bob:" + password + "@db.example.com failed, token=" + password
+	got := ingest.Bounded(ingest.Report{Incident: &ingest.Incident{
+		Title: quoted, Mentions: []string{quoted + " since v1.2.3"}, Link: "https://example.com/x?team=a&token=" + password + "&panel=2",
+	}}).Incident
+	g.Expect(sinktest.Leaks(got.Title+got.Link+strings.Join(got.Mentions, ""))).To(BeFalse(), "a secret is kept")
+	g.Expect(got.Title).To(Equal("login https://REDACTED@db.example.com failed, token=REDACTED"))
+	g.Expect(got.Mentions[0]).To(HaveSuffix(" since v1.2.3"))
+	g.Expect(got.Link).To(Equal("https://example.com/x?team=a&panel=2"))
+	for address, want := range map[string]string{
+		"https://example.com/x?X-Amz-Signature=a1&b=2":             "https://example.com/x?b=2",
+		"https://example.com/x?api_key=a1":                         "https://example.com/x",
+		"https://example.com/x?b=2&sig=%61#c":                      "https://example.com/x?b=2",
+		"https://example.com/x?b=ghp_" + strings.Repeat("a1", 18):  "https://example.com/x",
+		"https://example.com/x#access_token=a1":                    "https://example.com/x",
+		"https://example.com/ghp_" + strings.Repeat("a1", 18):      "",
+		"https://example.com/@ann/graph?g0.expr=up%7Ba%3D%22b%22}": "https://example.com/@ann/graph?g0.expr=up%7Ba%3D%22b%22}",
+	} {
+		g.Expect(ingest.Bounded(ingest.Report{Incident: &ingest.Incident{Link: address}}).Incident.Link).To(Equal(want), address)
+	}
+}
+
 func TestCredentials(t *testing.T) {
 	token, password := sinktest.Secret("token"), sinktest.Secret("password")
 	byToken := map[string][]byte{"token": []byte(token + "\n")}
