@@ -34,15 +34,16 @@ type reference struct {
 	ID string `json:"id"`
 }
 
-// report is what an event tells, and nil if that counts nothing. Of its type the version does not matter: fields were added, and none of those
-// that are read here has changed.
-func (e *cdEvent) report(kind string, now time.Time) (*ingest.Report, error) {
-	kind, ours := strings.CutPrefix(kind, "dev.cdevents.")
-	words := strings.SplitN(kind, ".", 3)
-	if !ours || len(words) < 3 {
-		return nil, nil
+// reader reads what an event tells of something that happened at a time; nil if that counts nothing.
+type reader func(e *cdEvent, at time.Time) (*ingest.Report, error)
+
+// readerOf is nil for a type that counts nothing. Its version does not matter: fields were added, and none of those that are read here has changed.
+func readerOf(kind string) reader {
+	subject, predicate, ok := typeOf(kind)
+	if !ok {
+		return nil
 	}
-	read := map[string]func(*cdEvent, time.Time) (*ingest.Report, error){
+	return map[string]reader{
 		"service.deployed":   (*cdEvent).deployed,
 		"service.upgraded":   (*cdEvent).deployed,
 		"service.published":  (*cdEvent).deployed,
@@ -50,10 +51,21 @@ func (e *cdEvent) report(kind string, now time.Time) (*ingest.Report, error) {
 		"incident.detected":  (*cdEvent).detected,
 		"incident.resolved":  (*cdEvent).resolved,
 		"change.merged":      (*cdEvent).merged,
-	}[words[0]+"."+words[1]]
-	if read == nil {
-		return nil, nil
+	}[subject+"."+predicate]
+}
+
+// typeOf takes apart dev.cdevents.SUBJECT.PREDICATE.VERSION.
+func typeOf(kind string) (subject, predicate string, ok bool) {
+	kind, ours := strings.CutPrefix(kind, "dev.cdevents.")
+	words := strings.SplitN(kind, ".", 3)
+	if !ours || len(words) < 3 {
+		return "", "", false
 	}
+	return words[0], words[1], true
+}
+
+// report is what an event of a type that counts tells.
+func (e *cdEvent) report(kind string, now time.Time) (*ingest.Report, error) {
 	at, err := ingest.When("data.context.timestamp", e.Context.Timestamp)
 	if err != nil {
 		return nil, err
@@ -64,12 +76,12 @@ func (e *cdEvent) report(kind string, now time.Time) (*ingest.Report, error) {
 	if _, err := ingest.Name("data.subject.id", e.Subject.ID); err != nil {
 		return nil, err
 	}
-	if kind := words[0]; kind != "incident" { // whose times are bounded instead
+	if subject, _, _ := typeOf(kind); subject != "incident" { // whose times are bounded instead
 		if err := ingest.Past("data.context.timestamp", at, now); err != nil {
 			return nil, err
 		}
 	}
-	return read(e, at)
+	return readerOf(kind)(e, at)
 }
 
 // deployed reads a deployment. One that did not succeed has no type in CDEvents: success in customData says so.

@@ -1,6 +1,7 @@
 package cloudevents_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"strings"
@@ -132,4 +133,28 @@ func TestWhatIsWrong(t *testing.T) {
 	many := []byte("[" + strings.Repeat(event()+",", 100) + event() + "]")
 	_, err = (cloudevents.Driver{}).Read(&ingest.Request{Header: batched, Body: many})
 	NewWithT(t).Expect(err).To(MatchError("must be a list of 100 events at most"))
+}
+
+// TestOtherTypes count nothing, whatever their data is; that of types that count may be in base64.
+func TestOtherTypes(t *testing.T) {
+	g := NewWithT(t)
+	read := func(kind, rest string) ([]ingest.Report, error) {
+		body := fmt.Sprintf(`{"specversion":"1.0","id":"a","source":"b","type":%q%s}`, kind, rest)
+		return cloudevents.Driver{}.Read(&ingest.Request{Header: structured, Body: []byte(body), Now: noon})
+	}
+	for _, rest := range []string{"", `,"data":"hello"`, `,"data":[1]`, `,"data":{"subject":"x"}`, `,"data":null`, `,"data_base64":"aGVsbG8="`} {
+		reports, err := read("com.foo", rest)
+		g.Expect(err).NotTo(HaveOccurred(), rest)
+		g.Expect(reports).To(BeEmpty(), rest)
+	}
+	const deployed, data = "dev.cdevents.service.deployed.0.3.0", `{"context":{"timestamp":"2026-03-01T12:00:00Z"},"subject":{"id":"checkout"}}`
+	encoded := base64.StdEncoding.EncodeToString([]byte(data))
+	plain, err := read(deployed, `,"data":`+data)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(plain).To(HaveLen(1))
+	g.Expect(read(deployed, `,"data_base64":"`+encoded+`"`)).To(Equal(plain))
+	for _, rest := range []string{`,"data_base64":"?"`, `,"data":{},"data_base64":"` + encoded + `"`} {
+		_, err := read(deployed, rest)
+		g.Expect(err).To(MatchError("data_base64: must be in base64, and in the place of data"), rest)
+	}
 }

@@ -72,6 +72,7 @@ type data struct {
 	ID         string     `json:"id"`
 	Link       string     `json:"html_url"`
 	Title      string     `json:"title"`
+	Key        string     `json:"incident_key"`
 	CreatedAt  string     `json:"created_at"`
 	ReopenedAt string     `json:"reopened_at"`
 	Service    *reference `json:"service"`
@@ -135,7 +136,7 @@ func incident(m *message, report *ingest.Report) (err error) {
 		return err
 	}
 	i.Title, i.Link, i.Severity = d.Title, d.Link, d.Urgency
-	i.Mentions = []string{d.Title}
+	i.Mentions = []string{d.Title, d.Key}
 	if d.Priority != nil {
 		i.Severity = cmp.Or(d.Priority.Summary, d.Urgency)
 	}

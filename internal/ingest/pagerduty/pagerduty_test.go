@@ -27,7 +27,7 @@ func at(hour, minute, second, millisecond int) time.Time {
 
 func incident(key string, i ingest.Incident) []ingest.Report {
 	i.ID, i.Link, i.Title = "PINC001", link, title
-	i.OpenedAt, i.Mentions = at(10, 15, 29, 0), []string{title}
+	i.OpenedAt, i.Mentions = at(10, 15, 29, 0), []string{title, "3b1f0a"}
 	return []ingest.Report{{Source: "pagerduty", Key: key, Service: "checkout", Incident: &i}}
 }
 
