@@ -136,11 +136,16 @@ func (s *scope) speaks(uid string) string {
 	if !known {
 		return "another DoraTarget"
 	}
-	targets := selection(s.view, &row)
+	targets := slices.DeleteFunc(selection(s.view, &row), func(t *kube.Target) bool { return s.mute(t, &row) })
 	if len(targets) == 0 || targets[0].Object.UID == s.target.Object.UID {
 		return ""
 	}
 	return sourceOf(client.ObjectKeyFromObject(targets[0].Object))
+}
+
+// mute says that a target has no word about a reported service: it counts incidents, but no deployment of that service, as far as its status tells.
+func (s *scope) mute(t *kube.Target, row *ledger.Subject) bool {
+	return row.Kind == dora.KindReported && t.Object.UID != s.target.Object.UID && !t.Reports(row) && !t.Object.Status.Has(row.Service, row.Environment)
 }
 
 // abandoned tells whether the target that made a mark is gone.

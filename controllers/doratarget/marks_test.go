@@ -275,3 +275,23 @@ func TestAnObjectThatIsSelectedNoMoreIsAsArgoToldIt(t *testing.T) {
 		t.Error("a target asks to be looked at again by itself")
 	}
 }
+
+// An older target that counts incidents, of other services, does not keep a younger one from marking what is reported of its own.
+func TestWhoCountsAReportedServiceHasTheWord(t *testing.T) {
+	older := target(t, "older", `{applications: {}, incidents: {}}`)
+	older.CreationTimestamp = metav1.NewTime(epoch.Add(-48 * time.Hour))
+	s := newStory(t, older, target(t, "younger", `{reported: {services: [payments]}, incidents: {}}`), application("cart", nil))
+	s.keep("cart", nil, succeeded(ago(300)))
+	s.look("older")
+	failed := deployed("payments", "1", 120)
+	failed.Deployment.Success = false
+	id := s.take(ci, failed)[0]
+	s.annotate("younger", map[string]string{id: "not-a-failure by ada: a drill"})
+	object, _ := s.look("younger")
+	s.expect(refusal(object), "")
+	s.expect(s.said(), []string{"not-a-failure by ada"})
+
+	s.annotate("older", map[string]string{id: "failure by eve: it was"})
+	object, _ = s.look("older")
+	s.expect(refusal(object), "EventNotFound Annotation mark.dora-controller.io/"+id+" marks nothing: the ledger has no event of that id that this target counts")
+}

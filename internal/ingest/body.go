@@ -216,6 +216,16 @@ func link(text string) string {
 	return text
 }
 
+// Repository is a repository's address as it is kept: without the user and the password by which a CI job reads it.
+func Repository(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.User == nil || u.User.String() == "git" {
+		return redact.Text(text) // also of the user git, who is no secret
+	}
+	u.User = nil
+	return redact.Text(u.String())
+}
+
 // secretName is the name of a parameter whose value lets somebody in.
 var secretName = regexp.MustCompile(`(?i)token|secret|passw|pwd|credential|signature|jwt|^(sig|auth|code|.*[-_.]?key|.*[-_.]auth)$`)
 

@@ -209,3 +209,18 @@ func TestCredentials(t *testing.T) {
 		}
 	}
 }
+
+// GitLab's CI_REPOSITORY_URL has a job's token in it.
+func TestARepositoryIsKeptWithoutCredentials(t *testing.T) {
+	for text, want := range map[string]string{
+		"https://gitlab-ci-token:glcbt-64_abc@gitlab.example.com/acme/web.git": "https://gitlab.example.com/acme/web.git",
+		"https://x-access-token@github.com/acme/web":                           "https://github.com/acme/web",
+		"ssh://git@github.com/acme/web.git":                                    "ssh://git@github.com/acme/web.git",
+		"git@github.com:acme/web.git":                                          "git@github.com:acme/web.git",
+		"acme/web":                                                             "acme/web",
+		"":                                                                     "",
+		"https://github.com/acme/web?private_token=abcdef0123456789": "https://github.com/acme/web?private_token=REDACTED",
+	} {
+		NewWithT(t).Expect(ingest.Repository(text)).To(Equal(want), text)
+	}
+}

@@ -102,7 +102,7 @@ func (e *cdEvent) deployed(at time.Time) (*ingest.Report, error) {
 	if d.Commit != "" && !commit.MatchString(d.Commit) {
 		return nil, &ingest.BadRequestError{Field: "data.customData.commit_sha", Mend: "must be the id of a commit, 7 to 64 hexadecimal digits"}
 	}
-	d.Commit = strings.ToLower(d.Commit)
+	d.Commit, d.Repository = strings.ToLower(d.Commit), ingest.Repository(d.Repository)
 	for name, into := range map[string]*time.Time{"started_at": &d.StartedAt, "first_commit_ts": &d.FirstCommitAt} {
 		read, err := ingest.When("data.customData."+name, e.text(name))
 		if err != nil {
@@ -160,7 +160,7 @@ func (e *cdEvent) merged(at time.Time) (*ingest.Report, error) {
 	if _, err := ingest.Name("data.subject.content.repository.id", repository); err != nil {
 		return nil, err
 	}
-	change := &ingest.Change{Commit: strings.ToLower(sha), Repository: repository, OccurredAt: at}
+	change := &ingest.Change{Commit: strings.ToLower(sha), Repository: ingest.Repository(repository), OccurredAt: at}
 	return &ingest.Report{Service: path.Base(repository), Team: e.text("team"), Change: change}, nil
 }
 

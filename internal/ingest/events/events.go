@@ -179,7 +179,7 @@ func readDeploy(m *message, r *ingest.Request, report *ingest.Report) error {
 		}
 	}
 	report.Deployment = &ingest.Deployment{
-		Commit: strings.ToLower(m.Commit), Repository: m.Repository, Version: m.Version, Images: m.Images,
+		Commit: strings.ToLower(m.Commit), Repository: ingest.Repository(m.Repository), Version: m.Version, Images: m.Images,
 		StartedAt: started, OccurredAt: at, FirstCommitAt: first, Success: *m.Success, IsRollback: m.IsRollback,
 	}
 	return nil
@@ -190,7 +190,7 @@ func readChange(m *message, r *ingest.Request, report *ingest.Report) error {
 		return wrong("commit_sha", "must be there: the id of the commit, 7 to 64 hexadecimal digits")
 	}
 	at, first, err := m.times(r)
-	report.Change = &ingest.Change{Commit: strings.ToLower(m.Commit), Repository: m.Repository, OccurredAt: at, FirstCommitAt: first}
+	report.Change = &ingest.Change{Commit: strings.ToLower(m.Commit), Repository: ingest.Repository(m.Repository), OccurredAt: at, FirstCommitAt: first}
 	return err
 }
 
