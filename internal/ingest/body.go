@@ -219,8 +219,11 @@ func link(text string) string {
 // Repository is a repository's address as it is kept: without the user and the password by which a CI job reads it.
 func Repository(text string) string {
 	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.User == nil || u.User.String() == "git" {
-		return redact.Text(text) // also of the user git, who is no secret
+	if err != nil || u.Host == "" || u.User == nil {
+		return redact.Text(text)
+	}
+	if u.User.String() == "git" { // who is no secret
+		return text
 	}
 	u.User = nil
 	return redact.Text(u.String())
