@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -112,25 +113,44 @@ func settle(config *pgxpool.Config, schema string) {
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
-// Admits connects once, and fails where the server would not let the ledger's role in: a wrong password, no such role, rule or database. A server that
-// cannot be reached, or takes no more connections, says nothing of that.
+// Admits connects once, and fails where the ledger's role could not work there: a wrong password, no such role, rule or database, a right that it
+// lacks, or no connection that is as safe as the URL wants it. A server that cannot be reached, or takes no more connections, says nothing of that.
 func Admits(ctx context.Context, location string) error {
-	config, _, err := parse(location)
+	config, schema, err := parse(location)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectWithin)
 	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
-	if err == nil {
-		_ = conn.Close(ctx)
-		return nil
+	if err != nil {
+		return refusal(err)
 	}
-	refused, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok || !slices.Contains([]string{"28000", "28P01", "3D000"}, refused.Code) {
-		return nil
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if err := permitted(ctx, conn, schema, false); errors.Is(err, ErrRights) {
+		return fmt.Errorf("the ledger cannot be opened: %w", err)
 	}
-	return fmt.Errorf("the ledger cannot be opened: %w", &serverError{refused})
+	return nil
+}
+
+// refusal is what somebody has to mend of a connection that was not had; nil if there is nothing.
+func refusal(err error) error {
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
+		if !slices.Contains([]string{"28000", "28P01", "3D000", "42501"}, refused.Code) {
+			return nil
+		}
+		return fmt.Errorf("the ledger cannot be opened: %w", &serverError{refused})
+	}
+	if certificate, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return fmt.Errorf("the ledger cannot be opened: its server's certificate is not trusted, mend sslrootcert or sslmode: %w", certificate)
+	}
+	if alert, ok := errors.AsType[tls.AlertError](err); ok {
+		return fmt.Errorf("the ledger cannot be opened: its server refuses the encrypted connection: %w", alert)
+	}
+	if strings.Contains(err.Error(), "server refused TLS connection") { // pgx has no type for it
+		return errors.New("the ledger cannot be opened: its server does not encrypt connections, as sslmode wants it: mend the server, or sslmode")
+	}
+	return nil
 }
 
 // pools are one connection that writes, which no reader can take away, and some that read.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -214,6 +215,58 @@ func TestAdmits(t *testing.T) {
 	location.Host = closed.Addr().String()
 	g.Expect(closed.Close()).To(Succeed())
 	g.Expect(admits(d.Password, d.User, d.Name)).To(Succeed(), "it cannot be reached")
+}
+
+// TestAdmitsNobodyWhoCouldNotWork: the role may not connect, or lacks a right; the server's certificate is of another authority, or it has none.
+func TestAdmitsNobodyWhoCouldNotWork(t *testing.T) {
+	g, server := NewWithT(t), postgrestest.Start(t)
+	d := server.Database(t)
+	t.Setenv("PGPASSWORD", d.Password)
+	conn := server.Connect(t, d.Name)
+	plain := address(d).String()
+	g.Expect(Admits(t.Context(), plain)).To(Succeed(), "the schema is not there yet")
+	g.Expect(opened(t, plain, "eu-1").Close()).To(Succeed())
+	g.Expect(Admits(t.Context(), plain)).To(Succeed())
+
+	postgrestest.Exec(t, conn, "REVOKE INSERT ON dora.ledger_states FROM "+d.User)
+	g.Expect(Admits(t.Context(), plain)).To(MatchError(ContainSubstring(`(INSERT on "dora"."ledger_states")`)))
+	postgrestest.Exec(t, conn, "GRANT INSERT ON dora.ledger_states TO "+d.User)
+	postgrestest.Exec(t, conn, "ALTER SCHEMA dora OWNER TO postgres")
+	g.Expect(Admits(t.Context(), plain)).To(MatchError(ContainSubstring("permission denied for schema dora")))
+	postgrestest.Exec(t, conn, "ALTER SCHEMA dora OWNER TO "+d.User)
+	name := pgx.Identifier{d.Name}.Sanitize()
+	postgrestest.Exec(t, conn, "ALTER DATABASE "+name+" OWNER TO postgres")
+	postgrestest.Exec(t, conn, "REVOKE CONNECT ON DATABASE "+name+" FROM PUBLIC")
+	g.Expect(Admits(t.Context(), plain)).To(MatchError(ContainSubstring("42501")))
+	postgrestest.Exec(t, conn, "ALTER DATABASE "+name+" OWNER TO "+d.User)
+
+	folder := t.TempDir()
+	verified := func(authority string, content []byte) error {
+		file := filepath.Join(folder, authority)
+		g.Expect(os.WriteFile(file, content, 0o600)).To(Succeed())
+		return Admits(t.Context(), strings.Replace(plain, "sslmode=disable", "sslmode=verify-full&sslrootcert="+file, 1))
+	}
+	g.Expect(verified("own", server.CA)).To(Succeed())
+	g.Expect(verified("other", postgrestest.OtherCA(t))).To(MatchError(And(
+		ContainSubstring("signed by unknown authority"), ContainSubstring("sslrootcert"))))
+
+	unencrypted, err := net.Listen("tcp", "127.0.0.1:0")
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { _ = unencrypted.Close() })
+	go func() {
+		for {
+			conn, err := unencrypted.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.ReadFull(conn, make([]byte, 8)) // SSLRequest, which such a server answers so
+			_, _ = conn.Write([]byte("N"))
+			_ = conn.Close()
+		}
+	}()
+	location := address(d)
+	location.Host, location.RawQuery = unencrypted.Addr().String(), "sslmode=require"
+	g.Expect(Admits(t.Context(), location.String())).To(MatchError(ContainSubstring("does not encrypt connections")))
 }
 
 // TestALedgerIsOfOneKubernetesCluster, from the first controller on that knows in which it runs. Another one takes nothing from it, until an
