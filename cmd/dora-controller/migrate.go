@@ -42,7 +42,7 @@ spec.postgres.migrations of the DoraSink to Check then. Otherwise the controller
 	f.BoolVar(&o.partitioned, "partitioned", false, "partition the table of events by month")
 	f.StringVar(&o.from, "from", "", "the file of the ledger to copy")
 	f.StringVar(&o.to, "to", "", "the URL of the database to copy it into, as --ledger of the controller will name it")
-	f.StringVar(&o.cluster, "cluster", "default", "the name of the cluster, as the controller's --cluster")
+	f.StringVar(&o.cluster, "cluster", "default", "the name of the cluster, as the controller's --cluster; eu-1/payments for its --shard=payments")
 	cmd.MarkFlagsRequiredTogether("from", "to")
 	cmd.MarkFlagsMutuallyExclusive("print", "from")
 	return cmd

@@ -82,15 +82,18 @@ func identity(path string, n ledger.Numbers) string {
 	return fmt.Sprintf("%s, begun with %s, at revision %d", filepath.Base(path), began, n.Revision)
 }
 
-// sameCluster: ids are made with the name of the cluster, so under another one a controller would record everything a second time.
+// sameCluster: ids are made with the name of the cluster, so under another one a controller would record everything a second time. The ledger of a
+// shard, such as eu-1/payments, has the ids of its cluster.
 func sameCluster(ctx context.Context, source *sqlite.Frozen, cluster string) error {
 	subjects, err := source.Subjects(ctx, ledger.SubjectQuery{})
 	if err != nil {
 		return err
 	}
+	own, _, _ := strings.Cut(cluster, "/")
 	for i := range subjects {
-		if other := subjects[i].Cluster; other != cluster {
-			return fmt.Errorf("the ledger is that of cluster %s, not of %s: say --cluster=%s, as its controller does", other, cluster, other)
+		if other := subjects[i].Cluster; other != own {
+			return fmt.Errorf("the ledger is that of cluster %s, not of %s: say --cluster=%s, as its controller does, or "+
+				"--cluster=%s/NAME if that has --shard=NAME", other, own, other, other)
 		}
 	}
 	return nil

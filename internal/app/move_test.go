@@ -16,6 +16,7 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+	"k8s.io/utils/clock"
 
 	"github.com/dora-controller/dora-controller/internal/dora"
 	"github.com/dora-controller/dora-controller/internal/ledger"
@@ -181,7 +182,30 @@ func expectCopy(t *testing.T, from, to string) {
 
 func TestAMoveOfAnotherCluster(t *testing.T) {
 	err := Move(t.Context(), filled(t), target(t), "us-1", func(string) {})
-	NewWithT(t).Expect(err).To(MatchError("the ledger is that of cluster eu-1, not of us-1: say --cluster=eu-1, as its controller does"))
+	NewWithT(t).Expect(err).To(MatchError("the ledger is that of cluster eu-1, not of us-1: " +
+		"say --cluster=eu-1, as its controller does, or --cluster=eu-1/NAME if that has --shard=NAME"))
+}
+
+// TestAMoveOfAShard stands beside that of the rest of its cluster, under the name by which its controller opens it.
+func TestAMoveOfAShard(t *testing.T) {
+	g := NewWithT(t)
+	from, rest, to := filledWith(t, "s"), filledWith(t, "r"), target(t)
+	g.Expect(Move(t.Context(), from, to, "us-1/payments", func(string) {})).To(MatchError(ContainSubstring("not of us-1: say --cluster=eu-1")))
+	g.Expect(Move(t.Context(), rest, to, "eu-1", func(string) {})).To(Succeed())
+	g.Expect(Move(t.Context(), from, to, "eu-1/payments", func(string) {})).To(Succeed())
+	for _, o := range []Options{{Cluster: "eu-1"}, {Cluster: "eu-1", Shard: "payments"}} {
+		o.Ledger, o.Clock = to, clock.RealClock{}
+		s, err := o.openStore(t.Context(), "")
+		g.Expect(err).NotTo(HaveOccurred())
+		n := 0
+		for row, err := range s.Events(t.Context(), ledger.EventQuery{}) {
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(row.Event.ID).To(HavePrefix(map[string]string{"": "r", "payments": "s"}[o.Shard]))
+			n++
+		}
+		g.Expect(n).To(Equal(manyEvents))
+		g.Expect(s.Close()).To(Succeed())
+	}
 }
 
 // TestAMoveWithoutARight copies nothing, and says which one it is.
