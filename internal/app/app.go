@@ -236,7 +236,8 @@ func (w warmUp) Start(ctx context.Context) error {
 	}{
 		{"DoraTargets", &dorav1alpha1.DoraTarget{}}, {"DoraSinks", &dorav1alpha1.DoraSink{}}, {"DoraReceivers", &dorav1alpha1.DoraReceiver{}},
 	} {
-		if _, err := w.mgr.GetCache().GetInformer(ctx, kind.object); err != nil {
+		// Who was told to stop waits for no cache any more, and blames no kind.
+		if _, err := w.mgr.GetCache().GetInformer(ctx, kind.object); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("cannot watch %s: %w; install the kinds of this release: upgrade its Helm chart, or "+
 				"kubectl apply --server-side --force-conflicts -k config/crd", kind.name, err)
 		}

@@ -53,3 +53,11 @@ func TestAKindThatIsNotInstalledIsNamed(t *testing.T) {
 	}
 	g.Expect(warmUp{cached{cache: lacking{knows: func(client.Object) bool { return true }}}}.Start(t.Context())).To(Succeed())
 }
+
+// TestWhoWasToldToStopBlamesNoKind: nobody waits for the caches then.
+func TestWhoWasToldToStopBlamesNoKind(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	none := warmUp{cached{cache: lacking{knows: func(client.Object) bool { return false }}}}
+	NewWithT(t).Expect(none.Start(ctx)).To(Succeed())
+}
