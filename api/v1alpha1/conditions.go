@@ -121,7 +121,7 @@ func OfShard(c metav1.Condition, shard string) metav1.Condition {
 // Starting is Ready unknown, before the first look at the cluster and the ledger.
 func Starting() metav1.Condition {
 	return ready(metav1.ConditionUnknown, ReasonStarting,
-		"The controller has not looked at this target yet; if this stays, look at the controller's log")
+		"The controller has not looked at everything that is selected yet; if this stays, it cannot record that: look at the controller's log")
 }
 
 // ArgoCRDsMissing is not Ready: none of the kinds that the target selects is installed, such as "Rollout".

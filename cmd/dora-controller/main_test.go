@@ -104,7 +104,7 @@ func TestWrongCommandLines(t *testing.T) {
 
 func TestHelpNamesEveryCommand(t *testing.T) {
 	got := runCommand(t, "", "--help")
-	for _, name := range []string{"run", "replay", "events", "sinks", "deliveries", "migrate", "demo", "version"} {
+	for _, name := range []string{"run", "replay", "events", "sinks", "deliveries", "migrate", "version"} {
 		if !strings.Contains(got.stdout, "\n  "+name+" ") {
 			t.Errorf("--help does not name %s:\n%s", name, got.stdout)
 		}

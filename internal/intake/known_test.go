@@ -115,3 +115,12 @@ func TestAKeyFromBeforeItWasOfItsService(t *testing.T) {
 		t.Errorf("the ledger remembers %+v, %v", rows, err)
 	}
 }
+
+// Facts that make a key are no claim of the sender's that they are one thing: the first report stands.
+func TestNothingContradictsAKeyMadeOfFacts(t *testing.T) {
+	w := newWorld(t)
+	facts := func(r *ingest.Report) { r.Given = false }
+	id := w.take(given(facts))
+	diff(t, id, w.take(given(facts, saying(failed))))
+	diff(t, 1, len(w.events()))
+}
