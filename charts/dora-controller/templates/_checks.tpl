@@ -17,7 +17,7 @@ what to write instead. test/chart asks the program about the same values.
 
 {{/* What a value sets is set by that; and what is no flag ends the program at once. */}}
 {{- define "dora-controller.checkArguments" -}}
-{{- $may := list "--kubeconfig=.+" "--local-repositories=.+" "--pprof-bind-address=(localhost|127\\.0\\.0\\.1|\\[::1\\]):[0-9]{1,5}" "--receivers-(bind-address|cert-dir)=.+" "--receivers-plaintext(=(true|false))?" "--zap-devel(=(true|false))?" "--zap-stacktrace-level=(info|error|panic)" "--zap-time-encoding=(epoch|millis|nano|iso8601|rfc3339|rfc3339nano)" }}
+{{- $may := list "--kubeconfig=.+" "--local-repositories=.+" "--pprof-bind-address=(localhost|127\\.0\\.0\\.1|\\[::1\\]):[0-9]{1,5}" "--receivers-(bind-address|cert-dir|ip)=.+" "--receivers-plaintext(=(true|false))?" "--zap-devel(=(true|false))?" "--zap-stacktrace-level=(info|error|panic)" "--zap-time-encoding=(epoch|millis|nano|iso8601|rfc3339|rfc3339nano)" }}
 {{- range .Values.extraArgs }}
 {{- if not (regexMatch (printf "^(%s)$" (join "|" $may)) .) }}
 {{- fail (printf "extraArgs: %s is set by another value, or is no argument of `dora-controller run`, or has a value that it does not take: docs/operations.md has them all" .) }}
