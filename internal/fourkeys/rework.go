@@ -1,6 +1,11 @@
 package fourkeys
 
-import "github.com/dora-controller/dora-controller/internal/dora"
+import (
+	"slices"
+	"time"
+
+	"github.com/dora-controller/dora-controller/internal/dora"
+)
 
 // signs are what is known of why a deployment was made.
 //
@@ -50,6 +55,7 @@ func reworked(events []*dora.Event, ends map[string]*dora.Event) map[string]bool
 		case dora.TypeRecovered, dora.TypeChange:
 		}
 	}
+	r.forget()
 	found := map[string]bool{}
 	for _, e := range events {
 		switch e.Type {
@@ -109,10 +115,7 @@ func (r *reasons) blame(failure *dora.Event) {
 // during are the signs with the failures that were open when an attempt began. One that nobody told the end of makes rework for as long as it
 // takes others in, and no longer.
 func (r *reasons) during(e *dora.Event) *signs {
-	s, began := r.since, e.StartedAt
-	if began.IsZero() {
-		began = e.OccurredAt
-	}
+	s, began := r.since, begun(e)
 	for _, f := range r.failures {
 		end := r.ends[f.FailureID]
 		if f.CausedBy == e.ID || f.OccurredAt.After(began) || end != nil && !end.OccurredAt.After(began) {
@@ -125,6 +128,28 @@ func (r *reasons) during(e *dora.Event) *signs {
 		}
 	}
 	return &s
+}
+
+// forget leaves out the failures that were over before the first attempt began: those of all time are read, and most are long over.
+func (r *reasons) forget() {
+	var first time.Time
+	for _, e := range r.deploys {
+		if at := begun(e); first.IsZero() || at.Before(first) {
+			first = at
+		}
+	}
+	r.failures = slices.DeleteFunc(r.failures, func(f *dora.Event) bool {
+		end := r.ends[f.FailureID]
+		return end != nil && !end.OccurredAt.After(first)
+	})
+}
+
+// begun is when an attempt began, or was over if nobody told that.
+func begun(e *dora.Event) time.Time {
+	if e.StartedAt.IsZero() {
+		return e.OccurredAt
+	}
+	return e.StartedAt
 }
 
 // ignored tells whether a failure is in no figure: for itself, or because the deployment is that caused it.
